@@ -1,0 +1,84 @@
+"""Errors that own their exit code, their code and the way out."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line, the same for every command."""
+
+    OK = 0
+    VIOLATED = 1
+    USAGE = 2
+    REFUSED = 3
+    INCONCLUSIVE = 4
+    INTERRUPTED = 130
+
+
+class NormonnxError(Exception):
+    """One clear error: what is wrong, where, and what to do about it.
+
+    Attributes:
+        message: what is wrong, one sentence without a full stop.
+        where: the file, tensor or node it is about, or "".
+        hint: the way out, or "".
+        code: a stable code such as ``NX-E12``.
+        exit_code: what the command line exits with.
+    """
+
+    code: ClassVar[str] = "NX-E00"
+    exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [f"error[{self.code}]: {self.message}"]
+        if self.where:
+            lines.append(f"  {self.where}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(NormonnxError):
+    """The call itself makes no sense."""
+
+    code = "NX-E02"
+    exit_code = ExitCode.USAGE
+
+
+class UnreadableModelError(NormonnxError):
+    """The file is missing, truncated, or no ONNX model."""
+
+    code = "NX-E10"
+
+
+class InvalidModelError(NormonnxError):
+    """The file is an ONNX model that breaks the standard."""
+
+    code = "NX-E11"
+
+
+class UnsafeModelError(NormonnxError):
+    """The model asks for something a model may not ask for, such as a file elsewhere."""
+
+    code = "NX-E12"
+
+
+class WriteError(NormonnxError):
+    """The result could not be written; what was there before is untouched."""
+
+    code = "NX-E13"
+
+
+class EnvironmentLacksError(NormonnxError):
+    """A package, a provider or a runtime version that the request needs is not here."""
+
+    code = "NX-E20"
+    exit_code = ExitCode.INCONCLUSIVE

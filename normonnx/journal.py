@@ -1,0 +1,88 @@
+"""What was rewritten, what nearly was, and why not: the record every report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One rewrite that was made and certified.
+
+    Attributes:
+        key: stable across runs on the same model; names the rewrite for bisecting and skipping.
+        rule: code of the rule, such as ``NX001``.
+        site: name of the node the rewrite is about, as in the original model.
+        summary: one line, such as ``Conv·BatchNormalization → Conv``.
+        removed: ``(op_type, node name)`` of the nodes that went.
+        added: ``(op_type, node name)`` of the nodes that came.
+        certificate: how it was proved, one line, such as ``float64 windows agree to 3e-16``.
+    """
+
+    key: str
+    rule: str
+    site: str
+    summary: str
+    removed: tuple[tuple[str, str], ...]
+    added: tuple[tuple[str, str], ...]
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A site that was left alone: the fact that stands in the way, and what the user could do.
+
+    Attributes:
+        key: as in `Rewrite`.
+        rule: code of the rule that nearly fired.
+        site: name of the node.
+        kind: what the site is, such as ``BatchNormalization`` or ``LayerNorm``.
+        reason: one sentence without a full stop, with the names of the nodes in the way.
+        remedy: what the user could do, or "".
+    """
+
+    key: str
+    rule: str
+    site: str
+    kind: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class Journal:
+    """The rewrites of one run in the order they were made, and the near misses.
+
+    A run may be told to skip rewrites by their keys (``skip``) or to stop after the first
+    ``limit`` of them: with the pipeline being deterministic, that is how a guilty rewrite is
+    found and taken back.
+    """
+
+    skip: frozenset[str] = frozenset()
+    limit: int | None = None
+    rewrites: list[Rewrite] = field(default_factory=list)
+    near_misses: dict[str, NearMiss] = field(default_factory=dict)
+
+    def allows(self, key: str) -> bool:
+        """Whether the rewrite of this key may be made in this run."""
+        return key not in self.skip and (self.limit is None or len(self.rewrites) < self.limit)
+
+    def record(self, rewrite: Rewrite) -> None:
+        """Add a rewrite; its site is then no near miss any more."""
+        self.rewrites.append(rewrite)
+        self.near_misses.pop(rewrite.key, None)
+
+    def miss(self, near_miss: NearMiss) -> None:
+        """Note why a site was left alone; the last word about a site counts."""
+        self.near_misses[near_miss.key] = near_miss
+
+    def by_rule(self) -> Iterator[tuple[str, list[Rewrite], list[NearMiss]]]:
+        """The rewrites and near misses of each rule, rules in the order of their codes."""
+        rules = {r.rule for r in self.rewrites} | {m.rule for m in self.near_misses.values()}
+        for rule in sorted(rules):
+            yield (
+                rule,
+                [r for r in self.rewrites if r.rule == rule],
+                [m for m in self.near_misses.values() if m.rule == rule],
+            )
