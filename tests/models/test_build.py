@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+
 from models.build import BUILDERS, FOLDER
 
 NORMS = {
