@@ -35,11 +35,11 @@ SIGNS = (
          "j = Mul (i, g)\n k = Mul (x, j)\n o = Mul (m, j)\n c = Add (b, o)\n y = Add (k, c)\n",
          Right()),
     norm("E[x]² − E[x²]", MEAN + "q = Mul (x, x)\n s = ReduceMean <axes=[-1]> (q)\n"
-         "w = Mul (m, m)\n v = Sub (w, s)\n e = Add (v, eps)\n r = Sqrt (e)\n d = Sub (x, m)\n n = Div (d, r)\n"
-         + AFFINE, LEFT, eps=np.float32(4)),
+         "w = Mul (m, m)\n v = Sub (w, s)\n e = Add (v, eps)\n r = Sqrt (e)\n d = Sub (x, m)\n"
+         "n = Div (d, r)\n" + AFFINE, LEFT, eps=np.float32(4)),
     norm("E[x²] + E[x]²", MEAN + "q = Mul (x, x)\n s = ReduceMean <axes=[-1]> (q)\n"
-         "w = Mul (m, m)\n v = Add (w, s)\n e = Add (v, eps)\n r = Sqrt (e)\n d = Sub (x, m)\n n = Div (d, r)\n"
-         + AFFINE, LEFT),
+         "w = Mul (m, m)\n v = Add (w, s)\n e = Add (v, eps)\n r = Sqrt (e)\n d = Sub (x, m)\n"
+         "n = Div (d, r)\n" + AFFINE, LEFT),
 )  # fmt: skip
 
 EPSILON = (

@@ -63,8 +63,8 @@ SPELLINGS = (
 
 TYPES = (
     norm("cast to float32 and back, Llama", "x = Cast <to=1> (h)\n" + ROOT_18
-         + "i = Reciprocal (r)\n n = Mul (x, i)\n c = Cast <to=10> (n)\n y = Mul (g, c)\n", FUSED, opset=23,
-         x="float16[2,5,8] h", y="float16[] y", g=HALF["g"]),
+         + "i = Reciprocal (r)\n n = Mul (x, i)\n c = Cast <to=10> (n)\n y = Mul (g, c)\n", FUSED,
+         opset=23, x="float16[2,5,8] h", y="float16[] y", g=HALF["g"]),
     norm("cast to float32 and back, scale in float32", "x = Cast <to=1> (h)\n" + ROOT_18
          + "n = Div (x, r)\n k = Mul (n, g)\n y = Cast <to=10> (k)\n", FUSED, opset=18,
          x="float16[2,5,8] h", y="float16[] y"),

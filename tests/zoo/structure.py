@@ -57,7 +57,8 @@ CONSTANTS = (
           "four": np.array([4])}),
     Case("parameters behind Reshape, Unsqueeze and ConstantOfShape", CONV,
          f"{IMAGE} {{ i = Reshape (s, four)\n"
-         "j = ConstantOfShape <value = float[1] {0.5}> (four)\n c = Conv (x, W)\n y = BatchNormalization (c, i, o, m, j) }",
+         "j = ConstantOfShape <value = float[1] {0.5}> (four)\n c = Conv (x, W)\n"
+         "y = BatchNormalization (c, i, o, m, j) }",
          {"W": W, **P, "s": P["s"].reshape(2, 2), "four": np.array([4])}),
     Case("parameters in Constant nodes", CONV,
          f"{IMAGE} {{ k = Constant <value = float[4,1,1] {{1, -2, 3, 4}}> ()\n"
@@ -104,7 +105,8 @@ NAMES = (
          {"W": W, "W_0": (1, 1, 5, 7), **P}),
     Case("names with spaces, slashes and brackets", CONV,
          '(float[2,3,7,9] "in [0]/x") => (float[] "out y") {'
-         '"a/b c" = Conv ("in [0]/x", "w [b]")\n "out y" = BatchNormalization ("a/b c", s, o, m, v) }', {"w [b]": W, **P}),
+         '"a/b c" = Conv ("in [0]/x", "w [b]")\n'
+         '"out y" = BatchNormalization ("a/b c", s, o, m, v) }', {"w [b]": W, **P}),
 )  # fmt: skip
 
 SCOPES = (
@@ -124,7 +126,8 @@ SCOPES = (
          "else_branch = e () => (float[2,4,5,7] q) { q = Neg (c) }> }", {"W": W, **P}),
     Case("inside a Loop", Fires("Loop Identity MatMul Add"),
          "(float[2,4] x) => (float[2,4] z) { z = Loop (n, f, x) <"
-         "body = l (int64 i, bool p, float[2,4] a) => (bool q, float[2,4] y) { q = Identity (p)\n c = MatMul (a, W)\n d = Mul (c, k)\n"
+         "body = l (int64 i, bool p, float[2,4] a) => (bool q, float[2,4] y) { q = Identity (p)\n"
+         "c = MatMul (a, W)\n d = Mul (c, k)\n"
          "y = Add (d, l) }> }",
          {"W": np.eye(4, dtype=np.float32)[::-1].copy() * np.float32(0.5), "k": (4,), "l": (4,),
           "n": np.array(3), "f": np.array(True)}),
