@@ -1,0 +1,279 @@
+"""Which operators swallow an affine map of their output: the producers' side of a fold.
+
+    y = a[c]·f(x, W, B) + b[c]   →   y = f(x, W′, B′)
+
+    Conv, ConvTranspose    W′ = a·W,    B′ = a·B + b               over the output channels
+    Gemm                   B′ = a·B,    C′ = a·β·C + b,  β′ = 1    over the columns
+    MatMul                 W′ = a·W,    and an Add of b if b ≠ 0   over the constant's free axis
+    LayerNormalization,    γ′ = a·γ,    β′ = a·β + b               over the scale's axis
+    RMSNormalization,
+    InstanceNormalization
+
+Each function returns the new output, made in the proposal, or raises RefusedError with the fact
+that stands in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.affine.map import AffineMap
+from normonnx.constants import is_float
+from normonnx.rewrite import Proposal, RefusedError
+from normonnx.shapes import attribute_int
+
+Absorb = Callable[[Proposal, ir.Node, AffineMap], ir.Value]
+
+
+def weight_of(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.ndarray:
+    """The constant weight at an input, float64, or a refusal that names it."""
+    value = node.inputs[index] if len(node.inputs) > index else None
+    array = proposal.context.constants.float64(value)
+    if array is None:
+        name = "" if value is None else f" '{value.name}'"
+        raise RefusedError(
+            f"the {what}{name} of {describe(node)} is not a constant",
+            "--freeze-initializers makes it one"
+            if value is not None and value.is_graph_input() and value.const_value is not None
+            else "",
+        )
+    return array
+
+
+def describe(node: ir.Node) -> str:
+    """An operator and its name, for a sentence."""
+    return f"{node.op_type} '{node.name or node.outputs[0].name}'"
+
+
+def optional(node: ir.Node, index: int) -> ir.Value | None:
+    """The input at an index, None if it is absent or empty."""
+    return node.inputs[index] if len(node.inputs) > index else None
+
+
+def float_type(proposal: Proposal, value: ir.Value | None, node: ir.Node) -> ir.DataType:
+    """The floating type of a constant, in which its successor is stored."""
+    dtype = None if value is None else proposal.context.shapes.dtype(value)
+    if dtype is None or not is_float(dtype):
+        raise RefusedError(f"{describe(node)} does not compute in a floating type")
+    return dtype
+
+
+def _axis_must_be(m: AffineMap, axis: int, node: ir.Node) -> None:
+    if m.axis not in (None, axis):
+        raise RefusedError(
+            f"the map varies along axis {m.axis}, the channels of {describe(node)} are axis {axis}"
+        )
+
+
+def _extent_must_be(m: AffineMap, extent: int, node: ir.Node) -> None:
+    if m.axis is not None and m.a.shape[0] != extent:
+        raise RefusedError(f"the map has {m.a.shape[0]} channels, {describe(node)} has {extent}")
+
+
+def _name(value: ir.Value | None, node: ir.Node, suffix: str) -> str:
+    return str(value.name) if value is not None else f"{node.name or node.outputs[0].name}_{suffix}"
+
+
+def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    _axis_must_be(m, 1, node)
+    transposed = node.op_type == "ConvTranspose"
+    weight = node.inputs[1]
+    group = attribute_int(node, "group", 1)
+    dtype = float_type(proposal, weight, node)
+    dims = proposal.context.shapes.dims(weight)
+    extent = None if dims is None else dims[1] if transposed else dims[0]
+    if not isinstance(extent, int) or weight is None:
+        raise RefusedError(f"the weight of {describe(node)} has no known shape")
+    channels = extent * group if transposed else extent
+    _extent_must_be(m, channels, node)
+    a, b = m.full(channels)
+    new_weight = weight
+    if not m.is_shift:
+        w = weight_of(proposal, node, 1, "weight")
+        if transposed:
+            # W is [in, out/group, …]: input channel i belongs to group i // (in/group).
+            by_group = a.reshape(group, 1, extent, *(1,) * (w.ndim - 2))
+            grouped = w.reshape(group, -1, *w.shape[1:])
+            scaled = (by_group * grouped).reshape(w.shape)
+        else:
+            scaled = a.reshape(-1, *(1,) * (w.ndim - 1)) * w
+        axis = 1 if transposed and group == 1 else None if transposed else 0
+        new_weight = proposal.constant(
+            scaled, dtype, _name(weight, node, "weight"), channel_axis=axis
+        )
+    bias = optional(node, 2)
+    new_bias = bias
+    if bias is not None and not m.is_identity:
+        old = weight_of(proposal, node, 2, "bias")
+        new_bias = proposal.constant(a * old + b, dtype, _name(bias, node, "bias"))
+    elif not m.is_scale:
+        new_bias = proposal.constant(b, dtype, _name(None, node, "bias"))
+    inputs = [node.inputs[0], new_weight, *([new_bias] if new_bias is not None else [])]
+    return proposal.like(node, inputs)
+
+
+def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    left, right = node.inputs[0], node.inputs[1]
+    beta = _float(node, "beta", 1.0)
+    rows = m.axis == 0
+    side = 0 if rows or not proposal.context.constants.is_constant(right) else 1
+    weight = node.inputs[side]
+    dtype = float_type(proposal, weight, node)
+    w = weight_of(proposal, node, side, "weight")
+    transposed = attribute_int(node, "transA" if side == 0 else "transB", 0)
+    # The output axis of A′ is 0, of B′ is 1; stored transposed it is the other.
+    axis = (0 if side == 0 else 1) ^ bool(transposed)
+    _axis_must_be(m, side, node)
+    _extent_must_be(m, w.shape[axis], node)
+    a, b = m.full(w.shape[axis])
+    new_weight = weight
+    if not m.is_shift:
+        scaled = w * (a[:, None] if axis == 0 else a[None, :])
+        new_weight = proposal.constant(
+            scaled, dtype, _name(weight, node, "weight"), channel_axis=axis
+        )
+    c = optional(node, 2)
+    new_c = None
+    if c is not None and beta != 0.0:
+        old = weight_of(proposal, node, 2, "bias")
+        columns = (a[:, None], b[:, None]) if side == 0 else (a, b)
+        new_c = columns[0] * beta * old + columns[1]
+    elif not m.is_scale:
+        new_c = b[:, None] if side == 0 else b
+    inputs = [new_weight if side == 0 else left, new_weight if side == 1 else right]
+    if new_c is not None:
+        inputs.append(proposal.constant(new_c, dtype, _name(c, node, "bias")))
+    return _with_attributes(proposal, node, inputs, drop=("beta",))
+
+
+def _with_attributes(
+    proposal: Proposal, node: ir.Node, inputs: list[ir.Value | None], *, drop: tuple[str, ...]
+) -> ir.Value:
+    kept = {name: attr for name, attr in node.attributes.items() if name not in drop}
+    return proposal.node(node.op_type, inputs, kept, like=node.outputs[0])
+
+
+def _matmul(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    shapes = proposal.context.shapes
+    constants = proposal.context.constants
+    rank = shapes.rank(node.outputs[0])
+    if rank is None and m.axis is not None:
+        raise RefusedError(f"the rank of {describe(node)} is unknown")
+    sides = [i for i in (1, 0) if constants.is_constant(node.inputs[i])]
+    if not sides:
+        raise RefusedError(f"neither operand of {describe(node)} is a constant")
+    side = sides[0]
+    weight = node.inputs[side]
+    dims = shapes.dims(weight)
+    if dims is None or len(dims) < 2:
+        raise RefusedError(f"the weight of {describe(node)} is a vector")
+    # A weight on the right gives the last axis of the output, on the left the one before.
+    axis = len(dims) - 1 if side == 1 else len(dims) - 2
+    if m.axis is not None and rank is not None:
+        _axis_must_be(m, rank - 1 if side == 1 else rank - 2, node)
+    extent = dims[axis]
+    if not isinstance(extent, int):
+        raise RefusedError(f"the weight of {describe(node)} has no known shape")
+    _extent_must_be(m, extent, node)
+    dtype = float_type(proposal, weight, node)
+    out = node.outputs[0]
+    if not m.is_shift:
+        w = weight_of(proposal, node, side, "weight")
+        a, _ = m.full(extent)
+        scaled = w * a.reshape(-1, *(1,) * (len(dims) - 1 - axis))
+        new = proposal.constant(scaled, dtype, _name(weight, node, "weight"), channel_axis=axis)
+        out = proposal.like(node, [node.inputs[0], new] if side == 1 else [new, node.inputs[1]])
+    if m.is_scale:
+        return out
+    return materialise(proposal, out, m.shift, node.outputs[0])
+
+
+def _layer_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    dims = proposal.context.shapes.dims(node.inputs[0])
+    scale_dims = proposal.context.shapes.dims(node.inputs[1])
+    if dims is None or scale_dims is None:
+        raise RefusedError(f"the shape of {describe(node)} is unknown")
+    if len(scale_dims) != 1 or dims[-1] != scale_dims[0]:
+        raise RefusedError(f"the scale of {describe(node)} is not one value per channel")
+    _axis_must_be(m, len(dims) - 1, node)
+    return _scale_and_bias(proposal, node, m, bias_index=2)
+
+
+def _rms_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    if not m.is_scale:
+        raise RefusedError(f"{describe(node)} has no bias to take the shift")
+    return _layer_normalization(proposal, node, m)
+
+
+def _instance_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    _axis_must_be(m, 1, node)
+    return _scale_and_bias(proposal, node, m, bias_index=2)
+
+
+def _scale_and_bias(
+    proposal: Proposal, node: ir.Node, m: AffineMap, *, bias_index: int
+) -> ir.Value:
+    scale = weight_of(proposal, node, 1, "scale")
+    _extent_must_be(m, scale.shape[0], node)
+    dtype = float_type(proposal, node.inputs[1], node)
+    a, b = m.full(scale.shape[0])
+    inputs = [
+        node.inputs[0],
+        proposal.constant(a * scale, dtype, _name(node.inputs[1], node, "scale")),
+    ]
+    bias = optional(node, bias_index)
+    if bias is not None:
+        old = weight_of(proposal, node, bias_index, "bias")
+        inputs.append(proposal.constant(a * old + b, dtype, _name(bias, node, "bias")))
+    elif not m.is_scale:
+        inputs.append(proposal.constant(b, dtype, _name(None, node, "bias")))
+    return proposal.like(node, inputs)
+
+
+def materialise(proposal: Proposal, value: ir.Value, m: AffineMap, like: ir.Value) -> ir.Value:
+    """Write a map as the nodes it is where nothing swallows it.
+
+    Where it takes the place of a BatchNormalization it is one (γ = a, β = b, μ = 0, σ² = 1, ε = 0),
+    else a Mul and an Add, either of them only if it is needed.
+    """
+    if m.is_identity:
+        return value
+    shapes = proposal.context.shapes
+    rank = shapes.rank(like)
+    dtype = shapes.dtype(like)
+    if dtype is None or not is_float(dtype) or (rank is None and m.axis is not None):
+        raise RefusedError(f"the type and rank of '{like.name}' are not known")
+    hint = str(like.name)
+    producer = like.producer()
+    if producer is not None and producer.op_type == "BatchNormalization" and m.axis == 1:
+        ones, zeros = np.ones_like(m.a), np.zeros_like(m.a)
+        parts = {"scale": m.a, "bias": m.b, "mean": zeros, "variance": ones}
+        inputs = [proposal.constant(v, dtype, f"{hint}_{k}") for k, v in parts.items()]
+        return proposal.node("BatchNormalization", [value, *inputs], {"epsilon": 0.0}, like=like)
+    shape = m.shape_for(rank or 0)
+    if not m.is_shift:
+        scale = proposal.constant(m.a.reshape(shape), dtype, f"{hint}_scale")
+        value = proposal.node("Mul", [value, scale], like=like)
+    if not m.is_scale:
+        shift = proposal.constant(m.b.reshape(shape), dtype, f"{hint}_shift")
+        value = proposal.node("Add", [value, shift], like=like)
+    return value
+
+
+def _float(node: ir.Node, name: str, default: float) -> float:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else float(np.float32(attribute.as_float()))
+
+
+ABSORB: dict[str, Absorb] = {
+    "Conv": _convolution,
+    "ConvTranspose": _convolution,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "LayerNormalization": _layer_normalization,
+    "RMSNormalization": _rms_normalization,
+    "InstanceNormalization": _instance_normalization,
+}

@@ -1,0 +1,163 @@
+"""Which nodes are affine maps: BatchNormalization, and Mul, Add, Sub, Div, Neg with a constant.
+
+BatchNormalization   a = γ·(σ² + ε)^(-1/2),  b = β − μ·a       along axis 1
+x·k                  a = k                  x + k, x − k       b = ±k
+k − x                a = −1, b = k          x / k              a = 1/k
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.affine.map import AffineMap, varying_axis
+from normonnx.constants import is_float
+from normonnx.rewrite import Context, Refusal
+from normonnx.shapes import attribute_int
+
+ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A node that computes `map` of `source`."""
+
+    node: ir.Node
+    source: ir.Value
+    map: AffineMap
+
+
+def recognise(context: Context, node: ir.Node) -> Affine | Refusal | None:
+    """The affine map a node computes; a refusal for one that nearly does; None for any other."""
+    if node.domain != "":
+        return None
+    if node.op_type == "BatchNormalization":
+        return _batch_normalization(context, node)
+    if node.op_type in ARITHMETIC:
+        return _arithmetic(context, node)
+    return None
+
+
+def _batch_normalization(context: Context, node: ir.Node) -> Affine | Refusal:
+    refusal = _not_inference(context, node)
+    if refusal is not None:
+        return refusal
+    source = node.inputs[0]
+    assert source is not None
+    parts = []
+    for name, value in zip(("scale", "bias", "mean", "variance"), node.inputs[1:5], strict=True):
+        array = context.constants.float64(value)
+        if array is None:
+            return Refusal(f"its {name} is not a constant", _unfrozen(value))
+        if array.ndim != 1:
+            return Refusal(f"its {name} has {array.ndim} dimensions: one value per element")
+        parts.append(array)
+    scale, bias, mean, variance = parts
+    epsilon = node.attributes.get("epsilon")
+    eps = np.float64(np.float32(1e-5 if epsilon is None else epsilon.as_float()))
+    with np.errstate(all="ignore"):
+        a = scale / np.sqrt(variance + eps)
+        b = bias - mean * a
+    broken = np.flatnonzero(~(np.isfinite(a) & np.isfinite(b)))
+    if broken.size:
+        return Refusal(f"its statistics give no finite scale in channel {broken[0]}")
+    return Affine(node, source, AffineMap.along(1, a=a, b=b))
+
+
+def _not_inference(context: Context, node: ir.Node) -> Refusal | None:
+    graph = node.graph
+    opset = context.opset if graph is None else context.opset_of(graph)
+    training = "it is in training mode: its statistics come from the data"
+    if attribute_int(node, "training_mode", 0):
+        return Refusal(training, "export the model in evaluation mode")
+    if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
+        return Refusal(training, "export the model in evaluation mode")
+    if opset < 7 and not attribute_int(node, "is_test", 0):
+        return Refusal(training, "export the model in evaluation mode")
+    if opset < 9 and not attribute_int(node, "spatial", 1):
+        return Refusal("it has spatial=0: one statistic per element, not per channel")
+    if len(node.inputs) < 5:
+        return Refusal("it lacks inputs")
+    rank = context.shapes.rank(node.inputs[0])
+    if rank is not None and rank < 2:
+        return Refusal("its input has no channel axis")
+    return None
+
+
+def _unfrozen(value: ir.Value | None) -> str:
+    if value is not None and value.is_graph_input():
+        if value.const_value is not None:
+            return "the caller may override it; --freeze-initializers makes it a constant"
+        return "it is an input of the graph"
+    return ""
+
+
+def _arithmetic(context: Context, node: ir.Node) -> Affine | Refusal | None:
+    if node.op_type == "Neg":
+        source = node.inputs[0]
+        if source is None or not is_float(context.shapes.dtype(source)):
+            return None
+        return Affine(node, source, AffineMap.along(None, a=-1.0))
+    if len(node.inputs) != 2:
+        return None
+    left, right = node.inputs
+    constants = context.constants
+    if constants.is_constant(left) == constants.is_constant(right):
+        return None
+    constant, source = (right, left) if constants.is_constant(right) else (left, right)
+    assert source is not None
+    if node.op_type == "Div" and constant is left:
+        return None
+    k = constants.float64(constant)
+    if k is None or not is_float(context.shapes.dtype(constant)):
+        return None
+    axis = _axis_of(context, source, k)
+    if isinstance(axis, Refusal):
+        return axis
+    k = k.reshape(-1) if axis is None else _squeezed(context, source, k, axis)
+    if axis is None:
+        k = k[0]
+    with np.errstate(all="ignore"):
+        m = {
+            "Mul": lambda: AffineMap.along(axis, a=k),
+            "Div": lambda: AffineMap.along(axis, a=1.0 / k),
+            "Add": lambda: AffineMap.along(axis, b=k),
+            "Sub": lambda: (
+                AffineMap.along(axis, b=-k)
+                if constant is right
+                else AffineMap.along(axis, a=-1.0, b=k)
+            ),
+        }[node.op_type]()
+    if not m.is_finite:
+        return Refusal("its constant is not finite")
+    return Affine(node, source, m)
+
+
+def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal | None:
+    """The axis of `source` along which the constant varies, None if it does not."""
+    dims = context.shapes.dims(source)
+    if k.size == 1:
+        if k.ndim == 0 or (dims is not None and k.ndim <= len(dims)):
+            return None
+        return Refusal("its constant may add dimensions")
+    if dims is None:
+        return Refusal("the rank of its input is unknown")
+    if k.ndim > len(dims):
+        return Refusal("its constant adds dimensions")
+    offset = len(dims) - k.ndim
+    for axis, extent in enumerate(k.shape):
+        if extent != 1 and dims[offset + axis] != extent:
+            return Refusal("broadcasting against its constant may make the tensor larger")
+    varying = varying_axis(k)
+    if varying is None:
+        return Refusal("its constant varies along several axes")
+    return offset + varying if k.shape[varying] > 1 and not (k == k.flat[0]).all() else None
+
+
+def _squeezed(context: Context, source: ir.Value, k: np.ndarray, axis: int) -> np.ndarray:
+    dims = context.shapes.dims(source)
+    assert dims is not None
+    place = axis - (len(dims) - k.ndim)
+    return k[tuple(slice(None) if i == place else 0 for i in range(k.ndim))]

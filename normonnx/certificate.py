@@ -1,0 +1,406 @@
+"""The certificate of a rewrite: both sides cut out, evaluated in float64, and compared.
+
+It shares nothing with the engines: it looks at the old nodes and the new ones, cuts both out down
+to the values they share, feeds them random tensors of several magnitudes, and has `onnx.reference`
+evaluate both in float64. New constants enter with their exact float64 values; that each stored
+tensor is that value rounded once is checked separately.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from normonnx.constants import Constants, is_float, subgraphs
+from normonnx.shapes import Dim, Product, Shapes
+
+TOLERANCE = 1e-9
+"""Largest difference in float64, relative to the largest value of the output."""
+
+_MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
+"""Standard deviation and mean of the random inputs of each evaluation."""
+
+_LARGE = 24
+"""A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
+
+_SYMBOL_SIZES = ((3, 5, 2, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
+"""Sizes tried for the symbols, cyclically: first all different, then all equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why there is no certificate."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Both sides of a rewrite and what is known around them.
+
+    Attributes:
+        old: values of the graph as it is.
+        new: the values that stand for them, in the same order.
+        made: the new nodes.
+        constants: the constants of the model.
+        shapes: dimensions and types of the model's values.
+        exact: float64 (or integer) value of each new constant.
+        exact_attributes: float attributes of new nodes before their rounding to float32.
+        opset: version of the default domain.
+    """
+
+    old: tuple[ir.Value, ...]
+    new: tuple[ir.Value, ...]
+    made: frozenset[ir.Node]
+    constants: Constants
+    shapes: Shapes
+    exact: Mapping[ir.Value, np.ndarray]
+    exact_attributes: Mapping[ir.Node, Mapping[str, float]]
+    opset: int
+
+
+def certify(window: Window) -> str | Flaw:
+    """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
+    for value, exact in window.exact.items():
+        flaw = _rounded_once(value, exact)
+        if flaw is not None:
+            return flaw
+    new_side = _cut(window, window.new, stop=frozenset())
+    old_side = _cut(window, window.old, stop=frozenset(new_side.inputs))
+    inputs = tuple(dict.fromkeys((*new_side.inputs, *old_side.inputs)))
+    extents = {extent for v in window.exact for extent in window.exact[v].shape}
+    extents |= {
+        e for side in (old_side, new_side) for a in side.constants.values() for e in a.shape
+    }
+    evaluated, flaw = 0, Flaw("its shapes could not be determined")
+    for shapes in _bindings(window, inputs, extents):
+        worst = 0.0
+        try:
+            old_model = _evaluator(window, old_side, inputs)
+            new_model = _evaluator(window, new_side, inputs)
+            for spread, mean in _MAGNITUDES:
+                feeds = _feeds(window, inputs, shapes, spread=spread, mean=mean)
+                worst = max(worst, _difference(old_model, new_model, feeds))
+        except _NotComparableError as error:
+            return Flaw(str(error))
+        except Exception as error:  # a shape that does not fit: try the next
+            flaw = Flaw(f"its window could not be evaluated: {type(error).__name__}: {error}"[:300])
+            continue
+        evaluated += 1
+        if worst <= TOLERANCE:
+            return f"float64 windows agree to {worst:.1e}"
+        flaw = Flaw(f"the float64 windows differ by {worst:.2g} of the largest value")
+    return flaw
+
+
+def _rounded_once(value: ir.Value, exact: np.ndarray) -> Flaw | None:
+    """Each stored number within half a unit in the last place of its float64 value."""
+    assert value.const_value is not None
+    stored = value.const_value.numpy()
+    if stored.shape != exact.shape:
+        return Flaw(f"'{value.name}' is stored with another shape")
+    if exact.dtype.kind in "iub":
+        return None if np.array_equal(stored, exact) else Flaw(f"'{value.name}' is stored wrong")
+    wide = stored.astype(np.float64)
+    info = ml_dtypes.finfo(stored.dtype)
+    # In the binade of the stored number a unit is eps·2^e, and never below the smallest denormal;
+    # a number that was rounded up to a power of two may be half a unit of the binade below away.
+    _, exponent = np.frexp(np.abs(wide))
+    unit = np.maximum(np.ldexp(float(info.eps), exponent - 1), float(info.smallest_subnormal))
+    wrong = ~(np.abs(wide - exact) <= unit / 2 * (1 + 1e-12)) & ~(np.isnan(wide) & np.isnan(exact))
+    if wrong.any():
+        return Flaw(f"'{value.name}' is not its float64 value rounded once")
+    return None
+
+
+# -- cutting out ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[ir.Value, ...]
+    constants: Mapping[ir.Value, np.ndarray]
+    outputs: tuple[ir.Value, ...]
+
+
+def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value]) -> _Side:
+    """What computes `outputs`, back to the stop values; the new side ends where its nodes end."""
+    new_side = not stop and any(value.producer() in window.made for value in outputs)
+    nodes: list[ir.Node] = []
+    inputs: dict[ir.Value, None] = {}
+    constants: dict[ir.Value, np.ndarray] = {}
+    done: set[ir.Value] = set()
+    stack: list[tuple[ir.Value, bool]] = [(value, False) for value in reversed(outputs)]
+    while stack:
+        value, ready = stack.pop()
+        producer = value.producer()
+        if ready:
+            assert producer is not None
+            if producer not in nodes:
+                nodes.append(producer)
+            continue
+        if value in done:
+            continue
+        done.add(value)
+        if value in window.exact:
+            constants[value] = window.exact[value]
+        elif value not in stop and window.constants.is_constant(value):
+            array = window.constants.array(value)
+            if array is None:
+                inputs[value] = None
+                continue
+            if array.dtype.kind not in "iubOSU":
+                array = window.constants.float64(value)
+                assert array is not None
+            constants[value] = array
+        elif (
+            value in stop
+            or producer is None
+            or (new_side and producer not in window.made)
+            or any(True for _ in subgraphs(producer))
+            or _holds_dimensions(window, value)
+        ):
+            inputs[value] = None
+        else:
+            stack.append((value, True))
+            stack.extend((v, False) for v in producer.inputs if v is not None)
+    return _Side(tuple(nodes), tuple(inputs), constants, tuple(outputs))
+
+
+def _holds_dimensions(window: Window, value: ir.Value) -> bool:
+    """Whether a value is shape arithmetic, fed from the shapes instead of being recomputed."""
+    dtype = window.shapes.dtype(value)
+    return dtype is not None and dtype.is_integer() and window.shapes.vector(value) is not None
+
+
+# -- choosing shapes -----------------------------------------------------------------------------
+
+
+def _bindings(
+    window: Window, inputs: Sequence[ir.Value], extents: set[int]
+) -> Iterator[dict[ir.Value, tuple[int, ...] | np.ndarray]]:
+    """Concrete shapes for the inputs, and contents for those that hold dimensions."""
+    known = {value: window.shapes.dims(value) for value in inputs}
+    vectors = {value: window.shapes.vector(value) for value in inputs}
+    guesses = [_guessed(window, value) for value in inputs if known[value] is None]
+    if any(guess is None for guess in guesses):
+        return
+    for value in inputs:
+        if known[value] is None:
+            known[value] = _guessed(window, value)
+    symbols = sorted(
+        {
+            symbol
+            for dims in (*known.values(), *vectors.values())
+            for dim in dims or ()
+            if isinstance(dim, Product)
+            for symbol in dim.symbols
+        }
+    )
+    large = sorted(
+        {
+            dim
+            for dims in known.values()
+            for dim in dims or ()
+            if isinstance(dim, int) and dim > _LARGE and dim not in extents
+        }
+    )
+    shrunk = {dim: 11 + 2 * i for i, dim in enumerate(large)}
+    for shrink in [shrunk, {}] if shrunk and not any(vectors.values()) else [{}]:
+        for sizes in _SYMBOL_SIZES if symbols else _SYMBOL_SIZES[:1]:
+            binding = {symbol: sizes[i % len(sizes)] for i, symbol in enumerate(symbols)}
+
+            def concrete(dim: Dim) -> int:
+                if isinstance(dim, int):
+                    return shrink.get(dim, dim)  # noqa: B023
+                factors = [binding[symbol] for symbol in dim.symbols]  # noqa: B023
+                return dim.factor * int(np.prod(factors))
+
+            bound: dict[ir.Value, tuple[int, ...] | np.ndarray] = {}
+            for value in inputs:
+                vector = vectors[value]
+                dims = known[value]
+                assert dims is not None
+                if vector is not None:
+                    contents = np.array([concrete(dim) for dim in vector], dtype=np.int64)
+                    bound[value] = contents if len(dims) == 1 else contents.reshape(())
+                else:
+                    bound[value] = tuple(concrete(dim) for dim in dims)
+            yield bound
+
+
+def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:
+    """Dimensions for a value of unknown rank (in a function body), from one who reads it."""
+    for use in value.uses():
+        weight = use.node.inputs[1] if len(use.node.inputs) > 1 else None
+        dims = window.shapes.dims(weight)
+        if use.idx != 0 or dims is None:
+            continue
+        if use.node.op_type == "Conv" and isinstance(dims[1], int):
+            group = use.node.attributes.get("group")
+            groups = group.as_int() if group is not None else 1
+            return (2, dims[1] * groups, *(9 + i for i in range(len(dims) - 2)))
+        if use.node.op_type == "ConvTranspose":
+            return (2, dims[0], *(5 + i for i in range(len(dims) - 2)))
+        if use.node.op_type == "Gemm":
+            transposed = use.node.attributes.get("transB")
+            return (3, dims[1] if transposed is not None and transposed.as_int() else dims[0])
+        if use.node.op_type == "MatMul" and len(dims) >= 2:
+            return (3, dims[-2])
+        if use.node.op_type in ("LayerNormalization", "RMSNormalization"):
+            return (2, 3, *dims)
+        if use.node.op_type == "BatchNormalization":
+            return (2, dims[0], 5)
+    return None
+
+
+def _feeds(
+    window: Window,
+    inputs: Sequence[ir.Value],
+    bound: Mapping[ir.Value, tuple[int, ...] | np.ndarray],
+    *,
+    spread: float,
+    mean: float,
+) -> dict[str, np.ndarray]:
+    feeds: dict[str, np.ndarray] = {}
+    for value in inputs:
+        shape = bound[value]
+        name = str(value.name)
+        if isinstance(shape, np.ndarray):
+            feeds[name] = shape
+            continue
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        dtype = window.shapes.dtype(value)
+        if dtype is None or is_float(dtype):
+            feeds[name] = mean + spread * rng.standard_normal(shape)
+        elif dtype == ir.DataType.BOOL:
+            feeds[name] = rng.random(shape) < 0.5
+        else:
+            feeds[name] = rng.integers(0, 3, shape).astype(dtype.numpy())
+    return feeds
+
+
+# -- evaluating ----------------------------------------------------------------------------------
+
+
+class _NotComparableError(Exception):
+    """The two sides cannot stand for each other whatever the numbers are."""
+
+
+def _evaluator(window: Window, side: _Side, inputs: Sequence[ir.Value]) -> ReferenceEvaluator:
+    nodes = [_in_float64(window, node) for node in side.nodes]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "window",
+        [onnx.helper.make_tensor_value_info(str(value.name), 0, None) for value in inputs],
+        [onnx.helper.make_tensor_value_info(str(value.name), 0, None) for value in side.outputs],
+        initializer=[
+            onnx.numpy_helper.from_array(array, str(value.name))
+            for value, array in side.constants.items()
+        ],
+    )
+    domains = {node.domain for node in side.nodes if node.domain}
+    opsets = [onnx.helper.make_opsetid("", window.opset or 21)]
+    opsets += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(domains)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    return ReferenceEvaluator(model, new_ops=list(_FLOAT64_OPS))
+
+
+def _in_float64(window: Window, node: ir.Node) -> onnx.NodeProto:
+    """The node as it is written for real numbers: casts between floating types vanish."""
+    proto = ir.serde.serialize_node(node)
+    for name, exact in window.exact_attributes.get(node, {}).items():
+        # A protobuf float attribute holds float32: the exact value travels as a tensor.
+        proto.attribute.append(onnx.helper.make_attribute(f"exact_{name}", np.float64(exact).hex()))
+    if node.op_type == "Cast" and is_float(ir.DataType(node.attributes["to"].as_int())):
+        del proto.attribute[:]
+        proto.attribute.append(onnx.helper.make_attribute("to", onnx.TensorProto.DOUBLE))
+    elif node.op_type == "CastLike":
+        del proto.input[1:]
+        del proto.attribute[:]
+        proto.op_type = "Identity"
+    return proto
+
+
+def _difference(
+    old: ReferenceEvaluator, new: ReferenceEvaluator, feeds: Mapping[str, np.ndarray]
+) -> float:
+    """Largest difference of any output, relative to its largest finite value."""
+    worst = 0.0
+    with np.errstate(all="ignore"):
+        olds = old.run(None, {k: v for k, v in feeds.items() if k in old.input_names})
+        news = new.run(None, {k: v for k, v in feeds.items() if k in new.input_names})
+    for a, b in zip(olds, news, strict=True):
+        if a.shape != b.shape:
+            raise ValueError(f"shapes {a.shape} and {b.shape}")
+        if a.size == 0:
+            raise ValueError("an empty window proves nothing")
+        if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+            raise _NotComparableError("one side is not finite where the other is")
+        finite = np.isfinite(a)
+        if not finite.any():
+            raise ValueError("nothing finite to compare")
+        scale = np.max(np.abs(a[finite]))
+        worst = max(worst, float(np.max(np.abs(a - b)[finite]) / (scale or 1.0)))
+    return worst
+
+
+# -- operators that onnx.reference would not evaluate in float64 ----------------------------------
+
+
+def _exact(node: OpRun, name: str, given: float) -> float:
+    for attribute in node.onnx_node.attribute:
+        if attribute.name == f"exact_{name}":
+            return float.fromhex(attribute.s.decode())
+    return given
+
+
+class BatchNormalization(OpRun):
+    """y = γ·(x − μ)·(σ² + ε)^(-1/2) + β along axis 1, in the inference form of every opset."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, bias, mean, var, **attributes):  # type: ignore[no-untyped-def]
+        given = attributes.get("epsilon")
+        epsilon = np.float64(np.float32(1e-5 if given is None else given))
+        shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (-1,)
+        a = (scale / np.sqrt(var + epsilon)).reshape(shape)
+        return (a * (x - mean.reshape(shape)) + bias.reshape(shape),)
+
+
+class LayerNormalization(OpRun):
+    """y = γ·(x − m)·(E[(x − m)²] + ε)^(-1/2) + β over the axes from `axis` on."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, bias=None, axis=None, epsilon=None, stash_type=None, **_):  # type: ignore[no-untyped-def]
+        first = (-1 if axis is None else axis) % x.ndim
+        axes = tuple(range(first, x.ndim))
+        eps = _exact(self, "epsilon", np.float64(np.float32(1e-5 if epsilon is None else epsilon)))
+        centred = x - x.mean(axis=axes, keepdims=True)
+        y = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps) * scale
+        return (y if bias is None else y + bias,)
+
+
+class RMSNormalization(OpRun):
+    """y = γ·x·(E[x²] + ε)^(-1/2) over the axes from `axis` on."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, axis=None, epsilon=None, stash_type=None, **_):  # type: ignore[no-untyped-def]
+        first = (-1 if axis is None else axis) % x.ndim
+        axes = tuple(range(first, x.ndim))
+        eps = _exact(self, "epsilon", np.float64(np.float32(1e-5 if epsilon is None else epsilon)))
+        return (x / np.sqrt((x**2).mean(axis=axes, keepdims=True) + eps) * scale,)
+
+
+_FLOAT64_OPS = (BatchNormalization, LayerNormalization, RMSNormalization)

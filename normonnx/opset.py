@@ -1,0 +1,83 @@
+"""Raising the opset of a whole model, exactly, or not at all.
+
+onnx's own converter does the work. It wants the whole proto, so large weights are taken out first
+and put back afterwards; and what it wrote is only taken if the model's interface is what it was.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx.version_converter
+import onnx_ir as ir
+
+_STAND_IN_BYTES = 1024
+
+_IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13}
+"""The lowest IR version whose readers know the opset (onnx's versioning table)."""
+
+
+def raise_opset(model: ir.Model, wanted: int, *, cap: int | None) -> tuple[ir.Model | None, str]:
+    """Convert a model to a higher default-domain opset.
+
+    Args:
+        model: the model; it is not changed.
+        wanted: the opset to reach.
+        cap: the highest the user allows, None for any.
+
+    Returns:
+        The converted model, or None where it may not or could not be converted; and a note.
+    """
+    current = model.opset_imports.get("", 0)
+    if cap is not None and wanted > cap:
+        return None, f"opset {wanted} would be needed, --opset allows {cap}"
+    if model.functions:
+        return None, f"opset stays {current}: the model has functions of its own"
+    light = model.clone()
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in light.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > _STAND_IN_BYTES:
+            weights[name] = tensor
+            value.const_value = None
+    listed = {str(value.name) for value in light.graph.inputs}
+    for name, tensor in weights.items():
+        value = light.graph.initializers.pop(name)
+        value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
+        if name not in listed:
+            light.graph.inputs.append(value)
+    try:
+        proto = onnx.version_converter.convert_version(ir.serde.serialize_model(light), wanted)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1][:160] if str(error).strip() else "no reason"
+        return None, f"opset stays {current}: onnx.version_converter refused ({reason})"
+    converted = ir.serde.deserialize_model(proto)
+    by_name = {str(value.name): value for value in converted.graph.inputs}
+    for name, tensor in weights.items():
+        value = by_name[name]
+        value.const_value = tensor
+        if name not in listed:
+            converted.graph.inputs.remove(value)
+        converted.graph.register_initializer(value)
+    _restore_interface(model, converted)
+    converted.ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
+    return converted, f"opset {current} → {wanted}"
+
+
+def _restore_interface(model: ir.Model, converted: ir.Model) -> None:
+    """The converter drops documentation and may forget shapes: the original's word holds."""
+    converted.metadata_props.update(model.metadata_props)
+    converted.producer_name, converted.producer_version = (
+        model.producer_name,
+        model.producer_version,
+    )
+    converted.domain, converted.model_version = model.domain, model.model_version
+    converted.doc_string = model.doc_string
+    converted.graph.doc_string, converted.graph.name = model.graph.doc_string, model.graph.name
+    for ours, theirs in (
+        (converted.graph.inputs, model.graph.inputs),
+        (converted.graph.outputs, model.graph.outputs),
+    ):
+        for mine, original in zip(ours, theirs, strict=True):
+            mine.type, mine.shape = original.type, original.shape
+            mine.doc_string = original.doc_string
+            mine.metadata_props.update(original.metadata_props)

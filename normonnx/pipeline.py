@@ -1,0 +1,137 @@
+"""Which steps run on a model, in which order: prepare, norms, affine maps, tidy.
+
+Deterministic, and without effect on its argument: the same model and options give the same
+rewrites in the same order, which is what bisecting rests on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx import norm
+from normonnx.affine import fold_affine
+from normonnx.constants import Constants
+from normonnx.journal import Journal
+from normonnx.opset import raise_opset
+from normonnx.rewrite import Context
+from normonnx.shapes import Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for.
+
+    Attributes:
+        target: "onnx", "ort" or "normonnx": whose operators may be written.
+        opset: the highest default-domain opset the result may have; None for no cap.
+        freeze_initializers: whether initializers that a caller could override count as constants.
+    """
+
+    target: str = "onnx"
+    opset: int | None = None
+    freeze_initializers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A rewritten model and how it came about.
+
+    Attributes:
+        model: the new model; the one handed in is untouched.
+        journal: rewrites and near misses.
+        exact: float64 value of each new initializer, by name.
+        notes: what was done besides rewrites, one sentence each.
+    """
+
+    model: ir.Model
+    journal: Journal
+    exact: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    model: ir.Model,
+    options: Options,
+    *,
+    skip: frozenset[str] = frozenset(),
+    limit: int | None = None,
+) -> Outcome:
+    """Rewrite a copy of the model.
+
+    Args:
+        model: any valid model; never changed.
+        options: what may be written and assumed.
+        skip: keys of rewrites not to make.
+        limit: stop after this many rewrites.
+
+    Returns:
+        The copy, the journal, the exact weights and notes.
+    """
+    journal = Journal(skip=skip, limit=limit)
+    model = model.clone()
+    notes = list(_unlist_initializers(model, options))
+    context = _context(model, journal, options)
+    wanted = norm.wanted_opset(context)
+    if wanted > context.opset:
+        raised, note = raise_opset(model, wanted, cap=options.opset)
+        notes.append(note)
+        if raised is not None:
+            model = raised
+            context = _context(model, journal, options)
+    norm.fuse_norms(context)
+    fold_affine(context)
+    if journal.rewrites:
+        _tidy(context)
+    exact = {k: v for k, v in context.constants.exact.items() if k in model.graph.initializers}
+    return Outcome(model, journal, exact, tuple(notes))
+
+
+def _context(model: ir.Model, journal: Journal, options: Options) -> Context:
+    constants = Constants(model, frozen_inputs=options.freeze_initializers)
+    shapes = Shapes(model, constants)
+    return Context(model, constants, shapes, journal, target=options.target)
+
+
+def _unlist_initializers(model: ir.Model, options: Options) -> list[str]:
+    """Take initializers out of the inputs where they are there by force, or are to be frozen.
+
+    IR version 3 required every initializer to be an input. From version 4 on listing one means
+    that a caller may override it.
+    """
+    graph = model.graph
+    listed = [value for value in graph.inputs if value.is_initializer()]
+    if not listed or (model.ir_version >= 4 and not options.freeze_initializers):
+        return []
+    kept = [value for value in graph.inputs if not value.is_initializer()]
+    graph.inputs.clear()
+    graph.inputs.extend(kept)
+    if model.ir_version < 4:
+        model.ir_version = 4
+    return [f"{len(listed)} initializers are no longer listed as inputs"]
+
+
+def _tidy(context: Context) -> None:
+    """Drop constants that nothing reads any more, and restore the order of nodes."""
+    graphs = list(context.graphs())
+    for graph in graphs:
+        for node in list(graph):
+            out = node.outputs[0] if node.outputs else None
+            unread = out is not None and not out.uses() and not out.is_graph_output()
+            if node.op_type == "Constant" and unread:
+                graph.remove(node, safe=True)
+        if not _is_sorted(graph):
+            graph.sort()
+
+
+def _is_sorted(graph: ir.Graph) -> bool:
+    seen: set[ir.Node] = set()
+    for node in graph:
+        for value in node.inputs:
+            producer = None if value is None else value.producer()
+            if producer is not None and producer.graph is graph and producer not in seen:
+                return False
+        seen.add(node)
+    return True
