@@ -1,0 +1,119 @@
+"""Conv and ConvTranspose in the precision of their input, by matrix products.
+
+    Conv            y[m, o] = b[m] + Σ_{c,k} W[m, c, k]·x[c, o·stride + k·dilation − pad]
+    ConvTranspose   y[m, i·stride + k·dilation − pad] += W[c, m, k]·x[c, i]
+
+Group g of the channels only meets group g of the filters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from normonnx.parity.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.parity.kernels.windows import Windows, windows
+
+# Columns are laid out for as many output rows at a time as fit into this many elements.
+_COLUMN_ELEMENTS = 1 << 22
+
+
+def conv(call: Call, inputs: Inputs) -> Outputs:
+    """Convolution of ``x [N, C, *S]`` with ``W [M, C/group, *K]``."""
+    x, weight, bias = present(inputs, 0), present(inputs, 1), optional(inputs, 2)
+    group = int(call.get("group", 1))
+    place = windows(call, x.shape[2:], weight.shape[2:])
+    padded = place.padded(x, 0)
+    if weight.shape[1] == 1:
+        y = _depthwise(padded, weight, group, place)
+    else:
+        y = np.empty((x.shape[0], weight.shape[0], *place.out), dtype=x.dtype)
+        for image, target in zip(padded, y, strict=True):
+            _by_columns(image, weight, group, place, target)
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * (x.ndim - 2))
+    return (y,)
+
+
+def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Array:
+    """Each filter meets one channel: one multiply and add over the image per kernel element."""
+    batch, filters = padded.shape[0], weight.shape[0] // group
+    spread = (1,) * len(place.out)
+    y = np.zeros((batch, group, filters, *place.out), dtype=padded.dtype)
+    for at, cut in place.taps():
+        y += weight[at].reshape(group, filters, *spread) * padded[cut][:, :, None]
+    return y.reshape(batch, group * filters, *place.out)
+
+
+def _by_columns(image: Array, weight: Array, group: int, place: Windows, y: Array) -> None:
+    """One image ``[C, *S]`` into ``y [M, *O]``: lay out the windows as columns and multiply."""
+    channels = image.shape[0]
+    taps = math.prod(place.kernel)
+    matrix = weight.reshape(group, weight.shape[0] // group, -1)
+    plane = math.prod(place.out[1:])
+    rows = max(1, _COLUMN_ELEMENTS // max(1, channels * taps * plane))
+    for start in range(0, place.out[0], rows):
+        stop = min(start + rows, place.out[0])
+        out = (stop - start, *place.out[1:])
+        columns = np.empty((channels, taps, *out), dtype=image.dtype)
+        for tap, (_, cut) in enumerate(place.taps(start, stop)):
+            columns[:, tap] = image[cut]
+        product = matrix @ columns.reshape(group, -1, math.prod(out))
+        y[:, start:stop] = product.reshape(weight.shape[0], *out)
+
+
+def conv_transpose(call: Call, inputs: Inputs) -> Outputs:
+    """Transposed convolution of ``x [N, C, *S]`` with ``W [C, M/group, *K]``."""
+    x, weight, bias = present(inputs, 0), present(inputs, 1), optional(inputs, 2)
+    group = int(call.get("group", 1))
+    rank = x.ndim - 2
+    batch, channels, size = x.shape[0], x.shape[1], x.shape[2:]
+    kernel, filters = weight.shape[2:], weight.shape[1]
+    strides = tuple(call.get("strides") or (1,) * rank)
+    dilations = tuple(call.get("dilations") or (1,) * rank)
+    full = tuple(
+        (s - 1) * stride + (k - 1) * d + 1
+        for s, stride, k, d in zip(size, strides, kernel, dilations, strict=True)
+    )
+    extra = tuple(call.get("output_padding") or (0,) * rank)
+    head, out = _transposed_crop(call, size, strides, full, extra)
+    room = tuple(max(f, h + o) for f, h, o in zip(full, head, out, strict=True))
+    y = np.zeros((batch, group, filters, *room), dtype=x.dtype)
+    flat = x.reshape(batch, group, channels // group, -1)
+    place = Windows(kernel, strides, dilations, head, head, size, size)
+    split = weight.reshape(group, channels // group, filters, *kernel)
+    for at, cut in place.taps():
+        tap = split[at].transpose(0, 2, 1)
+        y[cut] += (tap @ flat).reshape(batch, group, filters, *size)
+    y = y.reshape(batch, group * filters, *room)
+    kept: Any = (..., *(slice(h, h + o) for h, o in zip(head, out, strict=True)))
+    y = y[kept]
+    if bias is not None:
+        y = y + bias.reshape(-1, *(1,) * rank)
+    return (np.ascontiguousarray(y),)
+
+
+def _transposed_crop(
+    call: Call,
+    size: tuple[int, ...],
+    strides: tuple[int, ...],
+    full: tuple[int, ...],
+    extra: tuple[int, ...],
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is cut off the front of each axis, and how much of it is kept."""
+    rank = len(size)
+    auto_pad = call.get("auto_pad", "NOTSET")
+    wanted = call.get("output_shape")
+    if wanted is not None:
+        wanted = tuple(wanted)[-rank:]
+    elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = tuple(s * stride for s, stride in zip(size, strides, strict=True))
+    if wanted is None:
+        pads = (0,) * (2 * rank) if auto_pad == "VALID" else call.get("pads") or (0,) * (2 * rank)
+        out = tuple(full[i] + extra[i] - pads[i] - pads[i + rank] for i in range(rank))
+        return tuple(pads[:rank]), out
+    total = [max(0, full[i] + extra[i] - wanted[i]) for i in range(rank)]
+    head = tuple(t // 2 if auto_pad == "SAME_UPPER" else t - t // 2 for t in total)
+    return head, wanted

@@ -1,0 +1,89 @@
+"""A model evaluated in float64: the truth that the original and the optimised model approximate.
+
+The graph is walked node by node. Operators come from `kernels` and otherwise from onnx.reference;
+control flow and functions are walked as well, so that precision and memory are handled in one
+place. A value is dropped after its last use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.parity.execution import Frame, LacksOperatorError, Weights, walk
+from normonnx.parity.kernels import Array
+from normonnx.parity.planner import Planner
+from normonnx.parity.promotion import promote
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of one evaluation.
+
+    Attributes:
+        outputs: the outputs of the model in order, by name, floats in float64.
+        extras: the further values that were asked for, by name.
+        narrow: operators that were computed in less than float64, sorted.
+        seconds: how long it took.
+    """
+
+    outputs: dict[str, Any]
+    extras: dict[str, Any]
+    narrow: tuple[str, ...]
+    seconds: float
+
+
+class Oracle:
+    """A model, ready to be evaluated in float64.
+
+    Args:
+        model: the model; it is read and never changed, its weights when they are needed.
+        exact: float64 values of initializers by name, taken instead of the stored ones.
+
+    Attributes:
+        lacking: operators that nothing here computes, sorted; a model with any cannot be run.
+    """
+
+    def __init__(self, model: ir.Model, *, exact: Mapping[str, Array] | None = None) -> None:
+        planner = Planner(model.functions)
+        self._weights = Weights(exact or {})
+        self._plan = planner.plan(model.graph, dict(model.opset_imports))
+        self.lacking = tuple(sorted(planner.lacking))
+
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        *,
+        also: Collection[ir.Value] = (),
+        deadline: float = float("inf"),
+    ) -> Evaluation:
+        """Evaluate the model.
+
+        Args:
+            feeds: the inputs by name; those with an initializer may be left out.
+            also: further values of the main graph to hand back.
+            deadline: when to give up, on the clock of `time.monotonic`.
+
+        Raises:
+            LacksOperatorError: if there is an operator that nothing here computes.
+            OracleFailedError: if an operator fails on these inputs.
+            OverBudgetError: if the deadline passes.
+        """
+        if self.lacking:
+            raise LacksOperatorError(", ".join(self.lacking))
+        start = time.monotonic()
+        given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
+        frame = Frame(given, self._weights, keep=frozenset(also), deadline=deadline)
+        with np.errstate(all="ignore"):
+            outputs = walk(self._plan, frame)
+        return Evaluation(
+            {str(v.name): a for v, a in zip(self._plan.outputs, outputs, strict=True)},
+            {str(v.name): frame[v] for v in also},
+            tuple(sorted(frame.narrow)),
+            time.monotonic() - start,
+        )
