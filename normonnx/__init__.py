@@ -1,0 +1,59 @@
+"""normonnx makes normalisation disappear from ONNX models, and proves that nothing else changed.
+
+    import normonnx
+
+    result = normonnx.optimize("model.onnx")
+    print(result.report.line())
+    result.save("model.optimized.onnx")
+
+The names below are imported when they are first used, so that ``import normonnx`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from normonnx.errors import ExitCode, NormonnxError
+
+if TYPE_CHECKING:
+    from normonnx.api import Inspection, Optimized, Site, inspect, optimize, verify
+    from normonnx.parity import Verdict
+    from normonnx.report import ModelReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ExitCode",
+    "Inspection",
+    "ModelReport",
+    "NormonnxError",
+    "Optimized",
+    "Site",
+    "Verdict",
+    "__version__",
+    "inspect",
+    "optimize",
+    "verify",
+]
+
+_HOMES = {
+    "Inspection": "normonnx.api",
+    "ModelReport": "normonnx.report",
+    "Optimized": "normonnx.api",
+    "Site": "normonnx.api",
+    "Verdict": "normonnx.parity",
+    "inspect": "normonnx.api",
+    "optimize": "normonnx.api",
+    "verify": "normonnx.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,30 @@
+"""The only place that touches a model on disk: load it guarded and lazily, save it whole or not."""
+
+from __future__ import annotations
+
+from normonnx.model_io.atomic import write_bytes
+from normonnx.model_io.carry import UnsupportedModelError
+from normonnx.model_io.loading import LoadedModel, Source, load, weight_bytes
+from normonnx.model_io.saving import (
+    SavedModel,
+    copy,
+    dump,
+    original_bytes,
+    save,
+    to_session_file,
+)
+
+__all__ = [
+    "LoadedModel",
+    "SavedModel",
+    "Source",
+    "UnsupportedModelError",
+    "copy",
+    "dump",
+    "load",
+    "original_bytes",
+    "save",
+    "to_session_file",
+    "weight_bytes",
+    "write_bytes",
+]

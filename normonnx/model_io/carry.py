@@ -1,0 +1,163 @@
+"""What the IR cannot carry from file to file. Such a model is refused: nothing is lost in silence.
+
+`onnx_ir` reads a ModelProto into objects and writes a new one. It was checked field by field what
+does not come back (and what comes back from duplicates, where the last one would win); each is a
+row of the tables below.
+
+What does come back in another form, and means the same: the order of `value_info`, entries of it
+for initializers (added) and for names that no node produces (dropped), metadata sorted by key,
+output names left empty at the end of a node's list (dropped), an external tensor's checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+import onnx
+from onnx import AttributeProto, ModelProto, TypeProto
+
+from normonnx.errors import InvalidModelError, NormonnxError
+from normonnx.model_io.contents import Contents
+
+DEVICE_CONFIGURATION_IR_VERSION = 11
+
+
+class UnsupportedModelError(NormonnxError):
+    """The model holds something that could not be written back as it was."""
+
+    code: ClassVar[str] = "NX-E14"
+
+
+def _duplicate(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _leaf_kinds(types: Iterable[TypeProto]) -> set[str]:
+    """The kinds at the bottom of sequences and optionals, such as ``tensor_type``."""
+    kinds = set()
+    for leaf in types:
+        kind = leaf.WhichOneof("value")
+        while kind in ("sequence_type", "optional_type"):
+            leaf = getattr(leaf, kind).elem_type
+            kind = leaf.WhichOneof("value")
+        kinds.add(kind or "")
+    return kinds
+
+
+def _types(contents: Contents) -> Iterable[TypeProto]:
+    for graph in contents.graphs:
+        for infos in (graph.input, graph.output, graph.value_info):
+            yield from (info.type for info in infos)
+    for function in contents.functions:
+        yield from (info.type for info in function.value_info)
+    for attribute in contents.attributes:
+        if attribute.HasField("tp"):
+            yield attribute.tp
+        yield from attribute.type_protos
+
+
+def _sparse(contents: Contents) -> bool:
+    return any(graph.sparse_initializer for graph in contents.graphs) or any(
+        attribute.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS)
+        for attribute in contents.attributes
+    )
+
+
+def _early_devices(model: ModelProto, contents: Contents) -> bool:
+    return model.ir_version < DEVICE_CONFIGURATION_IR_VERSION and (
+        bool(model.configuration) or any(node.device_configurations for node in contents.nodes)
+    )
+
+
+_UNCARRIED: tuple[tuple[Callable[[ModelProto, Contents], bool], str, str], ...] = (
+    (
+        lambda model, _: bool(model.training_info),
+        "the model carries training information (training_info)",
+        "normonnx is for inference: export the model without its training graphs",
+    ),
+    (
+        lambda _, contents: _sparse(contents),
+        "the model holds sparse tensors",
+        "store them dense",
+    ),
+    (
+        lambda _, contents: bool(_leaf_kinds(_types(contents)) & {"map_type", "opaque_type"}),
+        "a value of the model is a map or an opaque type",
+        "for scikit-learn classifiers, export with the option zipmap=False",
+    ),
+    (
+        lambda _, contents: any(tensor.HasField("segment") for tensor in contents.tensors),
+        "a tensor of the model is stored in segments",
+        "load and save it once with the tool that wrote it",
+    ),
+    (
+        _early_devices,
+        f"device configurations need IR version {DEVICE_CONFIGURATION_IR_VERSION}",
+        "raise the model's IR version",
+    ),
+    (
+        lambda _, contents: any(
+            attribute.type == AttributeProto.UNDEFINED and not attribute.ref_attr_name
+            for node in contents.nodes
+            for attribute in node.attribute
+        ),
+        "a node's attribute has no type, as in files of IR version 1",
+        "raise it with onnx.version_converter",
+    ),
+)
+
+
+def _first_duplicate(model: ModelProto, contents: Contents) -> tuple[str, str] | None:
+    """What occurs twice where names must be unique, as ``(what, name)``."""
+    groups: list[tuple[str, Iterable[str]]] = [
+        ("opset import", (entry.domain for entry in model.opset_import)),
+        ("metadata entry", (entry.key for entry in model.metadata_props)),
+        (
+            "function",
+            (f"{f.domain}::{f.name}:{f.overload}" for f in model.functions),
+        ),
+    ]
+    for graph in contents.graphs:
+        groups.append(("initializer", (tensor.name for tensor in graph.initializer)))
+        groups.append(("graph input", (info.name for info in graph.input)))
+    groups.extend(("attribute", (a.name for a in node.attribute)) for node in contents.nodes)
+    for what, names in groups:
+        if (name := _duplicate(names)) is not None:
+            return what, name
+    return None
+
+
+def refuse_uncarried(model: ModelProto, contents: Contents, where: str) -> None:
+    """Refuse a model that would not survive the way through the IR.
+
+    Args:
+        model: the model; fields unknown to the installed onnx are removed from it in the check.
+        contents: of `model`.
+        where: what the error should name.
+
+    Raises:
+        UnsupportedModelError: the model holds something that is written back by nobody.
+        InvalidModelError: something that must be unique is there twice.
+    """
+    size = model.ByteSize()
+    model.DiscardUnknownFields()
+    if model.ByteSize() != size:
+        raise UnsupportedModelError(
+            f"the model has fields that onnx {onnx.__version__} does not know",
+            where=where,
+            hint="upgrade the package onnx, or export for an older IR version",
+        )
+    for found, sentence, remedy in _UNCARRIED:
+        if found(model, contents):
+            raise UnsupportedModelError(sentence, where=where, hint=remedy)
+    if (duplicate := _first_duplicate(model, contents)) is not None:
+        what, name = duplicate
+        raise InvalidModelError(f"the {what} {name!r} is there twice", where=where)
+    if any(not tensor.name for graph in contents.graphs for tensor in graph.initializer):
+        raise InvalidModelError("an initializer has no name", where=where)

@@ -1,0 +1,54 @@
+"""What a ModelProto holds, found in one walk: graphs at any depth, attributes and tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+
+@dataclass(slots=True)
+class Contents:
+    """The messages of a model that are looked at one by one.
+
+    Attributes:
+        graphs: the main graph and every subgraph, those inside functions among them.
+        functions: the model-local functions.
+        nodes: the nodes of all of them.
+        attributes: the attributes of those nodes and the defaults of function attributes.
+        tensors: initializers and dense tensors in attributes.
+    """
+
+    graphs: list[GraphProto] = field(default_factory=list)
+    functions: list[FunctionProto] = field(default_factory=list)
+    nodes: list[NodeProto] = field(default_factory=list)
+    attributes: list[AttributeProto] = field(default_factory=list)
+    tensors: list[TensorProto] = field(default_factory=list)
+
+
+def contents_of(model: ModelProto) -> Contents:
+    """Walk `model` once, without recursion: a model may nest as deep as it likes."""
+    found = Contents()
+    pending: list[GraphProto | FunctionProto] = [model.graph, *model.functions]
+    while pending:
+        body = pending.pop()
+        attributes: list[AttributeProto] = []
+        if isinstance(body, onnx.GraphProto):
+            found.graphs.append(body)
+            found.tensors.extend(body.initializer)
+        else:
+            found.functions.append(body)
+            attributes.extend(body.attribute_proto)
+        for node in body.node:
+            found.nodes.append(node)
+            attributes.extend(node.attribute)
+        for attribute in attributes:
+            if attribute.HasField("t"):
+                found.tensors.append(attribute.t)
+            found.tensors.extend(attribute.tensors)
+            if attribute.HasField("g"):
+                pending.append(attribute.g)
+            pending.extend(attribute.graphs)
+        found.attributes.extend(attributes)
+    return found

@@ -1,0 +1,271 @@
+"""Load a model from wherever it is, with its weights left on disk and its data files guarded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import onnx
+import onnx_ir as ir
+from onnx import ModelProto, TensorProto
+
+from normonnx.errors import InvalidModelError, UsageError
+from normonnx.model_io.carry import refuse_uncarried
+from normonnx.model_io.contents import contents_of
+from normonnx.model_io.guard import Guard
+from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
+
+STDIN = "-"
+
+Body: TypeAlias = "ir.Graph | ir.Function"
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ir.Model | Any"
+"""A path, ``-`` for standard input, the bytes of a model, an ``onnx.ModelProto``, an
+``onnx_ir.Model``, or a ``torch.onnx.ONNXProgram`` (by its attributes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model and where it came from.
+
+    Attributes:
+        model: the model; weights in data files stay there until they are touched.
+        name: what to call it: the file's name, or the graph's.
+        path: the absolute path it was loaded from, None when it came from memory.
+        nbytes: bytes of the file and of the external data its tensors refer to; for a model that
+            came as an object, bytes of its tensors.
+        sha256: of the file, or of the bytes it came as; "" for objects.
+        external: whether the source keeps weights in data files.
+        content: the bytes it came as when they came without a path.
+    """
+
+    model: ir.Model
+    name: str
+    path: Path | None
+    nbytes: int
+    sha256: str
+    external: bool = False
+    content: bytes | None = field(default=None, repr=False)
+
+
+def load(
+    source: Source,
+    *,
+    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
+    allow_hardlinks: bool = False,
+    untrusted: bool = False,
+) -> LoadedModel:
+    """Load a model; the argument is never changed.
+
+    Args:
+        source: see `Source`.
+        allow_data_dir: further directories that external data may lie in.
+        allow_hardlinks: accept data files that have more than one name.
+        untrusted: refuse data files reached through links of any kind.
+
+    Returns:
+        The model, structurally sound (every value has a producer, nodes are in order), with each
+        external tensor pointing at the real path of a file that was checked.
+
+    Raises:
+        UnreadableModelError: missing, truncated, no ONNX model.
+        InvalidModelError: breaks the standard in a way that leaves its meaning open.
+        UnsupportedModelError: holds what could not be written back.
+        UnsafeModelError: asks for a file it may not read.
+        UsageError: `source` is nothing a model can be loaded from.
+    """
+    allowed = tuple(Path(directory) for directory in allow_data_dir)
+    if isinstance(source, ir.Model):
+        return _from_ir(source)
+    if isinstance(source, ModelProto):
+        copy = ModelProto()
+        copy.CopyFrom(source)
+        name = source.graph.name or "model"
+        refuse_incomplete(copy, name)
+        guard = Guard.of(
+            name,
+            None,
+            allow_data_dir=allowed,
+            allow_hardlinks=allow_hardlinks,
+            untrusted=untrusted,
+        )
+        model, external = _deserialize(copy, guard)
+        return LoadedModel(model, name, None, weight_bytes(model), "", external > 0)
+    if isinstance(source, str | os.PathLike | bytes):
+        path: Path | None = None
+        if isinstance(source, bytes):
+            name, content = "<bytes>", source
+        elif source == STDIN:
+            name, content = "<stdin>", read_stdin()
+        else:
+            path = Path(os.path.abspath(source))
+            name = path.name
+            content = read_file(path, str(source))
+        where = name if path is None else str(source)
+        guard = Guard.of(
+            name,
+            path,
+            allow_data_dir=allowed,
+            allow_hardlinks=allow_hardlinks,
+            untrusted=untrusted,
+        )
+        proto = parse_model(content, where)
+        digest = hashlib.sha256(content).hexdigest()
+        size = len(content)
+        kept = content if path is None else None
+        del content
+        model, external = _deserialize(proto, guard)
+        return LoadedModel(model, name, path, size + external, digest, external > 0, kept)
+    for attribute in ("model", "model_proto"):
+        inner = getattr(source, attribute, None)
+        if isinstance(inner, ir.Model | ModelProto):
+            return load(
+                inner,
+                allow_data_dir=allowed,
+                allow_hardlinks=allow_hardlinks,
+                untrusted=untrusted,
+            )
+    raise UsageError(
+        f"cannot load a model from {type(source).__name__}",
+        hint="pass a path, bytes, an onnx.ModelProto, an onnx_ir.Model or an ONNXProgram",
+    )
+
+
+def _from_ir(model: ir.Model) -> LoadedModel:
+    """Take a model as it is: who built the object chose the files its tensors read."""
+    name = model.graph.name or "model"
+    _refuse_dangling(model, name)
+    if not _sorted(model):
+        raise InvalidModelError(
+            "a node comes before one it reads from", where=name, hint="call model.graph.sort()"
+        )
+    external = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(model))
+    return LoadedModel(model, name, None, weight_bytes(model), "", external)
+
+
+def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
+    """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
+    try:
+        contents = contents_of(proto)
+        refuse_uncarried(proto, contents, guard.model)
+        external = [t for t in contents.tensors if t.data_location == TensorProto.EXTERNAL]
+        external_bytes = sum(guard.admit(tensor) for tensor in external)
+        _spell_default_domain(proto)
+        for function in contents.functions:
+            _spell_default_domain(function)
+        model = ir.from_proto(proto)
+    except (ir.serde.SerdeError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise InvalidModelError(
+            f"the model cannot be read: {_root_cause(error)}", where=guard.model
+        ) from error
+    _refuse_dangling(model, guard.model)
+    _put_in_order(model, guard.model)
+    return model, external_bytes
+
+
+def _spell_default_domain(body: ModelProto | onnx.FunctionProto) -> None:
+    """Import ``ai.onnx`` by its other name "", under which the IR files its nodes."""
+    if any(entry.domain == "" for entry in body.opset_import):
+        return
+    for entry in body.opset_import:
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _tops(model: ir.Model) -> list[Body]:
+    return [model.graph, *model.functions.values()]
+
+
+def bodies_of(model: ir.Model) -> Iterator[Body]:
+    """The main graph, the functions, and the subgraphs of both."""
+    yield from model.graphs()
+    for function in model.functions.values():
+        yield function
+        yield from function.subgraphs()
+
+
+def tensors_of(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Initializers and tensors in attributes, of every graph and function."""
+    for body in bodies_of(model):
+        if isinstance(body, ir.Graph):
+            yield from (
+                value.const_value
+                for value in body.initializers.values()
+                if value.const_value is not None
+            )
+        for node in body:
+            for attribute in node.attributes.values():
+                if attribute.is_ref() or attribute.value is None:
+                    continue
+                if attribute.type == ir.AttributeType.TENSOR:
+                    yield attribute.value
+                elif attribute.type == ir.AttributeType.TENSORS:
+                    yield from attribute.value
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """Bytes of all tensors, each object counted once; none is read."""
+    distinct = {id(tensor): tensor for tensor in tensors_of(model)}
+    return sum(tensor.nbytes for tensor in distinct.values() if tensor.dtype != ir.DataType.STRING)
+
+
+def _refuse_dangling(model: ir.Model, where: str) -> None:
+    for body in bodies_of(model):
+        used = ((value, node) for node in body for value in node.inputs if value is not None)
+        for value, node in used:
+            if not (value.producer() or value.is_graph_input() or value.is_initializer()):
+                raise InvalidModelError(
+                    f"node {node.name!r} reads {value.name!r}, which nothing makes", where=where
+                )
+        for value in body.outputs:
+            if not (value.producer() or value.is_graph_input() or value.is_initializer()):
+                raise InvalidModelError(
+                    f"nothing in its graph makes the output {value.name!r}", where=where
+                )
+
+
+def _in_order(body: Body, made: set[ir.Node]) -> bool:
+    """Whether every node of `body` comes after the nodes it, or a graph inside it, reads from."""
+    for node in body:
+        producers = [value.producer() for value in node.inputs if value is not None]
+        if any(producer not in made for producer in producers if producer is not None):
+            return False
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+                inner = [attribute.as_graph()]
+            elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+                inner = list(attribute.as_graphs())
+            else:
+                continue
+            if not all(_in_order(graph, made) for graph in inner):
+                return False
+        made.add(node)
+    return True
+
+
+def _sorted(model: ir.Model) -> bool:
+    return all(_in_order(body, set()) for body in _tops(model))
+
+
+def _put_in_order(model: ir.Model, where: str) -> None:
+    """Sort the nodes if a node comes before one it reads from; a cycle cannot be sorted."""
+    if _sorted(model):
+        return
+    for body in _tops(model):
+        try:
+            body.sort()
+        except ValueError as error:
+            raise InvalidModelError("the graph has a cycle", where=where) from error
+    if not _sorted(model):
+        raise InvalidModelError("a graph reads what it makes itself", where=where)

@@ -1,0 +1,298 @@
+"""Save a model so that a crash at any instant leaves the old model or the new one, whole.
+
+One file when the model fits and kept no data files before; otherwise the proto and one data file
+named by its content (`layout`). The proto is published last: until then the old model is complete,
+after that the new one is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
+from onnx import ModelProto
+
+from normonnx.errors import WriteError
+from normonnx.model_io.atomic import (
+    Transaction,
+    locked,
+    refuse_special,
+    write_bytes,
+    write_errors,
+)
+from normonnx.model_io.contents import contents_of
+from normonnx.model_io.layout import DataFile, data_stem, is_own_data
+from normonnx.model_io.loading import LoadedModel, bodies_of, tensors_of
+
+SINGLE_FILE_LIMIT = 1_900_000_000
+"""Weights of more bytes than this go into a data file; a protobuf file ends at 2³¹ − 1."""
+
+EXTERNAL_FROM = 1024
+"""Tensors of fewer bytes than this stay in the proto."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """What was written.
+
+    Attributes:
+        path: of the model file.
+        nbytes: of the model file and its data file.
+        sha256: of the model file; it names the data file, so it stands for both.
+        data: the data file, None when the model is one file.
+    """
+
+    path: Path
+    nbytes: int
+    sha256: str
+    data: Path | None
+
+
+def save(
+    model: ir.Model, destination: str | os.PathLike[str], *, external_data: bool | None = None
+) -> SavedModel:
+    """Write `model` to `destination`, which may be the file it was loaded from.
+
+    Args:
+        model: never changed; its weights are read one at a time.
+        destination: a file name; a link there is replaced, not followed.
+        external_data: whether weights go into a data file beside it; None keeps the model's own
+            style and uses a data file for what does not fit into one.
+
+    Raises:
+        WriteError: it could not be written; what was there before is untouched.
+    """
+    return _save(model, Path(os.path.abspath(destination)), external_data, durable=True)
+
+
+def to_session_file(model: ir.Model, directory: Path) -> Path:
+    """Write `model` into `directory` for ONNX Runtime: one file, with a data file if it must.
+
+    Its name is new in the directory each time.
+
+    Raises:
+        WriteError: it could not be written.
+    """
+    destination = Path(os.path.abspath(directory)) / f"model-{secrets.token_hex(4)}.onnx"
+    return _save(model, destination, _too_large(model), durable=False).path
+
+
+def dump(model: ir.Model) -> bytes:
+    """The bytes of `model` as one file, for standard output.
+
+    Raises:
+        WriteError: it does not fit into one file.
+    """
+    if _too_large(model):
+        raise WriteError(
+            "the model is too large for one file", hint="name a file with -o instead of '-'"
+        )
+    return _serialize(_inlined(model))
+
+
+def copy(loaded: LoadedModel, destination: str | os.PathLike[str]) -> SavedModel | None:
+    """Write the very bytes that `loaded` came from.
+
+    Returns:
+        None when there are no such bytes: the model came as an object, keeps weights in data
+        files, or its file has changed since.
+
+    Raises:
+        WriteError: it could not be written.
+    """
+    content = original_bytes(loaded)
+    if content is None:
+        return None
+    path = Path(os.path.abspath(destination))
+    write_bytes(path, content)
+    return SavedModel(path, len(content), loaded.sha256, None)
+
+
+def original_bytes(loaded: LoadedModel) -> bytes | None:
+    """The bytes that `loaded` came from, None when they are not to be had or not all of it."""
+    content = loaded.content
+    if content is None and loaded.path is not None:
+        with contextlib.suppress(OSError):
+            content = loaded.path.read_bytes()
+    if content is None or loaded.external:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == loaded.sha256 else None
+
+
+def _too_large(model: ir.Model) -> bool:
+    nbytes = sum(t.nbytes for t in tensors_of(model) if t.dtype != ir.DataType.STRING)
+    return nbytes > SINGLE_FILE_LIMIT
+
+
+def _save(
+    model: ir.Model, destination: Path, external_data: bool | None, *, durable: bool
+) -> SavedModel:
+    refuse_special(destination)
+    if external_data is None:
+        has_data_files = any(isinstance(t, ir.ExternalTensor) for t in tensors_of(model))
+        external_data = has_data_files or _too_large(model)
+    with (
+        write_errors(destination),
+        Transaction(destination.parent, durable=durable) as transaction,
+    ):
+        data_name, data_bytes = None, 0
+        if external_data:
+            staged_data, file = transaction.stage()
+            proto, data_name, data_bytes = _externalized(model, DataFile(file), destination.name)
+        else:
+            proto = _inlined(model)
+        content = _serialize(proto)
+        staged, file = transaction.stage()
+        file.write(content)
+        with locked(destination.parent):
+            retired = _own_data_of(destination) - {data_name or ""}
+            if data_name is not None:
+                transaction.publish(staged_data, data_name)
+            transaction.publish(staged, destination.name, decisive=True)
+            for name in retired:
+                _remove_unreferenced(destination.parent / name)
+    return SavedModel(
+        destination,
+        len(content) + data_bytes,
+        hashlib.sha256(content).hexdigest(),
+        None if data_name is None else destination.parent / data_name,
+    )
+
+
+def _serialize(proto: ModelProto) -> bytes:
+    try:
+        return bytes(proto.SerializeToString(deterministic=True))
+    except (EncodeError, ValueError) as error:
+        raise WriteError(
+            "the model is too large for one file", hint="its weights must be external data"
+        ) from error
+
+
+def _to_proto(model: ir.Model) -> ModelProto:
+    """Serialize; onnx_ir 1.1 writes the metadata of a tensor twice, here it is once again."""
+    proto = ir.to_proto(model)
+    for tensor in contents_of(proto).tensors:
+        if tensor.metadata_props:
+            entries = {entry.key: entry.value for entry in tensor.metadata_props}
+            del tensor.metadata_props[:]
+            for key, value in entries.items():
+                tensor.metadata_props.add(key=key, value=value)
+    return proto
+
+
+def _inlined(model: ir.Model) -> ModelProto:
+    """The proto with every weight inside."""
+    if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(model)):
+        model = _replaced(model, _in_memory)
+    return _to_proto(model)
+
+
+def _in_memory(tensor: ir.TensorProtocol, _is_initializer: bool) -> ir.TensorProtocol:
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.Tensor(
+        tensor.numpy(),
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name,
+        doc_string=tensor.doc_string,
+        metadata_props=tensor.metadata_props,
+    )
+
+
+def _externalized(
+    model: ir.Model, data: DataFile, model_name: str
+) -> tuple[ModelProto, str | None, int]:
+    """The proto that names a data file, the file's name (None when it is empty), and its bytes."""
+    placeholder = "data"
+
+    def place(tensor: ir.TensorProtocol, is_initializer: bool) -> ir.TensorProtocol:
+        if tensor.dtype == ir.DataType.STRING or tensor.nbytes < EXTERNAL_FROM:
+            return _in_memory(tensor, is_initializer)
+        if not (is_initializer or isinstance(tensor, ir.ExternalTensor)):
+            return tensor
+        return ir.ExternalTensor(
+            placeholder,
+            data.append(tensor),
+            tensor.nbytes,
+            tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=tensor.name or "",
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
+
+    proto = _to_proto(_replaced(model, place))
+    digest, nbytes = data.close()
+    if nbytes == 0:
+        return proto, None, 0
+    name = f"{data_stem(model_name)}.{digest}.data"
+    for tensor in contents_of(proto).tensors:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = name
+    return proto, name, nbytes
+
+
+def _replaced(
+    model: ir.Model, replace: Callable[[ir.TensorProtocol, bool], ir.TensorProtocol]
+) -> ir.Model:
+    """A clone of `model` with each tensor replaced; told which of them are initializers."""
+    clone = model.clone()
+    for body in bodies_of(clone):
+        if isinstance(body, ir.Graph):
+            for value in body.initializers.values():
+                if value.const_value is not None:
+                    value.const_value = replace(value.const_value, True)
+        for node in body:
+            for name, attribute in node.attributes.items():
+                if attribute.is_ref() or attribute.value is None:
+                    continue
+                if attribute.type == ir.AttributeType.TENSOR:
+                    new: object = replace(attribute.value, False)
+                elif attribute.type == ir.AttributeType.TENSORS:
+                    new = [replace(tensor, False) for tensor in attribute.value]
+                else:
+                    continue
+                node.attributes[name] = ir.Attr(
+                    name, attribute.type, new, doc_string=attribute.doc_string
+                )
+    return clone
+
+
+def _own_data_of(destination: Path) -> set[str]:
+    """Data files that only we can have written, of the model that `destination` is now."""
+    try:
+        model = ModelProto.FromString(destination.read_bytes())
+    except (OSError, DecodeError):
+        return set()
+    locations = {
+        entry.value
+        for tensor in contents_of(model).tensors
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return {str(location) for location in locations if is_own_data(location, destination.name)}
+
+
+def _remove_unreferenced(data: Path) -> None:
+    """Remove the data of a replaced model, unless a model beside it names the file too."""
+    name = data.name.encode()
+    with contextlib.suppress(OSError):
+        for other in data.parent.glob("*.onnx"):
+            if other.is_file() and other.stat().st_size and _mentions(other, name):
+                return
+        data.unlink()
+
+
+def _mentions(path: Path, name: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(name) >= 0
