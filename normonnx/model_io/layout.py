@@ -9,9 +9,12 @@ are undisturbed. Blocks of zeros are left out of the file as holes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
 from collections.abc import Iterator
+from io import FileIO
 from typing import BinaryIO
 
 import onnx_ir as ir
@@ -107,12 +110,18 @@ def _blocks(tensor: ir.TensorProtocol) -> Iterator[bytes | bytearray]:
 def _blocks_on_disk(tensor: ir.ExternalTensor) -> Iterator[bytes | bytearray]:
     """Straight from the file into one buffer, which the next block overwrites."""
     where = f"tensor {tensor.name!r} -> {tensor.path!r}"
+    start, left = tensor.offset or 0, tensor.nbytes
+    buffer = bytearray(BLOCK)
     try:
         with open(tensor.path, "rb", buffering=0) as source:
-            source.seek(tensor.offset or 0)
-            left = tensor.nbytes
-            buffer = bytearray(BLOCK)
+            is_whole = os.fstat(source.fileno()).st_size >= start + left
+            source.seek(start)
             while left:
+                if left >= BLOCK and is_whole and _in_hole(source, BLOCK):
+                    source.seek(BLOCK, os.SEEK_CUR)
+                    left -= BLOCK
+                    yield _ZEROS
+                    continue
                 count = source.readinto(memoryview(buffer)[:left])
                 if not count:
                     raise UnreadableModelError(
@@ -124,3 +133,15 @@ def _blocks_on_disk(tensor: ir.ExternalTensor) -> Iterator[bytes | bytearray]:
         raise UnreadableModelError(
             f"external data cannot be read: {error.strerror}", where=where
         ) from error
+
+
+def _in_hole(source: FileIO, count: int) -> bool:
+    """Whether the next `count` bytes are a hole, so that reading them would be a waste."""
+    here = source.tell()
+    try:
+        data = os.lseek(source.fileno(), here, os.SEEK_DATA)
+    except (OSError, AttributeError) as error:
+        return isinstance(error, OSError) and error.errno == errno.ENXIO
+    finally:
+        source.seek(here)
+    return data - here >= count

@@ -342,9 +342,11 @@ def test_what_does_not_fit_gets_a_data_file(
         model_io.dump(loaded.model)
 
 
-def test_data_that_shrinks_under_our_hands(tmp_path: Path) -> None:
-    write_weight(tmp_path / "w.bin")
-    (tmp_path / "m.onnx").write_bytes(model(external("w", "w.bin")).SerializeToString())
+@pytest.mark.parametrize("columns", [64, 1 << 17], ids=["one block", "many blocks"])
+def test_data_that_shrinks_under_our_hands(tmp_path: Path, columns: int) -> None:
+    write_weight(tmp_path / "w.bin", 8, columns)
+    proto = model(external("w", "w.bin", columns=columns))
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
     loaded = model_io.load(tmp_path / "m.onnx")
     (tmp_path / "w.bin").write_bytes(bytes(100))
     with pytest.raises(UnreadableModelError, match="changed meanwhile"):
