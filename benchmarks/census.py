@@ -28,7 +28,7 @@ class Census:
         nodes: all nodes but Constant, those of subgraphs and functions too.
         batchnorms: BatchNormalization nodes.
         foldable: those of them behind a Conv, ConvTranspose, Gemm or MatMul (with or without an
-            Add of a constant, a new layout in between) that nothing else reads, for more than its shape.
+            Add of a constant, a new layout in between) of which nothing else reads the numbers.
         arithmetic: Mul, Add, Sub and Div with a constant on one side.
         decomposed: norms spelled out: roots of a mean of squares that something is divided by.
         layernorms: LayerNormalization nodes.
