@@ -1,9 +1,9 @@
 """The certificate of a rewrite: both sides cut out, evaluated in float64, and compared.
 
 It shares nothing with the engines: it looks at the old nodes and the new ones, cuts both out down
-to the values they share, feeds them random tensors of several magnitudes, and has `onnx.reference`
-evaluate both in float64. New constants enter with their exact float64 values; that each stored
-tensor is that value rounded once is checked separately.
+to the values they share, feeds them random tensors of several magnitudes, and has the oracle that
+also judges whole models evaluate both in float64. New constants enter with their exact float64
+values; that each stored tensor is that value rounded once is checked separately.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
 from normonnx.constants import Constants, is_float, subgraphs
+from normonnx.parity.execution import Frame, Plan, Weights, walk
+from normonnx.parity.planner import Planner
 from normonnx.shapes import Dim, Product, Shapes
 
 TOLERANCE = 1e-9
@@ -54,7 +53,8 @@ class Window:
         shapes: dimensions and types of the model's values.
         exact: float64 (or integer) value of each new constant.
         exact_attributes: float attributes of new nodes before their rounding to float32.
-        opset: version of the default domain.
+        functions: the functions of the model.
+        opsets: operator set versions in force where the nodes are, by domain.
     """
 
     old: tuple[ir.Value, ...]
@@ -64,7 +64,8 @@ class Window:
     shapes: Shapes
     exact: Mapping[ir.Value, np.ndarray]
     exact_attributes: Mapping[ir.Node, Mapping[str, float]]
-    opset: int
+    functions: Mapping[ir.OperatorIdentifier, ir.Function]
+    opsets: Mapping[str, int]
 
 
 def certify(window: Window) -> str | Flaw:
@@ -73,28 +74,26 @@ def certify(window: Window) -> str | Flaw:
         flaw = _rounded_once(value, exact)
         if flaw is not None:
             return flaw
-    new_side = _cut(window, window.new, stop=frozenset())
+    new_side = _cut(window, window.new, stop=None)
     old_side = _cut(window, window.old, stop=frozenset(new_side.inputs))
     inputs = tuple(dict.fromkeys((*new_side.inputs, *old_side.inputs)))
     extents = {extent for v in window.exact for extent in window.exact[v].shape}
     extents |= {
         e for side in (old_side, new_side) for a in side.constants.values() for e in a.shape
     }
-    evaluated, flaw = 0, Flaw("its shapes could not be determined")
+    flaw = Flaw("its shapes could not be determined")
+    old_plan, new_plan = _prepare(window, old_side), _prepare(window, new_side)
     for shapes in _bindings(window, inputs, extents):
         worst = 0.0
         try:
-            old_model = _evaluator(window, old_side, inputs)
-            new_model = _evaluator(window, new_side, inputs)
             for spread, mean in _MAGNITUDES:
                 feeds = _feeds(window, inputs, shapes, spread=spread, mean=mean)
-                worst = max(worst, _difference(old_model, new_model, feeds))
+                worst = max(worst, _difference(old_plan, new_plan, feeds))
         except _NotComparableError as error:
             return Flaw(str(error))
         except Exception as error:  # a shape that does not fit: try the next
             flaw = Flaw(f"its window could not be evaluated: {type(error).__name__}: {error}"[:300])
             continue
-        evaluated += 1
         if worst <= TOLERANCE:
             return f"float64 windows agree to {worst:.1e}"
         flaw = Flaw(f"the float64 windows differ by {worst:.2g} of the largest value")
@@ -132,10 +131,9 @@ class _Side:
     outputs: tuple[ir.Value, ...]
 
 
-def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value]) -> _Side:
-    """What computes `outputs`, back to the stop values; the new side ends where its nodes end."""
-    new_side = not stop and any(value.producer() in window.made for value in outputs)
-    nodes: list[ir.Node] = []
+def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] | None) -> _Side:
+    """What computes `outputs`, back to the stop values; None stops where the new nodes end."""
+    nodes: dict[ir.Node, None] = {}
     inputs: dict[ir.Value, None] = {}
     constants: dict[ir.Value, np.ndarray] = {}
     done: set[ir.Value] = set()
@@ -145,15 +143,14 @@ def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value])
         producer = value.producer()
         if ready:
             assert producer is not None
-            if producer not in nodes:
-                nodes.append(producer)
+            nodes[producer] = None
             continue
         if value in done:
             continue
         done.add(value)
         if value in window.exact:
             constants[value] = window.exact[value]
-        elif value not in stop and window.constants.is_constant(value):
+        elif (stop is None or value not in stop) and window.constants.is_constant(value):
             array = window.constants.array(value)
             if array is None:
                 inputs[value] = None
@@ -163,9 +160,8 @@ def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value])
                 assert array is not None
             constants[value] = array
         elif (
-            value in stop
-            or producer is None
-            or (new_side and producer not in window.made)
+            producer is None
+            or (producer not in window.made if stop is None else value in stop)
             or any(True for _ in subgraphs(producer))
             or _holds_dimensions(window, value)
         ):
@@ -270,22 +266,21 @@ def _feeds(
     *,
     spread: float,
     mean: float,
-) -> dict[str, np.ndarray]:
-    feeds: dict[str, np.ndarray] = {}
+) -> dict[ir.Value, np.ndarray]:
+    feeds: dict[ir.Value, np.ndarray] = {}
     for value in inputs:
         shape = bound[value]
-        name = str(value.name)
         if isinstance(shape, np.ndarray):
-            feeds[name] = shape
+            feeds[value] = shape
             continue
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
         dtype = window.shapes.dtype(value)
         if dtype is None or is_float(dtype):
-            feeds[name] = mean + spread * rng.standard_normal(shape)
+            feeds[value] = mean + spread * rng.standard_normal(shape)
         elif dtype == ir.DataType.BOOL:
-            feeds[name] = rng.random(shape) < 0.5
+            feeds[value] = rng.random(shape) < 0.5
         else:
-            feeds[name] = rng.integers(0, 3, shape).astype(dtype.numpy())
+            feeds[value] = rng.integers(0, 3, shape).astype(dtype.numpy())
     return feeds
 
 
@@ -296,50 +291,29 @@ class _NotComparableError(Exception):
     """The two sides cannot stand for each other whatever the numbers are."""
 
 
-def _evaluator(window: Window, side: _Side, inputs: Sequence[ir.Value]) -> ReferenceEvaluator:
-    nodes = [_in_float64(window, node) for node in side.nodes]
-    graph = onnx.helper.make_graph(
-        nodes,
-        "window",
-        [onnx.helper.make_tensor_value_info(str(value.name), 0, None) for value in inputs],
-        [onnx.helper.make_tensor_value_info(str(value.name), 0, None) for value in side.outputs],
-        initializer=[
-            onnx.numpy_helper.from_array(array, str(value.name))
-            for value, array in side.constants.items()
-        ],
-    )
-    domains = {node.domain for node in side.nodes if node.domain}
-    opsets = [onnx.helper.make_opsetid("", window.opset or 21)]
-    opsets += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(domains)]
-    model = onnx.helper.make_model(graph, opset_imports=opsets)
-    return ReferenceEvaluator(model, new_ops=list(_FLOAT64_OPS))
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One side, ready to be evaluated."""
+
+    plan: Plan
+    constants: Mapping[ir.Value, np.ndarray]
+
+    def run(self, feeds: Mapping[ir.Value, np.ndarray]) -> list[np.ndarray]:
+        frame = Frame({**feeds, **self.constants}, Weights({}))
+        with np.errstate(all="ignore"):
+            return walk(self.plan, frame)
 
 
-def _in_float64(window: Window, node: ir.Node) -> onnx.NodeProto:
-    """The node as it is written for real numbers: casts between floating types vanish."""
-    proto = ir.serde.serialize_node(node)
-    for name, exact in window.exact_attributes.get(node, {}).items():
-        # A protobuf float attribute holds float32: the exact value travels as a tensor.
-        proto.attribute.append(onnx.helper.make_attribute(f"exact_{name}", np.float64(exact).hex()))
-    if node.op_type == "Cast" and is_float(ir.DataType(node.attributes["to"].as_int())):
-        del proto.attribute[:]
-        proto.attribute.append(onnx.helper.make_attribute("to", onnx.TensorProto.DOUBLE))
-    elif node.op_type == "CastLike":
-        del proto.input[1:]
-        del proto.attribute[:]
-        proto.op_type = "Identity"
-    return proto
+def _prepare(window: Window, side: _Side) -> _Prepared:
+    planner = Planner(window.functions, exact_attributes=window.exact_attributes)
+    view = ir.GraphView(side.inputs, side.outputs, nodes=side.nodes)
+    return _Prepared(planner.plan(view, window.opsets), side.constants)
 
 
-def _difference(
-    old: ReferenceEvaluator, new: ReferenceEvaluator, feeds: Mapping[str, np.ndarray]
-) -> float:
+def _difference(old: _Prepared, new: _Prepared, feeds: Mapping[ir.Value, np.ndarray]) -> float:
     """Largest difference of any output, relative to its largest finite value."""
     worst = 0.0
-    with np.errstate(all="ignore"):
-        olds = old.run(None, {k: v for k, v in feeds.items() if k in old.input_names})
-        news = new.run(None, {k: v for k, v in feeds.items() if k in new.input_names})
-    for a, b in zip(olds, news, strict=True):
+    for a, b in zip(old.run(feeds), new.run(feeds), strict=True):
         if a.shape != b.shape:
             raise ValueError(f"shapes {a.shape} and {b.shape}")
         if a.size == 0:
@@ -352,55 +326,3 @@ def _difference(
         scale = np.max(np.abs(a[finite]))
         worst = max(worst, float(np.max(np.abs(a - b)[finite]) / (scale or 1.0)))
     return worst
-
-
-# -- operators that onnx.reference would not evaluate in float64 ----------------------------------
-
-
-def _exact(node: OpRun, name: str, given: float) -> float:
-    for attribute in node.onnx_node.attribute:
-        if attribute.name == f"exact_{name}":
-            return float.fromhex(attribute.s.decode())
-    return given
-
-
-class BatchNormalization(OpRun):
-    """y = γ·(x − μ)·(σ² + ε)^(-1/2) + β along axis 1, in the inference form of every opset."""
-
-    op_domain = ""
-
-    def _run(self, x, scale, bias, mean, var, **attributes):  # type: ignore[no-untyped-def]
-        given = attributes.get("epsilon")
-        epsilon = np.float64(np.float32(1e-5 if given is None else given))
-        shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (-1,)
-        a = (scale / np.sqrt(var + epsilon)).reshape(shape)
-        return (a * (x - mean.reshape(shape)) + bias.reshape(shape),)
-
-
-class LayerNormalization(OpRun):
-    """y = γ·(x − m)·(E[(x − m)²] + ε)^(-1/2) + β over the axes from `axis` on."""
-
-    op_domain = ""
-
-    def _run(self, x, scale, bias=None, axis=None, epsilon=None, stash_type=None, **_):  # type: ignore[no-untyped-def]
-        first = (-1 if axis is None else axis) % x.ndim
-        axes = tuple(range(first, x.ndim))
-        eps = _exact(self, "epsilon", np.float64(np.float32(1e-5 if epsilon is None else epsilon)))
-        centred = x - x.mean(axis=axes, keepdims=True)
-        y = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps) * scale
-        return (y if bias is None else y + bias,)
-
-
-class RMSNormalization(OpRun):
-    """y = γ·x·(E[x²] + ε)^(-1/2) over the axes from `axis` on."""
-
-    op_domain = ""
-
-    def _run(self, x, scale, axis=None, epsilon=None, stash_type=None, **_):  # type: ignore[no-untyped-def]
-        first = (-1 if axis is None else axis) % x.ndim
-        axes = tuple(range(first, x.ndim))
-        eps = _exact(self, "epsilon", np.float64(np.float32(1e-5 if epsilon is None else epsilon)))
-        return (x / np.sqrt((x**2).mean(axis=axes, keepdims=True) + eps) * scale,)
-
-
-_FLOAT64_OPS = (BatchNormalization, LayerNormalization, RMSNormalization)

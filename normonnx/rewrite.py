@@ -23,6 +23,9 @@ from normonnx.shapes import Shapes
 MAX_COPIED_BYTES = 16 << 20
 """How much a single rewrite may add to the model in weights that others keep reading."""
 
+_SAFE_ITEMSIZE = 4
+"""Types of this many bytes and more do not lose channels to denormals."""
+
 _COST = {"Constant": 0, "BatchNormalization": 2}
 """What a node counts when gain is judged; BatchNormalization multiplies and adds."""
 
@@ -95,11 +98,15 @@ class Context:
         return name
 
     def opset_of(self, graph: ir.Graph) -> int:
-        """The default-domain opset in force in a graph (a function has its own)."""
+        """The default-domain opset in force in a graph."""
+        return self.opsets_of(graph).get("", self.opset)
+
+    def opsets_of(self, graph: ir.Graph) -> Mapping[str, int]:
+        """The opsets in force in a graph: a function has its own, subgraphs those around them."""
         for function in self.model.functions.values():
-            if function.graph is graph:
-                return function.opset_imports.get("", self.opset)
-        return self.opset
+            if function.graph is graph or any(graph is inner for inner in function.subgraphs()):
+                return function.opset_imports
+        return self.model.opset_imports
 
 
 class Proposal:
@@ -246,13 +253,17 @@ class Proposal:
 def _check_range(
     exact: np.ndarray, rounded: np.ndarray, dtype: ir.DataType, hint: str, axis: int | None
 ) -> None:
-    wide = rounded.astype(np.float64)
-    others = None if axis is None else tuple(i for i in range(exact.ndim) if i != axis)
-    scale = np.max(np.abs(exact), axis=others, keepdims=True, initial=0.0)
-    # Rounding a normal number moves it by at most eps/2; a denormal loses more than that.
-    lost = np.abs(wide - exact) > float(ml_dtypes.finfo(rounded.dtype).eps) * scale
-    overflow = np.isfinite(exact) & ~np.isfinite(wide)
-    for mask, what in ((overflow, "overflow"), (lost & ~overflow, "vanish among denormals")):
+    overflow = np.isfinite(exact) & ~np.isfinite(rounded.astype(np.float64))
+    masks = [(overflow, "overflow")]
+    # What float32 cannot hold, below 1e-38, no sum of float32 products can show either.
+    if dtype.itemsize < _SAFE_ITEMSIZE:
+        others = None if axis is None else tuple(i for i in range(exact.ndim) if i != axis)
+        scale = np.max(np.abs(exact), axis=others, keepdims=True, initial=0.0)
+        # Rounding a normal number moves it by at most eps/2; a denormal loses more than that.
+        moved = np.abs(rounded.astype(np.float64) - exact)
+        lost = moved > float(ml_dtypes.finfo(rounded.dtype).eps) * scale
+        masks.append((lost & ~overflow, "vanish among denormals"))
+    for mask, what in masks:
         if mask.any():
             place = tuple(int(i) for i in np.argwhere(mask)[0])
             channel = "" if axis is None else f", channel {place[axis]},"
@@ -296,7 +307,8 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             shapes=context.shapes,
             exact=proposal.constants,
             exact_attributes=proposal.exact_attributes,
-            opset=context.opset_of(proposal.graph),
+            functions=context.model.functions,
+            opsets=context.opsets_of(proposal.graph),
         )
     )
     if isinstance(certificate, str):
@@ -333,6 +345,7 @@ def _dead(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
     """The nodes and constants that nothing reads any more once the new values are in place."""
     replaced = {old for old, _ in proposal.replacements}
     made = frozenset(proposal.nodes)
+    kept = {new for _, new in proposal.replacements if new.producer() not in made}
     dead: dict[ir.Node, None] = {}
     dead_constants: dict[ir.Value, None] = {}
     pending = [old.producer() for old in replaced]
@@ -340,7 +353,10 @@ def _dead(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
         node = pending.pop()
         if node is None or node in dead or node.graph is None:
             continue
-        if not all(_unread(out, dead, replaced, proposal.redirects, made) for out in node.outputs):
+        if not all(
+            out not in kept and _unread(out, dead, replaced, proposal.redirects, made)
+            for out in node.outputs
+        ):
             continue
         dead[node] = None
         inner = [value for n in _with_inner(node) for value in n.inputs if value is not None]

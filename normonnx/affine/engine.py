@@ -66,7 +66,7 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
             rule = _RULE_OF["Conv"]
             miss(context, key=_key(node), rule=rule, site=node, kind=kind, refusal=found)
         return
-    if _is_plain_bias(context, found) or _is_part_of_gelu(found):
+    if _is_plain_bias(context, found) or is_part_of_gelu(found):
         return
     obstacles: list[Refusal] = []
     for attempt in _by_gain(context, graph, found, kind, obstacles):
@@ -130,7 +130,7 @@ def _is_plain_bias(context: Context, found: Affine) -> bool:
     )
 
 
-def _is_part_of_gelu(found: Affine) -> bool:
+def is_part_of_gelu(found: Affine) -> bool:
     """The ½ of ½·x·(1 + erf(x/√2)): runtimes fuse a GELU only while all its nodes are there."""
     if found.map.axis is not None or not found.map.is_scale:
         return False
@@ -184,7 +184,8 @@ class _Attempt(ABC):
         """Such as ``Conv·BatchNormalization → Conv``."""
         takers = list(dict.fromkeys(self.takers))
         old = [*takers, *self.affine] if self.is_backward else [*self.affine, *takers]
-        return f"{'·'.join(old)} → {'·'.join(takers) or 'Mul·Add'}"
+        new = takers or [node.op_type for node in self.proposal.nodes]
+        return f"{'·'.join(old)} → {'·'.join(new) or 'nothing'}"
 
     def _check_value(self, value: ir.Value, *, reader: ir.Node | None) -> None:
         """Only the site may read a value that is to vanish, and it must be of this graph."""
@@ -235,7 +236,7 @@ class _Backward(_Attempt):
         self._check_value(value, reader=reader)
         inner = recognise(self.context, producer)
         if isinstance(inner, Affine):
-            composed = m.after(inner.map)
+            composed = None if is_part_of_gelu(inner) else m.after(inner.map)
             if composed is not None:
                 self.affine.insert(0, producer.op_type)
                 return self._push_or_write(inner.source, composed, producer, value)

@@ -42,17 +42,24 @@ class Planner:
 
     Args:
         functions: the functions of the model.
+        exact_attributes: float attributes of nodes as they were meant, before float32.
 
     Attributes:
         lacking: operators met so far that nothing here computes.
     """
 
-    def __init__(self, functions: Mapping[ir.OperatorIdentifier, ir.Function]) -> None:
+    def __init__(
+        self,
+        functions: Mapping[ir.OperatorIdentifier, ir.Function],
+        *,
+        exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+    ) -> None:
         self._functions = functions
+        self._exact_attributes = exact_attributes or {}
         self._plans: dict[ir.OperatorIdentifier, Plan] = {}
         self.lacking: set[str] = set()
 
-    def plan(self, graph: ir.Graph | ir.Function, opsets: Mapping[str, int]) -> Plan:
+    def plan(self, graph: ir.Graph | ir.GraphView | ir.Function, opsets: Mapping[str, int]) -> Plan:
         """Prepare a graph: a runner for each node, and when each value is dropped."""
         steps = [Step(node, self._runner(node, opsets)) for node in graph]
         local = {v for step in steps for v in step.node.outputs} | set(graph.inputs)
@@ -80,7 +87,7 @@ class Planner:
 
     def _operator(self, node: ir.Node, opsets: Mapping[str, int], bound: Attributes) -> Runner:
         attributes = _resolved(node, bound)
-        call = _call_of(node, attributes, opsets)
+        call = _call_of(node, attributes, opsets, self._exact_attributes.get(node, {}))
         if node.domain == "" and node.op_type in _CASTS:
             stock = self._stock(node, attributes, opsets)
             return lambda inputs, frame, exact: (
@@ -198,7 +205,9 @@ def _resolved(node: ir.Node, bound: Attributes) -> Attributes:
     return result
 
 
-def _call_of(node: ir.Node, attributes: Attributes, opsets: Mapping[str, int]) -> Call:
+def _call_of(
+    node: ir.Node, attributes: Attributes, opsets: Mapping[str, int], exact: Mapping[str, float]
+) -> Call:
     """The call as kernels see it: defaults filled in, floats as the float32 values they are."""
     schema = schema_of(node.domain, node.op_type, opsets.get(node.domain, 1))
     values: dict[str, Any] = {}
@@ -206,6 +215,7 @@ def _call_of(node: ir.Node, attributes: Attributes, opsets: Mapping[str, int]) -
         if attribute.default_value.name:
             values[name] = _plain(ir.serde.deserialize_attribute(attribute.default_value))
     values.update((name, _plain(attribute)) for name, attribute in attributes.items())
+    values.update(exact)
     names = [v.name for v in node.outputs]
     while names and not names[-1]:
         names.pop()
