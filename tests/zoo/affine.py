@@ -62,13 +62,13 @@ SPELLINGS = (
 )  # fmt: skip
 
 TRAPS = (
-    Case("Add along the width, as wide as channels", Stays("Conv Add"),
+    Case("Add along the width, as wide as channels", Stays("Conv Add", "varies along axis 3"),
          f"{SQUARE} {{ c = Conv (x, W, b)\n y = Add (c, k) }}", {"W": W, "b": B, "k": (4,)}),
-    Case("Add along the height, as high as channels", Stays("Conv Add"),
+    Case("Add along the height, as high as channels", Stays("Conv Add", "varies along axis 2"),
          f"{SQUARE} {{ c = Conv (x, W, b)\n y = Add (c, k) }}", {"W": W, "b": B, "k": (4, 1)}),
-    Case("Mul along the width, as wide as channels", Stays("Conv Mul"),
+    Case("Mul along the width, as wide as channels", Stays("Conv Mul", "varies along axis 3"),
          f"{SQUARE} {{ c = Conv (x, W)\n y = Mul (c, k) }}", {"W": W, "k": (4,)}),
-    Case("Mul along the batch, as many as channels", Stays("Conv Mul"),
+    Case("Mul along the batch, as many as channels", Stays("Conv Mul", "varies along axis 0"),
          "(float[4,3,6,6] x) => (float[] y) { c = Conv (x, W)\n y = Mul (c, k) }",
          {"W": W, "k": (4, 1, 1, 1)}),
     Case("Add of a whole feature map", Stays("Conv Add"),
@@ -115,7 +115,7 @@ TRAPS = (
     Case("a cast to half and back is a rounding", Right(),
          "(float[2,3] x) => (float[] y) { c = MatMul (x, W)\n h = Cast <to=10> (c)\n"
          "f = Cast <to=1> (h)\n y = Mul (f, k) }", {"W": (3, 4), "k": (4,)}, tolerance=2e-3),
-    Case("nothing linear near", Stays("Relu Mul Add Relu"),
+    Case("nothing linear near", Stays("Relu Mul Add Relu", "Relu"),
          "(float[2,4] x) => (float[] y) { r = Relu (x)\n c = Mul (r, k)\n d = Add (c, l)\n"
          "y = Relu (d) }", {"k": (4,), "l": (4,)}),
     Case("identity transposes around a Gemm", Right(),

@@ -133,7 +133,7 @@ GAPS = (
     Case("Pad between", Right(),
          f"{IMAGE} {{ a = Conv (x, W)\n c = Pad (a, p)\n {BN} }}",
          {"W": (4, 3, 3, 3), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), **P4}),
-    Case("Relu between", Stays("Conv Relu BatchNormalization"),
+    Case("Relu between", Stays("Conv Relu BatchNormalization", "Relu 'Relu_1'"),
          f"{IMAGE} {{ a = Conv (x, W)\n c = Relu (a)\n {BN} }}",
          {"W": (4, 3, 3, 3), **P4}),
 )  # fmt: skip

@@ -36,10 +36,11 @@ GEMMS = (
     Case("Gemm transA", GEMM,
          f"(float[3,5] x) => (float[] y) {{ c = Gemm <transA=1, alpha=2.0> (x, W, b)\n {BN} }}",
          {"W": (3, 4), "b": (4,), **P4}),
-    Case("Gemm whose C is computed", Stays("Gemm BatchNormalization"),
+    Case("Gemm whose C is computed",
+         Stays("Gemm BatchNormalization", "'b' of Gemm 'Gemm_1' is not a constant"),
          "(float[5,3] x, float[5,4] k) => (float[] y) {"
          f"b = Relu (k)\n c = Gemm (x, W, b)\n {BN} }}", {"W": (3, 4), **P4}),
-    Case("Gemm whose weight is computed", Stays("Gemm BatchNormalization"),
+    Case("Gemm whose weight is computed", Stays("Gemm BatchNormalization", "weight 'W' of Gemm"),
          f"(float[5,3] x, float[3,4] W) => (float[] y) {{ c = Gemm (x, W, b)\n {BN} }}",
          {"b": (4,), **P4}),
     Case("Gemm with the weight on the left", Right(),
@@ -47,7 +48,7 @@ GEMMS = (
     Case("Gemm then Mul and Add", GEMM,
          "(float[5,3] x) => (float[] y) { c = Gemm (x, W, b)\n d = Mul (k, c)\n y = Add (d, l) }",
          {"W": (3, 4), "b": (4,), "k": (4,), "l": (1, 4)}),
-    Case("Gemm, Dropout, Cast, BatchNorm", Fires("Gemm"),
+    Case("Gemm, Dropout, Cast, BatchNorm", Fires(gone="BatchNormalization"),
          "(float[5,3] x) => (float[] y) { g = Gemm (x, W, b)\n d = Dropout (g)\n"
          f"c = Cast <to=1> (d)\n {BN} }}", {"W": (3, 4), "b": (4,), **P4}),
 )  # fmt: skip
@@ -119,20 +120,23 @@ MATMULS = (
 )  # fmt: skip
 
 AXES = (
-    Case("BatchNorm over the rows of a matrix, transposed", Stays("MatMul BatchNormalization"),
+    Case("BatchNorm over the rows of a matrix, transposed",
+         Stays("MatMul BatchNormalization", "varies along axis 0"),
          "(float[8,6] x) => (float[] y) { p = MatMul (x, W)\n"
          f"c = Transpose <perm=[1,0]> (p)\n {BN} }}", {"W": (6, 8), **batch_norm("", 8)}),
-    Case("BatchNorm over the rows of a matrix, reshaped", Stays("MatMul BatchNormalization"),
+    Case("BatchNorm over the rows of a matrix, reshaped",
+         Stays("MatMul BatchNormalization", "varies along axis 0"),
          "(float[8,6] x) => (float[] y) { p = MatMul (x, W)\n"
          f"c = Reshape (p, shape)\n {BN} }}",
          {"W": (6, 8), "shape": np.array([1, 8, 8]), **batch_norm("", 8)}),
-    Case("BatchNorm over the sequence", Stays("MatMul BatchNormalization"),
+    Case("BatchNorm over the sequence", Stays("MatMul BatchNormalization", "varies along axis 1"),
          f"(float[2,4,3] x) => (float[] y) {{ c = MatMul (x, W)\n {BN} }}", {"W": (3, 4), **P4}),
     Case("Reshape that splits the channels", Right(),
          "(float[6,3] x) => (float[] y) { p = MatMul (x, W)\n"
          f"c = Reshape (p, shape)\n {BN} }}",
          {"W": (3, 8), "shape": np.array([6, 4, 2]), **P4}),
-    Case("Reshape that mixes rows and channels", Stays("MatMul Reshape BatchNormalization"),
+    Case("Reshape that mixes rows and channels",
+         Stays("MatMul Reshape BatchNormalization", "Reshape 'Reshape_1'"),
          "(float[6,3] x) => (float[] y) { p = MatMul (x, W)\n"
          f"c = Reshape (p, shape)\n {BN} }}",
          {"W": (3, 6), "shape": np.array([9, 4]), **P4}),
