@@ -1,0 +1,18 @@
+"""The normalisation algebra: LayerNorm and RMSNorm recognised by what they compute.
+
+    y = γ·(x − m)·(q − m² + e)^(−1/2) + β        LayerNorm,  m = E[x], q = E[x²]
+    y = γ·x·(q + e)^(−1/2)                       RMSNorm
+
+`layout` says along which axes of x a value varies, `algebra` holds polynomials in x, its moments
+and inverse roots, `interpret` and `rules` turn nodes into such polynomials, `search` says where to
+look, `recognise` finds the widest value around each root that has one of the two normal forms
+(`normal_form`), `attach` and `place` decide which scale, bias and axes fit the operator to be
+written, `write` builds it, and `engine` does all that for a model.
+"""
+
+from __future__ import annotations
+
+from normonnx.norm.engine import fuse_norms, wanted_opset
+from normonnx.norm.recognise import NormSite, find_sites
+
+__all__ = ["NormSite", "find_sites", "fuse_norms", "wanted_opset"]

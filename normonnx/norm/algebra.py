@@ -1,0 +1,280 @@
+"""Polynomials in x, its moments, inverse roots, and values from outside.
+
+    x            the subject
+    E_S[x^p]     its first and second moment over a set S of its axes
+    √P           the root of another polynomial, with a positive or negative power
+    v            a constant that varies, or any other value of the graph, taken as it is
+
+A monomial is a sorted tuple of (atom, power), a polynomial maps monomials to float64 coefficients.
+E[·] is linear and takes out what does not vary along S. Scalars are taken out of roots,
+√(k·P) = √k·√P, so that a rescaled variance has the same root as the variance itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from normonnx.norm.layout import Group, Groups, substitute
+
+Monomial = tuple[tuple[int, int], ...]
+Poly = Mapping[Monomial, float]
+
+MAX_TERMS = 32
+CANCELS = 1e-6
+"""Terms that cancel to this fraction are gone: 1/N as a float32 constant is off by 6e-8."""
+
+SUBJECT = 0
+X: Poly = {((SUBJECT, 1),): 1.0}
+
+
+class IntractableError(Exception):
+    """A value that is no such polynomial; the message, if any, says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The atom x."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The atom E_S[x^power]."""
+
+    power: int
+    over: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The atom √P; ``scale`` is what was taken out of P on its first appearance."""
+
+    inner: tuple[tuple[Monomial, float], ...]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A value that is not interpreted, lying along these axes of the subject."""
+
+    value: ir.Value
+    groups: Groups
+
+
+Atom = Subject | Moment | Root | Outside
+
+
+def number(value: float) -> Poly:
+    """The constant polynomial."""
+    return {(): value} if value else {}
+
+
+def scaled(poly: Poly, factor: float) -> Poly:
+    """k·P."""
+    return {monomial: factor * c for monomial, c in poly.items()} if factor else {}
+
+
+def plus(left: Poly, right: Poly) -> Poly:
+    """P + Q; terms that cancel but for rounding are dropped."""
+    result = dict(left)
+    for monomial, c in right.items():
+        old = result.get(monomial)
+        if old is None:
+            result[monomial] = c
+        elif abs(old + c) <= CANCELS * abs(old):
+            del result[monomial]
+        else:
+            result[monomial] = old + c
+    if len(result) > MAX_TERMS:
+        raise IntractableError
+    return result
+
+
+class Algebra:
+    """The atoms met around one subject, and the operations that need to know them."""
+
+    def __init__(self, axes: frozenset[int]) -> None:
+        """Begin with the subject, which varies along `axes`."""
+        self.atoms: list[Atom] = [Subject()]
+        self.varies: list[frozenset[int]] = [axes]
+        self._index: dict[Atom, int] = {}
+
+    def outside(self, value: ir.Value, groups: Groups) -> Poly:
+        """A value from outside as a polynomial."""
+        labels = frozenset(label for group in groups for label in group)
+        return {((self._atom(Outside(value, groups), labels), 1),): 1.0}
+
+    def depends_on_subject(self, poly: Poly) -> bool:
+        """Whether x occurs, itself or under a moment or a root."""
+        for monomial in poly:
+            for index, _ in monomial:
+                atom = self.atoms[index]
+                if isinstance(atom, (Subject, Moment)):
+                    return True
+                if isinstance(atom, Root) and self.depends_on_subject(dict(atom.inner)):
+                    return True
+        return False
+
+    def has_root(self, poly: Poly) -> bool:
+        """Whether a root occurs."""
+        return any(
+            isinstance(self.atoms[index], Root) for monomial in poly for index, _ in monomial
+        )
+
+    def product(self, left: Poly, right: Poly) -> Poly:
+        """P·Q; an even positive power of a root is multiplied out."""
+        result: Poly = {}
+        for a, ca in left.items():
+            for b, cb in right.items():
+                powers = dict(a)
+                for index, power in b:
+                    powers[index] = powers.get(index, 0) + power
+                squared = next(
+                    (i for i, p in powers.items() if p > 1 and isinstance(self.atoms[i], Root)),
+                    None,
+                )
+                if squared is None:
+                    result = plus(result, {_monomial(powers): ca * cb})
+                    continue
+                powers[squared] -= 2
+                rest = {_monomial(powers): ca * cb}
+                result = plus(result, self.product(rest, self.inner(squared)))
+        return result
+
+    def power(self, poly: Poly, exponent: int) -> Poly:
+        """P^n for a small integer n."""
+        if exponent < 0:
+            return self.power(self.inverse(poly), -exponent)
+        result = number(1.0)
+        for _ in range(exponent):
+            result = self.product(result, poly)
+        return result
+
+    def inverse(self, poly: Poly) -> Poly:
+        """1/P: of a monomial by its powers, of a sum as √P^(−2)."""
+        if not poly:
+            raise IntractableError
+        if len(poly) == 1:
+            [(monomial, c)] = poly.items()
+            return {tuple((index, -power) for index, power in monomial): 1.0 / c}
+        [(monomial, c)] = self.root(poly).items()
+        return {tuple((index, -2 * power) for index, power in monomial): 1.0 / c**2}
+
+    def root(self, poly: Poly) -> Poly:
+        """√P as a multiple of a single root."""
+        if not poly:
+            raise IntractableError
+        lead = poly[max(poly, key=lambda monomial: self._rank(monomial, poly[monomial]))]
+        scale = abs(lead)
+        unit = scaled(poly, 1.0 / scale)
+        if len(unit) == 1:
+            [(monomial, c)] = unit.items()
+            if c > 0 and all(p % 2 == 0 and isinstance(self.atoms[i], Root) for i, p in monomial):
+                return {tuple((i, p // 2) for i, p in monomial): math.sqrt(scale)}
+        return {((self._root(unit, scale), 1),): math.sqrt(scale)}
+
+    def inner(self, root: int) -> Poly:
+        """The polynomial under a root."""
+        atom = self.atoms[root]
+        assert isinstance(atom, Root)
+        return dict(atom.inner)
+
+    def root_scale(self, root: int) -> float:
+        """What was taken out of the polynomial under a root when it was met first."""
+        atom = self.atoms[root]
+        assert isinstance(atom, Root)
+        return atom.scale
+
+    def mean(self, poly: Poly, over: frozenset[int]) -> Poly:
+        """E_S[P].
+
+        Raises:
+            IntractableError: for the mean of something else than 1, x and x².
+        """
+        result: Poly = {}
+        for monomial, c in poly.items():
+            varying = [(i, p) for i, p in monomial if self.varies[i] & over]
+            rest = tuple((i, p) for i, p in monomial if not self.varies[i] & over)
+            if varying:
+                moment = self._mean_of(varying, over)
+                result = plus(result, self.product({rest: c}, {((moment, 1),): 1.0}))
+            else:
+                result = plus(result, {rest: c})
+        return result
+
+    def second_moment(self, over: frozenset[int]) -> Monomial:
+        """E_S[x²] as a monomial."""
+        return ((self._moment(2, over), 1),)
+
+    def rename(self, poly: Poly, bound: Mapping[int, Group]) -> Poly:
+        """The polynomial with free labels of its atoms replaced by what they are bound to."""
+        if not bound:
+            return poly
+        result: Poly = {}
+        for monomial, c in poly.items():
+            powers: dict[int, int] = {}
+            for index, power in monomial:
+                new = self._renamed(index, bound)
+                powers[new] = powers.get(new, 0) + power
+            result = plus(result, {_monomial(powers): c})
+        return result
+
+    def _mean_of(self, varying: list[tuple[int, int]], over: frozenset[int]) -> int:
+        if len(varying) == 1:
+            index, power = varying[0]
+            atom = self.atoms[index]
+            if isinstance(atom, Subject) and power in (1, 2):
+                return self._moment(power, over)
+            if isinstance(atom, Moment) and power == 1 and not atom.over & over:
+                return self._moment(atom.power, atom.over | over)
+            if isinstance(atom, Subject) and power > 2:
+                raise IntractableError(f"its mean is taken of x^{power}, where a norm takes x²")
+        raise IntractableError
+
+    def _moment(self, power: int, over: frozenset[int]) -> int:
+        return self._atom(Moment(power, over), self.varies[SUBJECT] - over)
+
+    def _root(self, inner: Poly, scale: float) -> int:
+        for index, atom in enumerate(self.atoms):
+            if isinstance(atom, Root) and _alike(dict(atom.inner), inner):
+                return index
+        varies = frozenset[int]().union(*(self.varies[i] for m in inner for i, _ in m))
+        return self._atom(Root(tuple(sorted(inner.items())), scale), varies)
+
+    def _renamed(self, index: int, bound: Mapping[int, Group]) -> int:
+        if not self.varies[index].intersection(bound):
+            return index
+        atom = self.atoms[index]
+        if isinstance(atom, Outside):
+            groups = tuple(substitute(group, bound) for group in atom.groups)
+            labels = frozenset(label for group in groups for label in group)
+            return self._atom(Outside(atom.value, groups), labels)
+        assert isinstance(atom, Root)
+        return self._root(self.rename(dict(atom.inner), bound), atom.scale)
+
+    def _atom(self, atom: Atom, varies: frozenset[int]) -> int:
+        index = self._index.get(atom)
+        if index is None:
+            index = self._index[atom] = len(self.atoms)
+            self.atoms.append(atom)
+            self.varies.append(varies)
+        return index
+
+    def _rank(self, monomial: Monomial, c: float) -> tuple[bool, float]:
+        """Roots are scaled by their second moment, or else by their largest coefficient."""
+        second = len(monomial) == 1 and monomial[0][1] == 1
+        second = second and getattr(self.atoms[monomial[0][0]], "power", 0) == 2
+        return second, abs(c)
+
+
+def _monomial(powers: Mapping[int, int]) -> Monomial:
+    return tuple(sorted((index, power) for index, power in powers.items() if power))
+
+
+def _alike(left: Poly, right: Poly) -> bool:
+    return left.keys() == right.keys() and all(
+        math.isclose(c, right[monomial], rel_tol=1e-5) for monomial, c in left.items()
+    )

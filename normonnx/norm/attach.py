@@ -1,0 +1,223 @@
+"""Which scale and bias the operator can take, and what must stay beside it.
+
+A LayerNormalization takes a scale and a bias of the shape of the normalised axes, an
+RMSNormalization a scale. Constants that vary along those axes only are multiplied out in float64;
+a constant or a runtime tensor that has just that shape and type is taken as it is. Whatever else
+multiplies or is added (a modulation per row, a residual) stays a Mul or an Add behind the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.norm.algebra import Monomial, Outside, Poly
+from normonnx.norm.interpret import Interpreter
+from normonnx.norm.layout import Group, Groups
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A scale or a bias as the operator will have it.
+
+    Attributes:
+        array: its float64 value, of the shape of the normalised axes; None if `value` is taken.
+        value: a value of the graph that is taken as it is.
+    """
+
+    array: np.ndarray | None = None
+    value: ir.Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """How a scale and a bias are written.
+
+    Attributes:
+        scale: of the operator.
+        bias: of the operator, or to be added if it takes none; None for no bias.
+        factor: a value that multiplies the operator's output, or None.
+        addend: a value that is then added, or None.
+    """
+
+    scale: Operand
+    bias: Operand | None
+    factor: ir.Value | None
+    addend: ir.Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the operator will stand: its type and the layout of its input.
+
+    Attributes:
+        groups: the layout of its input.
+        first: the first normalised axis.
+        dtype: its element type.
+        exactly: whether constants must be exact in that type, because the original multiplied and
+            added in a wider one.
+    """
+
+    groups: Groups
+    first: int
+    dtype: ir.DataType
+    exactly: bool
+
+    @property
+    def trailing(self) -> Groups:
+        """The layout of the normalised axes."""
+        return self.groups[self.first :]
+
+
+def attach(it: Interpreter, place: Place, output: Groups, scale: Poly, bias: Poly) -> Affine | str:
+    """Fit scale and bias to the operator, or say what does not fit."""
+    own_scale, factor = _factored(it, place, output, scale)
+    if own_scale is None:
+        return "its scale is no product of constants and one other value"
+    own_bias: Operand | None = None
+    addend: ir.Value | None = None
+    if bias:
+        own_bias = _operand(it, place, bias) if factor is None else None
+        if own_bias is None:
+            addend = _single(it, bias, output)
+            if addend is None:
+                return "its bias is no constant of the shape of the normalised axes"
+    return Affine(own_scale, own_bias, factor, addend)
+
+
+def shape_of(it: Interpreter, place: Place) -> tuple[int, ...] | None:
+    """The shape of the normalised axes, if it is static."""
+    sizes = [it.labels.size(group) for group in place.trailing]
+    return (
+        tuple(s for s in sizes if isinstance(s, int))
+        if all(isinstance(s, int) for s in sizes)
+        else None
+    )
+
+
+def _factored(
+    it: Interpreter, place: Place, output: Groups, scale: Poly
+) -> tuple[Operand | None, ir.Value | None]:
+    """The scale as an operand times at most one value of another shape."""
+    whole = _operand(it, place, scale)
+    if whole is not None or len(scale) != 1:
+        return whole, None
+    [(monomial, c)] = scale.items()
+    for position, (index, power) in enumerate(monomial):
+        atom = it.algebra.atoms[index]
+        rest = monomial[:position] + monomial[position + 1 :]
+        if power != 1 or not isinstance(atom, Outside) or not _lines_up(atom, output):
+            continue
+        own = _operand(it, place, {rest: c})
+        if own is not None:
+            return own, atom.value
+    return None, None
+
+
+def _operand(it: Interpreter, place: Place, poly: Poly) -> Operand | None:
+    taken = _taken_as_it_is(it, place, poly)
+    if taken is not None:
+        return Operand(value=taken)
+    array = _evaluated(it, place, poly)
+    if array is None or (place.exactly and not _is_exact(array, place.dtype)):
+        return None
+    return Operand(array=array)
+
+
+def _taken_as_it_is(it: Interpreter, place: Place, poly: Poly) -> ir.Value | None:
+    """A value that has the shape and the type which the operator wants."""
+    if len(poly) != 1:
+        return None
+    [(monomial, c)] = poly.items()
+    if c != 1.0 or len(monomial) != 1 or monomial[0][1] != 1:
+        return None
+    atom = it.algebra.atoms[monomial[0][0]]
+    if not isinstance(atom, Outside) or atom.groups != place.trailing:
+        return None
+    value = atom.value
+    if it.context.shapes.dtype(value) != place.dtype:
+        return None
+    # A derived constant is worked out and written, so that what derives it can go.
+    derived = it.context.constants.is_constant(value) and not (
+        value.is_initializer() or value.producer() is None or _is_constant_node(value)
+    )
+    return None if derived else value
+
+
+def _is_constant_node(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is not None and producer.op_type == "Constant"
+
+
+def _single(it: Interpreter, poly: Poly, output: Groups) -> ir.Value | None:
+    """The one value that the polynomial is, if it lines up with the output."""
+    if len(poly) != 1:
+        return None
+    [(monomial, c)] = poly.items()
+    if c != 1.0 or len(monomial) != 1 or monomial[0][1] != 1:
+        return None
+    atom = it.algebra.atoms[monomial[0][0]]
+    fits = isinstance(atom, Outside) and _lines_up(atom, output)
+    return atom.value if fits and isinstance(atom, Outside) else None
+
+
+def _lines_up(atom: Outside, output: Groups) -> bool:
+    """Whether the value's axes lie, counted from the last, along those of the output."""
+    if len(atom.groups) > len(output):
+        return False
+    pairs = zip(reversed(atom.groups), reversed(output), strict=False)
+    return all(group in ((), own) for group, own in pairs)
+
+
+def _evaluated(it: Interpreter, place: Place, poly: Poly) -> np.ndarray | None:
+    """The polynomial as a float64 array over the normalised axes, if it is constant there."""
+    shape = shape_of(it, place)
+    order = [label for group in place.trailing for label in group]
+    lengths = [it.labels.length((label,)) for label in order]
+    if shape is None or any(length is None for length in lengths):
+        return None
+    total = np.zeros([length or 0 for length in lengths])
+    for monomial, c in poly.items():
+        term = _monomial(it, monomial, c, order)
+        if term is None:
+            return None
+        total = total + term
+    return total.reshape(shape)
+
+
+def _monomial(it: Interpreter, monomial: Monomial, c: float, order: list[int]) -> np.ndarray | None:
+    term = np.full((1,) * len(order), c)
+    for index, power in monomial:
+        atom = it.algebra.atoms[index]
+        if not isinstance(atom, Outside):
+            return None
+        exact = it.context.constants.float64(atom.value)
+        if exact is None:
+            return None
+        laid = _laid_out(it, exact, atom.groups, order)
+        if laid is None:
+            return None
+        with np.errstate(all="ignore"):
+            term = term * laid**power
+    return term if np.isfinite(term).all() else None
+
+
+def _laid_out(
+    it: Interpreter, array: np.ndarray, groups: Groups, order: list[int]
+) -> np.ndarray | None:
+    """The array with one axis per label in `order`, of size 1 where it does not vary."""
+    flat: Group = tuple(label for group in groups for label in group)
+    lengths = [it.labels.length((label,)) for label in flat]
+    if any(label not in order for label in flat) or any(length is None for length in lengths):
+        return None
+    spread = array.reshape([length or 0 for length in lengths])
+    spread = spread.transpose(sorted(range(len(flat)), key=lambda axis: order.index(flat[axis])))
+    present = {label: it.labels.length((label,)) or 0 for label in flat}
+    return spread.reshape([present.get(label, 1) for label in order])
+
+
+def _is_exact(array: np.ndarray, dtype: ir.DataType) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(array.astype(dtype.numpy()).astype(np.float64), array))

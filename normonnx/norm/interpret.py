@@ -1,0 +1,196 @@
+"""Nodes of a graph as polynomials in one subject: which values, and how far.
+
+The rules of the operators are in `rules`; a value without a rule, or whose rule declines, is taken
+as it is, as an atom from outside. So a site is never lost for what happens beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.constants import Constants, is_float
+from normonnx.norm.algebra import Algebra, IntractableError, Outside, Poly, X, number
+from normonnx.norm.layout import Groups, Labels
+from normonnx.rewrite import Context
+from normonnx.shapes import Dim
+
+_MAX_DEPTH = 16
+_MAX_UNIFORM = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a value is: a polynomial, and along which axes of the subject its own axes lie."""
+
+    poly: Poly
+    groups: Groups
+
+
+Rule = Callable[["Interpreter", ir.Node], "Form | None"]
+
+
+class Interpreter:
+    """The values of one graph as polynomials in one subject.
+
+    Attributes:
+        subject: the value called x.
+        dtype: its element type.
+        labels: its axes.
+        algebra: the atoms met so far.
+        refusals: why a value could not be interpreted, where there is something to say.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        graph: ir.Graph,
+        subject: ir.Value,
+        *,
+        rules: Mapping[str, Rule],
+    ) -> None:
+        """Prepare to interpret values of `graph`.
+
+        Raises:
+            IntractableError: if the rank or the type of the subject is not known.
+        """
+        dims, dtype = context.shapes.dims(subject), context.shapes.dtype(subject)
+        if dims is None or dtype is None:
+            raise IntractableError(f"the rank or type of '{subject.name}' is not known")
+        if not is_float(dtype):
+            raise IntractableError
+        self.context = context
+        self.graph = graph
+        self.subject = subject
+        self.dtype = dtype
+        self.labels = Labels(dims)
+        self.algebra = Algebra(frozenset(a for group in self.labels.subject for a in group))
+        self.refusals: dict[ir.Value, str] = {}
+        self._rules = rules
+        self._forms: dict[ir.Value, Form | None] = {subject: Form(X, self.labels.subject)}
+        self._depth = 0
+
+    def form(self, value: ir.Value | None) -> Form:
+        """The value as a polynomial, at worst as an atom of its own.
+
+        Raises:
+            IntractableError: if not even the rank of the value is known.
+        """
+        if value is None:
+            raise IntractableError
+        if value not in self._forms:
+            self._forms[value] = None
+            self._depth += 1
+            try:
+                self._forms[value] = self._form(value)
+            finally:
+                self._depth -= 1
+        form = self._forms[value]
+        if form is None:
+            raise IntractableError
+        return form
+
+    def forms(self) -> Mapping[ir.Value, Form | None]:
+        """All values interpreted so far."""
+        return self._forms
+
+    def dims(self, value: ir.Value) -> tuple[Dim, ...]:
+        """The dimensions of a value.
+
+        Raises:
+            IntractableError: if they are not known.
+        """
+        dims = self.context.shapes.dims(value)
+        if dims is None:
+            raise IntractableError(f"the dimensions of '{value.name}' are not known")
+        return dims
+
+    def scalar(self, value: ir.Value | None) -> float | None:
+        """The number that a constant holds everywhere, or None."""
+        return uniform(self.context.constants, value)
+
+    def depends(self, form: Form) -> bool:
+        """Whether the subject occurs in it."""
+        return self.algebra.depends_on_subject(form.poly)
+
+    def rooted(self, value: ir.Value) -> bool:
+        """Whether a root of the subject's statistics occurs in the value."""
+        try:
+            form = self.form(value)
+        except IntractableError:
+            return False
+        return self.algebra.has_root(form.poly)
+
+    def varies_outside(self, poly: Poly) -> bool:
+        """Whether a value from outside occurs that is no constant."""
+        return any(
+            isinstance(atom, Outside) and not self.context.constants.is_constant(atom.value)
+            for monomial in poly
+            for index, _ in monomial
+            for atom in [self.algebra.atoms[index]]
+        )
+
+    def align(self, left: Form, right: Form, node: ir.Node) -> tuple[Poly, Poly, Groups]:
+        """Two operands of an elementwise node over common labels.
+
+        Raises:
+            IntractableError: if the axes that broadcasting puts together are not the same ones.
+        """
+        common = self.labels.broadcast(left.groups, right.groups)
+        if common is None:
+            raise IntractableError(
+                f"{node.op_type} '{node.name}' puts different axes together by broadcasting"
+            )
+        groups, bound = common
+        rename = self.algebra.rename
+        return rename(left.poly, bound), rename(right.poly, bound), groups
+
+    def _form(self, value: ir.Value) -> Form | None:
+        if self.context.constants.is_constant(value):
+            k = self.scalar(value)
+            if k is None:
+                return self._outside(value)
+            dims = self.context.shapes.dims(value)
+            return None if dims is None else Form(number(k), self.labels.free(dims))
+        node = value.producer()
+        if node is None or node.graph is not self.graph or self._depth > _MAX_DEPTH:
+            return self._outside(value)
+        rule = self._rules.get(node.op_type) if node.domain == "" else None
+        dtype = self.context.shapes.dtype(value)
+        if rule is None or value is not node.outputs[0] or not (dtype is None or is_float(dtype)):
+            return self._outside(value)
+        try:
+            form = rule(self, node)
+        except IntractableError as reason:
+            if str(reason):
+                self.refusals[value] = str(reason)
+            return self._outside(value)
+        if form is None or not self.depends(form):
+            return self._outside(value)
+        return form
+
+    def _outside(self, value: ir.Value) -> Form | None:
+        dims = self.context.shapes.dims(value)
+        if dims is None:
+            return None
+        groups = self.labels.free(dims)
+        return Form(self.algebra.outside(value, groups), groups)
+
+
+def uniform(constants: Constants, value: ir.Value | None) -> float | None:
+    """The number that a constant holds everywhere, or None."""
+    if value is None or not constants.is_constant(value):
+        return None
+    array = constants.array(value)
+    if array is None or not 0 < array.size <= _MAX_UNIFORM or array.dtype.kind in "OSU":
+        return None
+    flat = array.reshape(-1)
+    if flat.size > 1 and (flat[0] != flat[-1] or (flat != flat[0]).any()):
+        return None
+    exact = constants.float64(value)
+    assert exact is not None
+    number = float(exact.reshape(-1)[0])
+    return number if np.isfinite(number) else None

@@ -1,0 +1,123 @@
+"""Along which axes of the subject a value varies.
+
+The axes of the subject x are labels 0, 1, …; an axis of another value is the group of labels it
+runs over, in order: ``(2,)`` for x's axis 2, ``(0, 1)`` for two axes that a Reshape merged, ``()``
+for an axis of size 1. An axis of a value from outside, of which it is not known yet along what it
+will lie, is a free label; it is bound where the value meets another by broadcasting. So a mean that
+is broadcast along another axis than the one it was taken over has another layout, even where both
+axes have the same size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from normonnx.shapes import Dim, times
+
+Group = tuple[int, ...]
+Groups = tuple[Group, ...]
+
+
+class Labels:
+    """The labels of one subject, with their sizes."""
+
+    def __init__(self, dims: Sequence[Dim]) -> None:
+        """Label the axes of the subject."""
+        self.sizes: dict[int, Dim] = dict(enumerate(dims))
+        self.subject: Groups = tuple(() if dim == 1 else (axis,) for axis, dim in enumerate(dims))
+
+    def free(self, dims: Sequence[Dim]) -> Groups:
+        """New labels for the axes of a value from outside."""
+        groups: list[Group] = []
+        for dim in dims:
+            if dim == 1:
+                groups.append(())
+                continue
+            label = len(self.sizes)
+            self.sizes[label] = dim
+            groups.append((label,))
+        return tuple(groups)
+
+    def is_free(self, label: int) -> bool:
+        """Whether the label stands for no axis of the subject."""
+        return label >= len(self.subject)
+
+    def size(self, group: Group) -> Dim:
+        """The dimension of an axis."""
+        return times([self.sizes[label] for label in group])
+
+    def length(self, labels: Sequence[int]) -> int | None:
+        """The number of elements along the labels, if it is static."""
+        size = self.size(tuple(labels))
+        return size if isinstance(size, int) else None
+
+    def broadcast(self, left: Groups, right: Groups) -> tuple[Groups, dict[int, Group]] | None:
+        """The layout of an elementwise result, and what free labels were bound to.
+
+        None where two axes that meet cannot be proved to be the same.
+        """
+        rank = max(len(left), len(right))
+        bound: dict[int, Group] = {}
+        groups: list[Group] = []
+        padded = [((),) * (rank - len(side)) + side for side in (left, right)]
+        for one, other in zip(*padded, strict=True):
+            a, b = substitute(one, bound), substitute(other, bound)
+            if a == b or not b:
+                groups.append(a)
+            elif not a:
+                groups.append(b)
+            elif len(a) == 1 and self.is_free(a[0]) and self.size(a) == self.size(b):
+                bound[a[0]] = b
+                groups.append(b)
+            elif len(b) == 1 and self.is_free(b[0]) and self.size(a) == self.size(b):
+                bound[b[0]] = a
+                groups.append(a)
+            else:
+                return None
+        resolved = {label: _resolve(group, bound) for label, group in bound.items()}
+        result = tuple(substitute(group, resolved) for group in groups)
+        flat = [label for group in result for label in group]
+        if len(set(flat)) != len(flat):
+            return None
+        return result, resolved
+
+    def regroup(self, groups: Groups, dims: Sequence[Dim]) -> Groups | None:
+        """The layout after a Reshape to these dimensions, if no label is split."""
+        pending = [label for group in groups for label in group]
+        result: list[Group] = []
+        for dim in dims:
+            group: Group = ()
+            while self.size(group) != dim:
+                if not pending:
+                    return None
+                group = (*group, pending.pop(0))
+            result.append(group)
+        return None if pending else tuple(result)
+
+    def expand(self, groups: Groups, dims: Sequence[Dim]) -> Groups | None:
+        """The layout after an Expand to these dimensions."""
+        if len(dims) < len(groups):
+            return None
+        padded = ((),) * (len(dims) - len(groups)) + groups
+        result: list[Group] = []
+        for group, dim in zip(padded, dims, strict=True):
+            if not group:
+                result.extend(self.free([dim]))
+            elif self.size(group) == dim:
+                result.append(group)
+            else:
+                return None
+        return tuple(result)
+
+
+def substitute(group: Group, bound: Mapping[int, Group]) -> Group:
+    """The group with its free labels replaced by what they are bound to."""
+    if not bound:
+        return group
+    return tuple(new for label in group for new in bound.get(label, (label,)))
+
+
+def _resolve(group: Group, bound: Mapping[int, Group]) -> Group:
+    while any(label in bound for label in group):
+        group = substitute(group, bound)
+    return group

@@ -1,0 +1,83 @@
+"""Where to look: the roots of a graph, and what may be the subject of one."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from normonnx.norm.interpret import uniform
+from normonnx.rewrite import Context
+
+_MAX_NODES = 24
+_MAX_STEPS = 8
+_MAX_SUBJECTS = 8
+
+_REDUCTIONS = frozenset(
+    {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
+)
+_ROW_OPERATORS = frozenset(
+    """Abs Add Cast CastLike Clip Div Expand Flatten Identity Max Min Mul Neg Pow Reciprocal Relu
+    Reshape Sqrt Squeeze Sub Sum Transpose Unsqueeze""".split()
+)
+_VIEWS = frozenset("Cast CastLike Flatten Identity Pow Reshape Squeeze Transpose Unsqueeze".split())
+
+
+def is_root(context: Context, node: ir.Node) -> bool:
+    """Whether a node may be the root of a norm: Sqrt, ReduceL2, or Pow with half a power."""
+    if node.domain != "" or context.constants.is_constant(node.inputs[0] if node.inputs else None):
+        return False
+    if node.op_type in ("Sqrt", "ReduceL2"):
+        return True
+    if node.op_type != "Pow":
+        return False
+    exponent = context.constants.float64(node.inputs[1])
+    return exponent is not None and exponent.size == 1 and abs(float(exponent.item())) == 0.5
+
+
+def subjects(context: Context, root: ir.Node) -> list[ir.Value]:
+    """What x may be: the values that reductions above the root are over, the farthest first."""
+    search = _Search(context, root.graph)
+    pending = [root]
+    seen: set[ir.Node] = set()
+    while pending and len(seen) < _MAX_NODES:
+        node = pending.pop(0)
+        if node in seen or node.graph is not root.graph or node.domain != "":
+            continue
+        seen.add(node)
+        if search.is_reduction(node):
+            search.over(node.inputs[0], 0)
+        elif node.op_type in _ROW_OPERATORS:
+            producers = [value.producer() for value in node.inputs if value is not None]
+            pending.extend(producer for producer in producers if producer is not None)
+    ranked = sorted(search.found, key=lambda value: -search.found[value])
+    return ranked[:_MAX_SUBJECTS]
+
+
+class _Search:
+    """What was found above one root: possible subjects, with how far up they are."""
+
+    def __init__(self, context: Context, graph: ir.Graph | ir.Function | None) -> None:
+        self.context = context
+        self.graph = graph
+        self.found: dict[ir.Value, int] = {}
+
+    def is_reduction(self, node: ir.Node) -> bool:
+        if node.op_type == "MatMul":
+            return uniform(self.context.constants, node.inputs[1]) is not None
+        return node.op_type in _REDUCTIONS
+
+    def over(self, value: ir.Value | None, steps: int) -> None:
+        """Note what is reduced: itself, what it is the square or deviation of, or a view of."""
+        if value is None or self.context.constants.is_constant(value) or steps > _MAX_STEPS:
+            return
+        node = value.producer()
+        if node is None or node.graph is not self.graph or node.domain != "":
+            self.found[value] = max(self.found.get(value, 0), steps)
+            return
+        self.found[value] = max(self.found.get(value, 0), steps)
+        if self.is_reduction(node):  # a mean that is subtracted, or a mean of means
+            self.over(node.inputs[0], steps + 1)
+        elif node.op_type == "Sub":
+            self.over(node.inputs[0], steps + 1)
+            self.over(node.inputs[1], steps + 1)
+        elif node.op_type in _VIEWS or (node.op_type == "Mul" and node.inputs[0] is node.inputs[1]):
+            self.over(node.inputs[0], steps + 1)

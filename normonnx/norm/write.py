@@ -1,0 +1,85 @@
+"""A recognised norm as the nodes that are to stand for it.
+
+    [Transpose] → LayerNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
+    [Transpose] → RMSNormalization(x, γ) → [Add β] → [Transpose] → [Mul] → [Add]
+
+What is in brackets is there only where the site needs it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.norm.attach import Operand
+from normonnx.norm.recognise import OPERATOR, NormSite
+from normonnx.rewrite import Context, Proposal, RefusedError
+
+
+def propose(context: Context, site: NormSite) -> Proposal:
+    """The proposal that writes a site with the operators of the default domain.
+
+    Raises:
+        RefusedError: if a scale or bias cannot be stored in the type of the site.
+    """
+    graph = site.root.graph
+    assert isinstance(graph, ir.Graph)
+    proposal = Proposal(
+        context, graph, key=site.key, rule=site.rule, site=site.root, kind=site.kind
+    )
+    try:
+        proposal.replace(site.output, _written(proposal, site))
+    except RefusedError:
+        proposal.withdraw()
+        raise
+    return proposal
+
+
+def summary(site: NormSite, proposal: Proposal) -> str:
+    """The rewrite in one line."""
+    return f"decomposed {site.kind} → {'·'.join(node.op_type for node in proposal.nodes)}"
+
+
+def _written(proposal: Proposal, site: NormSite) -> ir.Value:
+    """The new value of the site's output."""
+    scale = _operand(proposal, site, site.affine.scale, "scale")
+    bias = site.affine.bias
+    shift = None if bias is None else _operand(proposal, site, bias, "bias")
+    value = site.x
+    if site.plan.before is not None:
+        value = _transpose(proposal, value, site.plan.before)
+    inputs = [value, scale]
+    if shift is not None and site.kind == "LayerNorm":
+        inputs.append(shift)
+    attributes = {
+        "axis": site.plan.first - len(site.plan.groups),
+        "epsilon": site.epsilon,
+        # The operator computes its statistics in this type; float32 is the default.
+        "stash_type": int(site.dtype) if site.dtype == ir.DataType.DOUBLE else None,
+    }
+    value = proposal.node(OPERATOR[site.kind], inputs, attributes, like=value)
+    if shift is not None and site.kind == "RMSNorm":
+        value = proposal.node("Add", [value, shift], like=value)
+    if site.plan.after is not None:
+        value = _transpose(proposal, value, site.plan.after)
+    if site.affine.factor is not None:
+        value = proposal.node("Mul", [value, site.affine.factor], like=site.output)
+    if site.affine.addend is not None:
+        value = proposal.node("Add", [value, site.affine.addend], like=site.output)
+    return value
+
+
+def _transpose(proposal: Proposal, value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
+    shapes = proposal.context.shapes
+    dims = shapes.dims(value)
+    new = proposal.node("Transpose", [value], {"perm": list(perm)})
+    shapes.set(new, None if dims is None else [dims[axis] for axis in perm], shapes.dtype(value))
+    return new
+
+
+def _operand(proposal: Proposal, site: NormSite, operand: Operand, what: str) -> ir.Value:
+    if operand.value is not None:
+        return operand.value
+    assert operand.array is not None
+    exact = np.ascontiguousarray(operand.array)
+    return proposal.constant(exact, site.dtype, f"{site.output.name}_{what}")
