@@ -1,0 +1,60 @@
+"""What README.md tells people to type is what runs, here and in CI."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(heading: str) -> list[str]:
+    """The lines of the first shell block under a heading."""
+    block = re.search(rf"^## {heading}\n.*?```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+    assert block, f"no shell block under '{heading}'"
+    return [part.strip() for part in re.split(r"\n|&&", block[1]) if part.strip()]
+
+
+def test_ci_installs_and_tests_as_the_readme_says() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    install, test = commands("Tests")[-2:]
+    assert test.startswith("python -m pytest")
+    assert re.search(rf"^{re.escape(test)}( |$)", script, re.MULTILINE)
+    assert install.removeprefix("pip install ") in script
+
+
+def test_ci_checks_style_and_types() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert {"set -euo pipefail", "ruff check .", "ruff format --check .", "mypy"} <= set(lines)
+
+
+def test_the_first_command_does_what_it_says(tmp_path: Path) -> None:
+    command = commands("Start")[-1]
+    name, *arguments = shlex.split(command)
+    assert name == "normonnx"
+    output = tmp_path / arguments[arguments.index("-o") + 1]
+    arguments[arguments.index("-o") + 1] = str(output)
+    done = subprocess.run(
+        [sys.executable, "-m", "normonnx", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert output.stat().st_size > 0
+    assert "PASS" in done.stdout.splitlines()[-1]
+
+
+def test_the_table_holds_the_numbers_of_the_measured_runs() -> None:
+    results = json.loads((ROOT / "benchmarks/results/models.json").read_text(encoding="utf-8"))
+    rows = {row["model"]: row for row in results["rows"]}
+    shown = re.findall(r"^\| `(\w+)` \| (\d+) → (\d+) \|", README, re.MULTILINE)
+    assert len(shown) >= 5
+    for model, before, after in shown:
+        assert rows[model]["before"]["nodes"] == int(before)
+        assert rows[model]["after"]["nodes"] == int(after)
+        assert rows[model]["exit_code"] == 0
+        assert rows[model]["plain"]["equal"]
