@@ -105,10 +105,17 @@ class Constants:
             if inputs and all(self.is_constant(value) for value in inputs):
                 self._derived.update(node.outputs)
 
-    def learn(self, value: ir.Value, array: np.ndarray) -> None:
-        """Declare a value constant that only other knowledge shows to be so (a static Shape)."""
+    def learn(self, value: ir.Value, array: np.ndarray, exact: np.ndarray | None = None) -> None:
+        """Declare a value constant that only other knowledge shows to be so.
+
+        Args:
+            value: such as the Shape of a tensor whose dimensions are all known.
+            array: its value, in its own type.
+            exact: its value in float64, if that is not simply `array`.
+        """
         self._derived.add(value)
         self._arrays[value] = array
+        self._float64[value] = array if exact is None else exact
 
     def is_constant(self, value: ir.Value | None) -> bool:
         """Whether the value is the same in every run; reads no data."""

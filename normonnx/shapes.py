@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.constants import Constants, walk
+from normonnx.constants import Constants, is_float, walk
 
 _log = logging.getLogger(__name__)
 
@@ -240,12 +240,25 @@ class Shapes:
                 ):
                     array = np.array(vector, dtype=np.int64)
                     self._constants.learn(out, array if node.op_type == "Shape" else array[0])
+        if node.op_type == "CastLike":
+            self._learn_cast(node)
         if node.op_type == "Split":
             for out, dims in zip(node.outputs, _split(self, node), strict=False):
                 self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
         elif node.op_type in _DIM_RULES:
             rule = _DIM_RULES[node.op_type]
             self._refine(out, node, lambda: rule(self, node))
+
+    def _learn_cast(self, node: ir.Node) -> None:
+        """A constant cast to the type of a value that is none is a constant all the same."""
+        source, like = node.inputs[0], node.inputs[1]
+        target = self.dtype(like)
+        if self._constants.is_constant(node.outputs[0]) or target is None:
+            return
+        array = self._constants.array(source)
+        if array is not None:
+            exact = self._constants.float64(source) if is_float(target) else None
+            self._constants.learn(node.outputs[0], array.astype(target.numpy()), exact)
 
     def _refine(self, out: ir.Value, node: ir.Node, infer: Callable[[], _Dims | None]) -> None:
         known = self.dims(out)

@@ -119,7 +119,8 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     left, right = node.inputs[0], node.inputs[1]
     beta = _float(node, "beta", 1.0)
     rows = m.axis == 0
-    side = 0 if rows or not proposal.context.constants.is_constant(right) else 1
+    constants = proposal.context.constants
+    side = 0 if rows or (constants.is_constant(left) and not constants.is_constant(right)) else 1
     weight = node.inputs[side]
     dtype = float_type(proposal, weight, node)
     w = weight_of(proposal, node, side, "weight")

@@ -211,13 +211,23 @@ class _Backward(_Attempt):
         self.proposal.replace(out, self._push_or_write(self.found.source, m, node, out))
 
     def _push_or_write(
-        self, value: ir.Value, m: AffineMap, reader: ir.Node, like: ir.Value
+        self,
+        value: ir.Value,
+        m: AffineMap,
+        reader: ir.Node,
+        like: ir.Value,
+        *,
+        must_vanish: bool = False,
     ) -> ir.Value:
         if m.is_identity:
             return value
+        if must_vanish:
+            new = self._push(value, m, reader, must_vanish=True)
+            self.proposal.redirect(value, new)
+            return new
         mark, takers = self.proposal.mark(), len(self.takers)
         try:
-            new = self._push(value, m, reader)
+            new = self._push(value, m, reader, must_vanish=False)
         except RefusedError as error:
             self.obstacles.append(error.refusal)
             self.proposal.rewind(mark)
@@ -226,7 +236,9 @@ class _Backward(_Attempt):
         self.proposal.redirect(value, new)
         return new
 
-    def _push(self, value: ir.Value, m: AffineMap, reader: ir.Node) -> ir.Value:
+    def _push(
+        self, value: ir.Value, m: AffineMap, reader: ir.Node, *, must_vanish: bool
+    ) -> ir.Value:
         producer = value.producer()
         if producer is None:
             what = "an input of the graph" if value.is_graph_input() else "a constant"
@@ -239,19 +251,24 @@ class _Backward(_Attempt):
             composed = None if is_part_of_gelu(inner) else m.after(inner.map)
             if composed is not None:
                 self.affine.insert(0, producer.op_type)
-                return self._push_or_write(inner.source, composed, producer, value)
+                return self._push_or_write(
+                    inner.source, composed, producer, value, must_vanish=must_vanish
+                )
         if producer.domain == "" and producer.op_type in ABSORB:
             new = ABSORB[producer.op_type](self.proposal, producer, m)
             self.takers.append(producer.op_type)
             self.proposal.rule = _RULE_OF.get(producer.op_type, _MERGE_RULE)
             return new
         if producer.domain == "" and producer.op_type in BACKWARD:
-            return BACKWARD[producer.op_type](
-                self.proposal,
-                producer,
-                m,
-                lambda upstream, part: self._push_or_write(upstream, part, producer, upstream),
-            )
+
+            def push(
+                upstream: ir.Value, part: AffineMap, *, must_vanish: bool = must_vanish
+            ) -> ir.Value:
+                return self._push_or_write(
+                    upstream, part, producer, upstream, must_vanish=must_vanish
+                )
+
+            return BACKWARD[producer.op_type](self.proposal, producer, m, push)
         raise RefusedError(f"{describe(producer)} cannot take it")
 
 

@@ -17,6 +17,7 @@ outputs (`FORWARD`). Each function states one identity: m(f(x)) = f′(m′(x)).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -27,8 +28,22 @@ from normonnx.constants import is_float
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import attribute_int, attribute_ints, normalized
 
-Push = Callable[[ir.Value, AffineMap], ir.Value]
-"""Makes a value that is the map of the given one, somewhere upstream."""
+
+class Push(Protocol):
+    """Makes a value that is the map of the given one, somewhere upstream."""
+
+    def __call__(self, value: ir.Value, m: AffineMap, /, *, must_vanish: bool = ...) -> ir.Value:
+        """Push a map into a value.
+
+        Args:
+            value: what the map is applied to.
+            m: the map.
+            must_vanish: whether the map must be swallowed, rather than written out further up.
+
+        Raises:
+            RefusedError: if nothing swallows a map that must vanish.
+        """
+
 
 Backward = Callable[[Proposal, ir.Node, AffineMap, Push], ir.Value]
 
@@ -167,7 +182,7 @@ def _must_span(proposal: Proposal, node: ir.Node, value: ir.Value, m: AffineMap)
 def _b_homogeneous(proposal: Proposal, node: ir.Node, m: AffineMap, push: Push) -> ir.Value:
     """f(a·x) = a·f(x) for a > 0: the scale passes, the shift is added behind."""
     _must_be_positive(m, node)
-    new = _rewired(proposal, node, push(_source(node), m.scale))
+    new = _rewired(proposal, node, push(_source(node), m.scale, must_vanish=True))
     return materialise(proposal, new, m.shift, node.outputs[0])
 
 
