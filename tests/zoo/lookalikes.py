@@ -92,7 +92,7 @@ ROWS = (
          "v = MatMul (p, w)\n e = Add (v, eps)\n r = Sqrt (e)\n n = Div (d, r)\n" + AFFINE, LEFT,
          w=np.linspace(0.1, 0.15, 8, dtype=np.float32).reshape(8, 1)),
     norm("a max-pool instead of a mean", WHOLE.replace(
-         "m = ReduceMean", "m = ReduceMax"), LEFT),
+         "m = ReduceMean", "m = ReduceMax"), Right()),
     norm("standardised along the batch", WHOLE.replace("[-1]", "[0]"), Right(),
          x="float[6,8] x"),
     norm("the row is one number", WHOLE, Right(), x="float[2,5,1] x", g=(1,), b=(1,)),

@@ -63,6 +63,9 @@ CONSTANTS = (
          "j = ConstantOfShape <value = float[1] {0.5}> (four)\n c = Conv (x, W)\n"
          "y = BatchNormalization (c, i, o, m, j) }",
          {"W": W, **P, "s": P["s"].reshape(2, 2), "four": np.array([4])}),
+    Case("weight behind a Transpose, as PyTorch exports it", Fires("MatMul Add"),
+         "(float[2,5,3] x) => (float[] y) { w = Transpose <perm=[1,0]> (W)\n p = MatMul (x, w)\n"
+         "c = Add (b, p)\n y = Mul (c, k) }", {"W": (4, 3), "b": B, "k": (4,)}),
     Case("parameters in Constant nodes", CONV,
          f"{IMAGE} {{ k = Constant <value = float[4,1,1] {{1, -2, 3, 4}}> ()\n"
          "l = Constant <value_float = 0.25> ()\n c = Conv (x, W)\n d = Mul (c, k)\n"
@@ -94,6 +97,9 @@ TRAINING = (
     Case("training mode", Stays("Conv BatchNormalization", "training mode"),
          f"{IMAGE} {{ c = Conv (x, W)\n"
          "y, nm, nv = BatchNormalization <training_mode=1> (c, s, o, m, v) }", {"W": W, **P}),
+    Case("opset 9, statistics as outputs", Stays("Conv BatchNormalization"),
+         f"{IMAGE} {{ c = Conv (x, W)\n y, q, r, t, u = BatchNormalization (c, s, o, m, v) }}",
+         {"W": W, **P}, opset=9),
     Case("opset 7, not spatial", Stays("Conv BatchNormalization", "spatial"),
          f"{IMAGE} {{ c = Conv (x, W)\n y = BatchNormalization <spatial=0> (c, s, o, m, v) }}",
          {"W": W, "s": (4, 5, 7), "o": (4, 5, 7), "m": (4, 5, 7),
@@ -108,6 +114,12 @@ NAMES = (
          f"{IMAGE} {{ W_folded = Relu (x)\n W_fused = Conv (W_folded, W)\n"
          "W_1 = BatchNormalization (W_fused, s, o, m, v)\n y = Add (W_1, W_0) }",
          {"W": W, "W_0": (1, 1, 5, 7), **P}),
+    Case("a value inside an If is called like a folded weight", Fires("Conv If Add Relu Identity"),
+         "(float[2,3,7,9] x, bool f) => (float[] z) { c = Conv (x, W)\n" + BN + "\n"
+         "z = If (f) <then_branch = t () => (float[2,4,5,7] q) {"
+         "W_folded = Relu (y)\n q = Add (W_folded, W_1) },"
+         "else_branch = e () => (float[2,4,5,7] r) { r = Identity (y) }> }",
+         {"W": W, "W_1": (1, 1, 5, 7), **P}),
     Case("names with spaces, slashes and brackets", CONV,
          '(float[2,3,7,9] "in [0]/x") => (float[] "out y") {'
          '"a/b c" = Conv ("in [0]/x", "w [b]")\n'
