@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from normonnx.errors import ExitCode, NormonnxError
 
 if TYPE_CHECKING:
-    from normonnx.api import Inspection, Optimized, Site, inspect, optimize, verify
+    from normonnx.api import Optimized, inspect, optimize, verify
     from normonnx.parity import Verdict
-    from normonnx.report import ModelReport
+    from normonnx.report import Inspection, ModelReport, Site
 
 __version__ = "0.1.0"
 
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Inspection": "normonnx.api",
+    "Inspection": "normonnx.report",
     "ModelReport": "normonnx.report",
     "Optimized": "normonnx.api",
-    "Site": "normonnx.api",
+    "Site": "normonnx.report",
     "Verdict": "normonnx.parity",
     "inspect": "normonnx.api",
     "optimize": "normonnx.api",

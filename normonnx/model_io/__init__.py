@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from normonnx.model_io.atomic import write_bytes
 from normonnx.model_io.carry import UnsupportedModelError
-from normonnx.model_io.loading import LoadedModel, Source, load, weight_bytes
+from normonnx.model_io.loading import LoadedModel, Source, bodies_of, load, tensors_of, weight_bytes
 from normonnx.model_io.saving import (
     SavedModel,
     copy,
     dump,
     original_bytes,
+    same,
     save,
     to_session_file,
 )
@@ -19,11 +20,14 @@ __all__ = [
     "SavedModel",
     "Source",
     "UnsupportedModelError",
+    "bodies_of",
     "copy",
     "dump",
     "load",
     "original_bytes",
+    "same",
     "save",
+    "tensors_of",
     "to_session_file",
     "weight_bytes",
     "write_bytes",

@@ -127,6 +127,14 @@ def original_bytes(loaded: LoadedModel) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == loaded.sha256 else None
 
 
+def same(first: ir.Model, second: ir.Model) -> bool:
+    """Whether both are written the same way; weights on disk are compared by where they are."""
+    try:
+        return _serialize(_to_proto(first)) == _serialize(_to_proto(second))
+    except WriteError:
+        return False
+
+
 def _too_large(model: ir.Model) -> bool:
     nbytes = sum(t.nbytes for t in tensors_of(model) if t.dtype != ir.DataType.STRING)
     return nbytes > SINGLE_FILE_LIMIT

@@ -1,0 +1,330 @@
+"""The story in one page: load, rewrite, judge, take back what the judge finds guilty, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from normonnx import model_io, parity, pipeline
+from normonnx.errors import UsageError, WriteError
+from normonnx.facts import NORM_OPERATORS, facts_of
+from normonnx.journal import Rewrite
+from normonnx.model_io import LoadedModel, SavedModel, Source
+from normonnx.parity import Judge, Verdict, VerifyOptions
+from normonnx.parity.locate import bisect
+from normonnx.pipeline import Options, Outcome
+from normonnx.report import Inspection, ModelReport, Reverted, Site
+
+TARGETS = ("onnx", "ort", "normonnx")
+
+_MOST_REVERTED = 8
+"""After so many guilty rewrites the fault is not in single rewrites."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """An optimised model, what was done to it, and whether it still holds.
+
+    Attributes:
+        model: the new model; weights that did not change may still be on disk.
+        report: what was done.
+    """
+
+    model: ir.Model
+    report: ModelReport
+    _source: LoadedModel = field(repr=False)
+    _is_original: bool = field(repr=False, default=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the judge passed it, or had nothing to judge."""
+        return self.report.status == "pass"
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        external_data: bool | None = None,
+        unverified: bool = False,
+    ) -> SavedModel:
+        """Write the model, whole or not at all; byte for byte the original when nothing changed.
+
+        Args:
+            path: the destination; it may be the file the model came from.
+            external_data: whether weights go into a data file; None keeps the original's style.
+            unverified: write it although the judge did not pass it.
+
+        Raises:
+            WriteError: the judge did not pass it, or the system refused.
+        """
+        self._refuse_unverified(unverified)
+        if self._is_original and external_data is None:
+            saved = model_io.copy(self._source, path)
+            if saved is not None:
+                return saved
+        if external_data is None and self._source.external:
+            external_data = True
+        return model_io.save(self.model, path, external_data=external_data)
+
+    def to_bytes(self, *, unverified: bool = False) -> bytes:
+        """The model as the bytes of one file.
+
+        Raises:
+            WriteError: the judge did not pass it, or it is too large for one file.
+        """
+        self._refuse_unverified(unverified)
+        content = model_io.original_bytes(self._source) if self._is_original else None
+        return model_io.dump(self.model) if content is None else content
+
+    def _refuse_unverified(self, unverified: bool) -> None:
+        if self.report.status in ("fail", "inconclusive") and not unverified:
+            raise WriteError(
+                f"the verdict on the model is '{self.report.status}'",
+                where=self.report.name,
+                hint="look at report.verdict; save(..., unverified=True) writes it all the same",
+            )
+
+
+def optimize(
+    model: Source,
+    *,
+    target: str = "onnx",
+    opset: int | None = None,
+    verify: bool = True,
+    freeze_initializers: bool = False,
+    providers: tuple[str, ...] = ("cpu",),
+    seed: int = 0,
+    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
+    allow_hardlinks: bool = False,
+    untrusted: bool = False,
+    progress: Progress | None = None,
+) -> Optimized:
+    """Fold and fuse every normalisation of a model that can be, and prove that it still holds.
+
+    Args:
+        model: a path, ``-``, bytes, an ``onnx.ModelProto``, an ``onnx_ir.Model`` or a
+            ``torch.onnx.ONNXProgram``; never changed.
+        target: whose operators may be written: "onnx", "ort" or "normonnx".
+        opset: the highest default-domain opset the result may have; None for as far as is needed.
+        verify: whether to judge the result against the original.
+        freeze_initializers: take initializers that are also inputs for constants.
+        providers: what to judge on, of "cpu" and "cuda".
+        seed: of the generated feeds.
+        allow_data_dir: further directories that external data may lie in.
+        allow_hardlinks: accept data files with more than one name.
+        untrusted: refuse data files reached through links.
+        progress: told what is going on.
+
+    Returns:
+        The new model and its report; `Optimized.save` writes it.
+
+    Raises:
+        NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
+    """
+    options = _options(target, opset, freeze_initializers)
+    judged = VerifyOptions(providers=providers, seed=seed) if verify else None
+    start = time.perf_counter()
+    _tell(progress, "load")
+    loaded = model_io.load(
+        model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
+    )
+    _tell(progress, "rewrite")
+    outcome = pipeline.run(loaded.model, options)
+    report = ModelReport(
+        name=loaded.name, status="unverified", target=target, before=facts_of(loaded.model)
+    )
+    is_original = not outcome.journal.rewrites and model_io.same(loaded.model, outcome.model)
+    reverted: tuple[Reverted, ...] = ()
+    if is_original:
+        report = replace(report, status="pass" if verify else "unverified")
+    elif judged is not None:
+        outcome, verdict, reverted = _judged(loaded.model, outcome, options, judged, progress)
+        report = replace(report, status=verdict.status, verdict=verdict)
+    taken_back = {item.rewrite.key for item in reverted}
+    journal = outcome.journal
+    report = replace(
+        report,
+        after=facts_of(outcome.model),
+        rewrites=tuple(journal.rewrites),
+        near_misses=tuple(m for m in journal.near_misses.values() if m.key not in taken_back),
+        reverted=reverted,
+        notes=outcome.notes,
+        seconds=time.perf_counter() - start,
+    )
+    return Optimized(outcome.model, report, loaded, is_original)
+
+
+def verify(
+    original: Source,
+    optimized: Source,
+    *,
+    providers: tuple[str, ...] = ("cpu",),
+    seed: int = 0,
+    data: str | os.PathLike[str] | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
+    allow_hardlinks: bool = False,
+    untrusted: bool = False,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Judge whether a model still computes what another one computes.
+
+    Args:
+        original: the model that is right by definition; see `optimize` for what it may be.
+        optimized: the model that is judged.
+        providers: what to run both on, of "cpu" and "cuda".
+        seed: of the generated feeds.
+        data: feeds to use instead: an .npz file or a directory in the layout of ONNX's tests.
+        rtol: judge by a fixed relative tolerance instead of the distance to the float64 truth.
+        atol: as `rtol`, absolute.
+        allow_data_dir: further directories that external data may lie in.
+        allow_hardlinks: accept data files with more than one name.
+        untrusted: refuse data files reached through links.
+        progress: told what is going on.
+
+    Raises:
+        NormonnxError: a model is unreadable, invalid or unsafe, or the options make no sense.
+    """
+    options = VerifyOptions(
+        providers=providers,
+        seed=seed,
+        data=None if data is None else Path(data),
+        rtol=rtol,
+        atol=atol,
+    )
+    _tell(progress, "load")
+    before, after = (
+        model_io.load(
+            source,
+            allow_data_dir=allow_data_dir,
+            allow_hardlinks=allow_hardlinks,
+            untrusted=untrusted,
+        )
+        for source in (original, optimized)
+    )
+    return parity.verify(before.model, after.model, options=options, progress=progress)
+
+
+def inspect(
+    model: Source,
+    *,
+    target: str = "onnx",
+    opset: int | None = None,
+    freeze_initializers: bool = False,
+    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
+    allow_hardlinks: bool = False,
+    untrusted: bool = False,
+) -> Inspection:
+    """Every normalisation of a model: what would happen to it, or why not and what to do.
+
+    Args:
+        model: see `optimize`, as for the other arguments.
+        target: whose operators may be written.
+        opset: the highest default-domain opset that may be needed.
+        freeze_initializers: take initializers that are also inputs for constants.
+        allow_data_dir: further directories that external data may lie in.
+        allow_hardlinks: accept data files with more than one name.
+        untrusted: refuse data files reached through links.
+
+    Raises:
+        NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
+    """
+    loaded = model_io.load(
+        model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
+    )
+    outcome = pipeline.run(loaded.model, _options(target, opset, freeze_initializers))
+    fired = (
+        Site(r.rule, _kind(r), r.site, rewritten=True, outcome=r.summary)
+        for r in outcome.journal.rewrites
+    )
+    missed = (
+        Site(m.rule, m.kind, m.site, rewritten=False, outcome=m.reason, remedy=m.remedy)
+        for m in outcome.journal.near_misses.values()
+    )
+    facts = facts_of(loaded.model)
+    norms = {
+        operator: count
+        for operator, count in facts.operators.items()
+        if operator.rpartition("::")[2] in NORM_OPERATORS and operator != "BatchNormalization"
+    }
+    sites = sorted((*fired, *missed), key=lambda site: (site.rule, not site.rewritten))
+    return Inspection(loaded.name, facts, tuple(sites), norms, outcome.notes)
+
+
+def _options(target: str, opset: int | None, freeze_initializers: bool) -> Options:
+    if target not in TARGETS:
+        raise UsageError(f"no such target: {target!r}", hint=f"choose from {', '.join(TARGETS)}")
+    if opset is not None and opset < 1:
+        raise UsageError(f"no such opset: {opset}")
+    return Options(target=target, opset=opset, freeze_initializers=freeze_initializers)
+
+
+def _judged(
+    original: ir.Model,
+    outcome: Outcome,
+    options: Options,
+    verify_options: VerifyOptions,
+    progress: Progress | None,
+) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
+    """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
+    judge = Judge(original, verify_options)
+
+    def judged(candidate: Outcome) -> Verdict:
+        return judge.judge(
+            candidate.model, exact=candidate.exact, certified=len(candidate.journal.rewrites)
+        )
+
+    _tell(progress, "verify")
+    verdict = judged(outcome)
+    skip: frozenset[str] = frozenset()
+    reverted: list[Reverted] = []
+    while verdict.status == "fail" and len(reverted) < _MOST_REVERTED:
+        guilty = _guilty(original, outcome, options, skip, judged, progress)
+        if guilty is None:
+            break
+        reverted.append(Reverted(guilty, verdict.first_failure))
+        skip |= {guilty.key}
+        outcome = pipeline.run(original, options, skip=skip)
+        verdict = judged(outcome)
+    return outcome, verdict, tuple(reverted)
+
+
+def _guilty(
+    original: ir.Model,
+    outcome: Outcome,
+    options: Options,
+    skip: frozenset[str],
+    judged: Callable[[Outcome], Verdict],
+    progress: Progress | None,
+) -> Rewrite | None:
+    """The first rewrite with which the model fails; None if it fails without any."""
+    rewrites = outcome.journal.rewrites
+
+    def fails(count: int) -> bool:
+        _tell(progress, f"look for the guilty one of {len(rewrites)} rewrites, try {count}")
+        prefix = pipeline.run(original, options, skip=skip, limit=count)
+        return judged(prefix).status == "fail"
+
+    position = bisect(len(rewrites), fails)
+    return None if position is None else rewrites[position]
+
+
+def _kind(rewrite: Rewrite) -> str:
+    """What a rewritten site was, in the words of the near misses."""
+    if any(operator == "BatchNormalization" for operator, _ in rewrite.removed):
+        return "BatchNormalization"
+    return {"NX101": "LayerNorm", "NX102": "RMSNorm"}.get(rewrite.rule, "affine arithmetic")
+
+
+def _tell(progress: Progress | None, what: str) -> None:
+    if progress is not None:
+        progress(what, 0, 0)

@@ -1,0 +1,45 @@
+"""What a model is made of, counted without reading a weight."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import onnx_ir as ir
+
+from normonnx.model_io import bodies_of, tensors_of, weight_bytes
+from normonnx.report import ModelFacts
+
+NORM_OPERATORS = frozenset(
+    {
+        "BatchNormalization",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LpNormalization",
+        "MeanVarianceNormalization",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "SkipLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+        "GroupNorm",
+        "SkipGroupNorm",
+    }
+)
+
+
+def facts_of(model: ir.Model) -> ModelFacts:
+    """Operators, parameters and bytes of `model`, its subgraphs and functions."""
+    operators = Counter(
+        node.op_type if node.domain == "" else f"{node.domain}::{node.op_type}"
+        for body in bodies_of(model)
+        for node in body
+    )
+    distinct = {id(tensor): tensor for tensor in tensors_of(model)}
+    return ModelFacts(
+        opset=model.opset_imports.get("", 0),
+        ir_version=model.ir_version,
+        nodes=operators.total(),
+        operators=dict(sorted(operators.items())),
+        parameters=sum(t.size for t in distinct.values() if t.dtype.is_floating_point()),
+        nbytes=weight_bytes(model),
+    )

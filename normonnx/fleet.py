@@ -1,0 +1,170 @@
+"""Many models, each on its own: what goes wrong with one is that one's report and nobody else's."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from normonnx import api
+from normonnx.errors import ExitCode, NormonnxError
+from normonnx.report import ModelReport, Written, safe_name
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One model and what to do with it; plain data, so that another process can have it.
+
+    Attributes:
+        source: a path, or ``-`` for standard input.
+        destination: where to write the result; None to write nothing.
+        target: see `api.optimize`, as for all below.
+        opset: see `api.optimize`.
+        verify: see `api.optimize`.
+        freeze_initializers: see `api.optimize`.
+        providers: see `api.optimize`.
+        seed: see `api.optimize`.
+        allow_data_dir: see `api.optimize`.
+        allow_hardlinks: see `api.optimize`.
+    """
+
+    source: str
+    destination: Path | None
+    target: str = "onnx"
+    opset: int | None = None
+    verify: bool = True
+    freeze_initializers: bool = False
+    providers: tuple[str, ...] = ("cpu",)
+    seed: int = 0
+    allow_data_dir: tuple[Path, ...] = ()
+    allow_hardlinks: bool = False
+
+
+Deliver = Callable[[api.Optimized], Written]
+"""Takes the result somewhere else than to a file."""
+
+
+def optimize_one(
+    task: Task, *, progress: api.Progress | None = None, deliver: Deliver | None = None
+) -> ModelReport:
+    """Optimise and write one model; whatever goes wrong becomes the report."""
+    start = time.perf_counter()
+    try:
+        result = api.optimize(
+            task.source,
+            target=task.target,
+            opset=task.opset,
+            verify=task.verify,
+            freeze_initializers=task.freeze_initializers,
+            providers=task.providers,
+            seed=task.seed,
+            allow_data_dir=task.allow_data_dir,
+            allow_hardlinks=task.allow_hardlinks,
+            progress=progress,
+        )
+        report = result.report
+        if report.exit_code is ExitCode.OK:
+            if deliver is not None:
+                report = replace(report, written=deliver(result))
+            elif task.destination is not None:
+                report = replace(report, written=_write(result, task.destination))
+        return replace(report, seconds=time.perf_counter() - start)
+    except NormonnxError as error:
+        return failed(task, error, seconds=time.perf_counter() - start)
+    except Exception as error:
+        return ModelReport(
+            name=_name(task),
+            status="error",
+            target=task.target,
+            error=f"internal error: {type(error).__name__}: {error}",
+            error_hint="please report this, with the model if you can; -vv shows the traceback",
+            traceback=traceback.format_exc(),
+            seconds=time.perf_counter() - start,
+        )
+
+
+def failed(task: Task, error: NormonnxError, *, seconds: float = 0.0) -> ModelReport:
+    """The report of a model that could not be done for a reason that has a name."""
+    lacks = error.exit_code is ExitCode.INCONCLUSIVE
+    return ModelReport(
+        name=_name(task),
+        status="inconclusive" if lacks else "refused",
+        target=task.target,
+        error=f"[{error.code}] {error.message}",
+        error_where=error.where,
+        error_hint=error.hint,
+        seconds=seconds,
+    )
+
+
+def _name(task: Task) -> str:
+    return "<stdin>" if task.source == "-" else os.path.basename(task.source)
+
+
+def _write(result: api.Optimized, destination: Path) -> Written:
+    saved = result.save(destination)
+    return Written(
+        str(saved.path), saved.sha256, saved.nbytes, None if saved.data is None else str(saved.data)
+    )
+
+
+def optimize_many(
+    tasks: Sequence[Task], *, workers: int = 1, progress: api.Progress | None = None
+) -> Iterator[tuple[int, ModelReport]]:
+    """Optimise models one after another, or several at a time in processes of their own.
+
+    Args:
+        tasks: what to do.
+        workers: processes to use; with 1 the models are done in this one.
+        progress: told how many are done, or what is being done.
+
+    Yields:
+        The index of a task and its report, as soon as it is done.
+    """
+    if workers <= 1 or len(tasks) <= 1:
+        for index, task in enumerate(tasks):
+            yield index, optimize_one(task, progress=progress)
+        return
+    waiting = dict(enumerate(tasks))
+    for index, report in _with_processes(waiting, workers):
+        del waiting[index]
+        if progress is not None:
+            done = len(tasks) - len(waiting)
+            progress(f"{done} of {len(tasks)} models", done, len(tasks))
+        yield index, report
+    # A process died and took the pool along; by themselves it shows which model it was.
+    for index, task in waiting.items():
+        yield from _with_processes({index: task}, 1)
+
+
+def _with_processes(tasks: dict[int, Task], workers: int) -> Iterator[tuple[int, ModelReport]]:
+    """Reports of the tasks that a pool gets through; it breaks when one of its processes dies."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(optimize_one, task): index for index, task in tasks.items()}
+        try:
+            for future in as_completed(futures):
+                index = futures[future]
+                try:
+                    yield index, future.result()
+                except BrokenProcessPool:
+                    if len(tasks) == 1:
+                        yield index, _died(tasks[index])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _died(task: Task) -> ModelReport:
+    return ModelReport(
+        name=_name(task),
+        status="error",
+        target=task.target,
+        error=f"the process that worked on {safe_name(task.source)!r} died",
+        error_hint="out of memory, or a crash in ONNX Runtime: try this model alone",
+    )

@@ -1,0 +1,39 @@
+"""Results and how they are told. A format is a row of `FORMATS`: from a result to text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from normonnx.report.json import Reportable, render_json
+from normonnx.report.names import safe_name
+from normonnx.report.result import (
+    Inspection,
+    ModelFacts,
+    ModelReport,
+    Reverted,
+    RunReport,
+    Site,
+    Verification,
+    Written,
+    counted,
+    worst,
+)
+
+FORMATS: Mapping[str, Callable[[Reportable], str]] = {"json": render_json}
+
+__all__ = [
+    "FORMATS",
+    "Inspection",
+    "ModelFacts",
+    "ModelReport",
+    "Reportable",
+    "Reverted",
+    "RunReport",
+    "Site",
+    "Verification",
+    "Written",
+    "counted",
+    "render_json",
+    "safe_name",
+    "worst",
+]

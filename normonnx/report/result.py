@@ -1,0 +1,363 @@
+"""One result model: every report, in every format, is made from these and from nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from normonnx.errors import ExitCode
+from normonnx.journal import NearMiss, Rewrite
+from normonnx.rules import rule_name
+
+if TYPE_CHECKING:
+    from normonnx.parity import Verdict
+
+SCHEMA = "normonnx.report/1"
+
+Status = Literal["pass", "fail", "inconclusive", "unverified", "refused", "error"]
+
+EXIT_CODES: Mapping[Status, ExitCode] = {
+    "pass": ExitCode.OK,
+    "unverified": ExitCode.OK,
+    "fail": ExitCode.VIOLATED,
+    "refused": ExitCode.REFUSED,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+    "error": ExitCode.INCONCLUSIVE,
+}
+
+_WORST_FIRST = (
+    ExitCode.INTERRUPTED,
+    ExitCode.VIOLATED,
+    ExitCode.USAGE,
+    ExitCode.REFUSED,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.OK,
+)
+
+
+def worst(codes: Iterable[int]) -> ExitCode:
+    """The exit code that speaks for all: a wrong model is worse than one that was not judged."""
+    present = set(codes)
+    return next((code for code in _WORST_FIRST if code in present), ExitCode.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model is made of.
+
+    Attributes:
+        opset: version of the default operator set.
+        ir_version: of the file format.
+        nodes: in all graphs and functions.
+        operators: nodes by operator, ``domain::op`` outside the default domain.
+        parameters: elements of floating-point tensors.
+        nbytes: bytes of all tensors.
+    """
+
+    opset: int
+    ir_version: int
+    nodes: int
+    operators: dict[str, int]
+    parameters: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """A rewrite that the judge found guilty and that was taken back."""
+
+    rewrite: Rewrite
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The file that was written."""
+
+    path: str
+    sha256: str
+    nbytes: int
+    data: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What was done to one model, or why nothing was.
+
+    Attributes:
+        name: the file's name, or the graph's.
+        status: "pass", "fail" or "inconclusive" as judged; "unverified" when nobody asked;
+            "refused" when the model could not be taken; "error" when something else went wrong.
+        target: whose operators were written.
+        before: the model as it came.
+        after: the model as it is now.
+        rewrites: those that stand.
+        near_misses: sites left alone, and why.
+        reverted: rewrites taken back.
+        notes: what was done besides.
+        verdict: the judge's, None without one.
+        written: the file, None when none was written.
+        error: what went wrong, without its decoration.
+        error_where: the file, tensor or node it is about.
+        error_hint: the way out.
+        traceback: of what nobody foresaw; not part of the JSON.
+        seconds: wall-clock time.
+    """
+
+    name: str
+    status: Status
+    target: str = "onnx"
+    before: ModelFacts | None = None
+    after: ModelFacts | None = None
+    rewrites: tuple[Rewrite, ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
+    reverted: tuple[Reverted, ...] = ()
+    notes: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    written: Written | None = None
+    error: str = ""
+    error_where: str = ""
+    error_hint: str = ""
+    traceback: str = ""
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line would exit with for this model alone."""
+        return EXIT_CODES[self.status]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any rewrite stands."""
+        return bool(self.rewrites)
+
+    def rules(self) -> list[RuleLine]:
+        """The rewrites and near misses by rule, in the order of the codes."""
+        codes = {r.rule for r in self.rewrites} | {m.rule for m in self.near_misses}
+        return [
+            RuleLine(
+                code,
+                rule_name(code),
+                tuple(r for r in self.rewrites if r.rule == code),
+                tuple(m for m in self.near_misses if m.rule == code),
+            )
+            for code in sorted(codes)
+        ]
+
+    def line(self) -> str:
+        """One stable line, such as ``normonnx: PASS 1 model, 41 rewrites, 0.91x``."""
+        return RunReport((self,)).line()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; keys are stable within one version of the schema."""
+        return {
+            "name": self.name,
+            "status": self.status,
+            "exit_code": int(self.exit_code),
+            "target": self.target,
+            "seconds": round(self.seconds, 3),
+            "before": None if self.before is None else asdict(self.before),
+            "after": None if self.after is None else asdict(self.after),
+            "rules": [line.to_dict() for line in self.rules()],
+            "rewrites": [asdict(rewrite) for rewrite in self.rewrites],
+            "near_misses": [asdict(miss) for miss in self.near_misses],
+            "reverted": [
+                {"rewrite": asdict(item.rewrite), "reason": item.reason} for item in self.reverted
+            ],
+            "notes": list(self.notes),
+            "verdict": None if self.verdict is None else self.verdict.to_dict(),
+            "written": None if self.written is None else asdict(self.written),
+            "error": None
+            if not self.error
+            else {"message": self.error, "where": self.error_where, "hint": self.error_hint},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule in one model: where it fired and where it nearly did."""
+
+    code: str
+    name: str
+    fired: tuple[Rewrite, ...]
+    missed: tuple[NearMiss, ...]
+
+    @property
+    def sites(self) -> int:
+        """How many places the rule looked at in earnest."""
+        return len(self.fired) + len(self.missed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "fired": len(self.fired),
+            "near_misses": len(self.missed),
+        }
+
+
+_WORDS: Mapping[ExitCode, str] = {
+    ExitCode.OK: "PASS",
+    ExitCode.VIOLATED: "FAIL",
+    ExitCode.REFUSED: "REFUSED",
+    ExitCode.INCONCLUSIVE: "INCONCLUSIVE",
+    ExitCode.INTERRUPTED: "INTERRUPTED",
+    ExitCode.USAGE: "USAGE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one call of the command line did, to any number of models."""
+
+    models: tuple[ModelReport, ...]
+    command: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst of the models'."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return worst(model.exit_code for model in self.models)
+
+    @property
+    def rewrites(self) -> int:
+        """In all models."""
+        return sum(len(model.rewrites) for model in self.models)
+
+    @property
+    def ratio(self) -> float | None:
+        """The worst distance to the float64 truth, in units of the original's own distance."""
+        ratios = (distance_ratio(model.verdict) for model in self.models)
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    def word(self) -> str:
+        """The outcome in one word."""
+        code = self.exit_code
+        if code is ExitCode.OK and any(model.status == "unverified" for model in self.models):
+            return "UNVERIFIED"
+        return _WORDS[code]
+
+    def line(self) -> str:
+        """One stable line for whoever greps, such as ``normonnx: PASS 3 models, 41 rewrites``."""
+        parts = [counted(len(self.models), "model"), counted(self.rewrites, "rewrite")]
+        if self.ratio is not None:
+            parts.append(f"{self.ratio:.2f}x")
+        if self.exit_code is not ExitCode.OK and len(self.models) > 1:
+            fine = sum(model.exit_code is ExitCode.OK for model in self.models)
+            parts.append(f"{len(self.models) - fine} not done")
+        return f"normonnx: {self.word()} {', '.join(parts)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, the same form for one model and for many."""
+        return {
+            "schema": SCHEMA,
+            "command": list(self.command),
+            "versions": dict(self.versions),
+            "summary": {
+                "status": self.word().lower(),
+                "exit_code": int(self.exit_code),
+                "line": self.line(),
+                "models": len(self.models),
+                "rewrites": self.rewrites,
+                "ratio": self.ratio,
+            },
+            "models": [model.to_dict() for model in self.models],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One normalisation, or arithmetic like one, and what would become of it.
+
+    Attributes:
+        rule: code of the rule that fires or nearly does.
+        kind: what it is, such as ``BatchNormalization`` or ``LayerNorm``.
+        name: of its node.
+        rewritten: whether a rewrite would be made.
+        outcome: the rewrite in one line, or why there is none.
+        remedy: what the user could do, or "".
+    """
+
+    rule: str
+    kind: str
+    name: str
+    rewritten: bool
+    outcome: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Every normalisation of a model, as it is and as it would be.
+
+    Attributes:
+        name: the file's name, or the graph's.
+        facts: what the model is made of.
+        sites: what fires and what nearly does.
+        operators: normalisations that are one operator already, by operator.
+        notes: what would be done besides.
+    """
+
+    name: str
+    facts: ModelFacts
+    sites: tuple[Site, ...]
+    operators: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verdict on two models, as a report."""
+
+    original: str
+    optimized: str
+    verdict: Verdict
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """By the verdict."""
+        return EXIT_CODES[self.verdict.status]
+
+    def line(self) -> str:
+        """One stable line, such as ``normonnx: PASS 1 model, 0.91x``."""
+        ratio = distance_ratio(self.verdict)
+        shown = "" if ratio is None else f", {ratio:.2f}x"
+        return f"normonnx: {_WORDS[self.exit_code]} 1 model{shown}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "schema": SCHEMA,
+            "original": self.original,
+            "optimized": self.optimized,
+            "status": self.verdict.status,
+            "exit_code": int(self.exit_code),
+            "seconds": round(self.seconds, 3),
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+def distance_ratio(verdict: Verdict | None) -> float | None:
+    """Distance of the optimised model to the float64 truth over the original's own; None if none.
+
+    Taken where the verdict is closest to failing.
+    """
+    worst_output = None if verdict is None else verdict.worst
+    metrics = None if worst_output is None else worst_output.metrics
+    return metrics.ratio if metrics is not None and math.isfinite(metrics.ratio) else None
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 model``, ``3 models``, ``1,234 rewrites``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,195 @@
+"""The rules as pages: what each does, its equation, when it may, and what it does to the numbers.
+
+The engines name a rule by its code in every rewrite and near miss; `explain`, the reports and the
+documentation print from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        code: stable, such as ``NX001``.
+        name: short, in lower case with dashes.
+        title: one sentence without a full stop.
+        before: a picture of the nodes as they are found.
+        after: a picture of what is written for them.
+        equation: why both are the same, a line each.
+        conditions: each has to hold; where one does not, the site is a near miss.
+        exactness: "exact" when the result is the same real number and its weights are; "rounding"
+            when the same real number is computed with other roundings on the way.
+        why: what is gained.
+    """
+
+    code: str
+    name: str
+    title: str
+    before: str
+    after: str
+    equation: tuple[str, ...]
+    conditions: tuple[str, ...]
+    exactness: Literal["exact", "rounding"]
+    why: str
+
+
+_CARRIED = (
+    "no node but the site's own reads the values in between, and none of them is a graph output",
+    "only operators that keep the map affine lie in between (Identity, Dropout, Cast to no less "
+    "precision, Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Concat, Add of two branches)",
+    "all nodes belong to one graph: a value does not move into or out of a subgraph",
+)
+_STORED = "each new weight is finite, and not denormal, in the type it is stored in"
+_CONSTANT = "weight, bias and the parameters of the map are constants"
+
+_PAGES = (
+    Rule(
+        code="NX001",
+        name="fold-into-convolution",
+        title="A per-channel affine map disappears into the convolution before it",
+        before="x ─ Conv(W, B) ─ BatchNormalization(γ, β, μ, σ²) ─ y",
+        after="x ─ Conv(W′, B′) ─ y",
+        equation=(
+            "a = γ·(σ² + ε)^(−1/2),   b = β − μ·a",
+            "a[c]·Conv(x, W, B)[c] + b[c] = Conv(x, W′, B′)[c]",
+            "W′[c] = a[c]·W[c],   B′[c] = a[c]·B[c] + b[c]",
+        ),
+        conditions=(
+            _CONSTANT,
+            "BatchNormalization is in inference form: running statistics, one output, per channel",
+            "the map varies along the channel axis, or not at all",
+            *_CARRIED,
+            _STORED,
+        ),
+        exactness="rounding",
+        why="BatchNormalization and constant arithmetic behind a Conv or ConvTranspose (any rank, "
+        "grouped, any padding) read and write the whole activation once more for nothing.",
+    ),
+    Rule(
+        code="NX002",
+        name="fold-into-dense",
+        title="A per-column affine map disappears into the Gemm or MatMul before it",
+        before="x ─ MatMul(W) ─ Add(B) ─ BatchNormalization(γ, β, μ, σ²) ─ y",
+        after="x ─ MatMul(W′) ─ Add(B′) ─ y",
+        equation=(
+            "a = γ·(σ² + ε)^(−1/2),   b = β − μ·a",
+            "a·(x·W + B) + b = x·W′ + B′",
+            "W′[:, c] = a[c]·W[:, c],   B′[c] = a[c]·B[c] + b[c]",
+            "Gemm: C′ = a·β·C + b with β′ = 1; α stays",
+        ),
+        conditions=(
+            _CONSTANT,
+            "the map varies along the axis that the weight's free axis becomes, or not at all",
+            *_CARRIED,
+            _STORED,
+        ),
+        exactness="rounding",
+        why="Dense networks and attention projections carry BatchNormalization as Mul and Add; "
+        "each is a pass over the activations that the weights can take for free.",
+    ),
+    Rule(
+        code="NX003",
+        name="fold-forward",
+        title="An affine map with nothing before it disappears into the layers that read it",
+        before="x ─ BatchNormalization(γ, β, μ, σ²) ─ Conv(W, B) ─ y",
+        after="x ─ Conv(W′, B′) ─ y",
+        equation=(
+            "Conv(a·x + b, W, B) = Conv(x, W′, B′)",
+            "W′[o, i] = a[i]·W[o, i],   B′[o] = B[o] + Σᵢₖ W[o, i, k]·b[i]",
+            "MatMul: (a·x + b)·W = x·W′ + b·W,   W′[i, :] = a[i]·W[i, :]",
+        ),
+        conditions=(
+            _CONSTANT,
+            "every reader can take it: Conv, Gemm, MatMul, or another affine map",
+            "a Conv that pads with zeros takes only a map with b = 0, for its border never sees b",
+            "the map varies along the axis that the layer sums over, or not at all",
+            *_CARRIED[1:],
+            _STORED,
+        ),
+        exactness="rounding",
+        why="Input normalisation ((x − mean)/std) and pre-activation networks have no layer "
+        "before the map; the layer behind it can take it as well.",
+    ),
+    Rule(
+        code="NX004",
+        name="merge-affine",
+        title="Affine maps in a row become one, or go into a normalisation's scale and bias",
+        before="x ─ Mul(k) ─ Add(d) ─ BatchNormalization(γ, β, μ, σ²) ─ y",
+        after="x ─ Mul(a′) ─ Add(b′) ─ y",
+        equation=(
+            "a₂·(a₁·x + b₁) + b₂ = (a₂·a₁)·x + (a₂·b₁ + b₂)",
+            "LayerNormalization: γ′ = a·γ,   β′ = a·β + b",
+        ),
+        conditions=(
+            "all maps vary along the same axis, or not at all",
+            "fewer nodes are left than there were",
+            *_CARRIED,
+            _STORED,
+        ),
+        exactness="rounding",
+        why="Where no layer is near, one map is still cheaper than three.",
+    ),
+    Rule(
+        code="NX101",
+        name="fuse-layer-normalization",
+        title="The nodes of a spelled-out LayerNorm become one LayerNormalization",
+        before=(
+            "x ─┬─────────── Sub ─┬─ Pow(2) ─ ReduceMean ─ Add(ε) ─ Sqrt ─┐\n"
+            "   └─ ReduceMean ─┘  └──────────────────────────────────── Div ─ Mul(γ) ─ Add(β) ─ y"
+        ),
+        after="x ─ LayerNormalization(γ, β, axis, epsilon) ─ y",
+        equation=(
+            "m = E[x],   q = E[x²]   over the normalised axes",
+            "y = γ·(x − m)·(q − m² + ε)^(−1/2) + β",
+            "Every spelling is brought to this form: two means or E[x²] − E[x]², Sqrt, Pow or",
+            "Reciprocal, sums over N, x·k + (β − m·k), unbiased variance (ε and γ rescaled).",
+        ),
+        conditions=(
+            "the whole expression is the equation above, with ε ≥ 0 under the root",
+            "mean and variance are taken over the same, trailing axes of the same x",
+            "the length of the normalised axes is known where it enters the numbers",
+            "scale and bias fit the operator; what does not fit stays a Mul or an Add",
+            "types on the way are those the operator computes in",
+            "the default operator set is 17, or can be raised to it (--opset allows it)",
+        ),
+        exactness="rounding",
+        why="Ten nodes read and write the activations ten times; the operator has a kernel that "
+        "does it once, and computes the variance without cancellation.",
+    ),
+    Rule(
+        code="NX102",
+        name="fuse-rms-normalization",
+        title="The nodes of a spelled-out RMSNorm become one RMSNormalization",
+        before=(
+            "x ─┬─ Pow(2) ─ ReduceMean ─ Add(ε) ─ Sqrt ─ Reciprocal ─┐\n"
+            "   └────────────────────────────────────────────────── Mul ─ Mul(γ) ─ y"
+        ),
+        after="x ─ RMSNormalization(γ, axis, epsilon) ─ y",
+        equation=(
+            "q = E[x²]   over the normalised axes",
+            "y = γ·x·(q + ε)^(−1/2)",
+        ),
+        conditions=(
+            "the whole expression is the equation above, with ε ≥ 0 under the root",
+            "the mean square is taken over trailing axes",
+            "the length of the normalised axes is known where it enters the numbers",
+            "the scale fits the operator; what does not fit stays a Mul",
+            "types on the way are those the operator computes in",
+            "the default operator set is 23, or can be raised to it (--opset allows it)",
+        ),
+        exactness="rounding",
+        why="Six nodes read and write the activations six times; the operator does it once.",
+    ),
+)
+
+RULES: dict[str, Rule] = {rule.code: rule for rule in _PAGES}
+
+
+def rule_name(code: str) -> str:
+    """The name of a rule, "" for a code that has no page."""
+    return RULES[code].name if code in RULES else ""
