@@ -1,0 +1,111 @@
+"""The certificate itself must refuse: each wrong rewrite here is one that a rule could make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from normonnx.rewrite import Proposal, Refusal, commit
+from tests.graphs import context, model, node, value
+
+CONV = """(float[2,3,9,9] x) => (float[] y) {
+  c = Conv <pads=[1,1,1,1]> (x, w, b)
+  z = Mul (c, k)
+  d = Add (z, l)
+  y = Relu (d)
+}"""
+WEIGHTS = {"w": (4, 3, 3, 3), "b": (4,), "k": (4, 1, 1), "l": (4, 1, 1)}
+
+
+def fold(change: Callable[[dict[str, np.ndarray]], None], *, attributes: bool = True) -> object:
+    """Conv·Mul·Add → Conv with the right numbers, changed."""
+    m = model(CONV, **WEIGHTS)
+    ctx = context(m)
+    parts = {name: ctx.constants.float64(value(m, name)) for name in "wbkl"}
+    k, shift = parts["k"].reshape(-1), parts["l"].reshape(-1)
+    numbers = {"w": parts["w"] * k[:, None, None, None], "b": parts["b"] * k + shift}
+    change(numbers)
+    p = Proposal(ctx, m.graph, key="k", rule="NX001", site=node(m, "d"), kind="affine arithmetic")
+    inputs = [value(m, "x")] + [p.constant(numbers[n], ir.DataType.FLOAT, n) for n in "wb"]
+    kept = dict(node(m, "c").attributes) if attributes else {}
+    p.replace(value(m, "d"), p.node("Conv", inputs, kept))
+    return commit(p, summary="")
+
+
+def scaled(name: str, index: int, factor: float) -> Callable[[dict[str, np.ndarray]], None]:
+    def change(numbers: dict[str, np.ndarray]) -> None:
+        numbers[name][index] *= factor
+
+    return change
+
+
+def test_the_right_fold_is_certified() -> None:
+    assert not isinstance(fold(lambda numbers: None), Refusal)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        scaled("w", 1, 1 + 1e-7),
+        scaled("w", 3, -1.0),
+        scaled("b", 0, 1 + 1e-7),
+        scaled("b", 2, 0.0),
+        lambda numbers: numbers.update(w=numbers["w"][::-1].copy()),
+        lambda numbers: numbers.update(w=numbers["w"].swapaxes(2, 3).copy()),
+        lambda numbers: numbers.update(b=np.roll(numbers["b"], 1)),
+        lambda numbers: numbers.update(w=numbers["w"].astype(np.float32).astype(np.float64)),
+    ],
+)
+def test_wrong_numbers_are_refused(change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    refusal = fold(change)
+    assert isinstance(refusal, Refusal)
+    assert "certificate" in refusal.reason
+
+
+def test_a_lost_attribute_is_refused() -> None:
+    assert isinstance(fold(lambda numbers: None, attributes=False), Refusal)
+
+
+def norm(op_type: str, epsilon: float, axis: int, *, square: bool = False) -> object:
+    """A decomposed LayerNorm over the last axis, replaced by what the arguments say."""
+    rows = 6 if square else 5
+    m = model(
+        f"""(float[n,{rows},6] x) => (float[] y) {{
+          m = ReduceMean <axes=[-1]> (x)
+          c = Sub (x, m)
+          s = Mul (c, c)
+          v = ReduceMean <axes=[-1]> (s)
+          e = Add (v, eps)
+          r = Sqrt (e)
+          y = Div (c, r)
+        }}""",
+        eps=np.float32(1e-5),
+    )
+    ctx = context(m)
+    p = Proposal(ctx, m.graph, key="k", rule="NX101", site=node(m, "y"), kind="LayerNorm")
+    extents = (6,) if axis == -1 else (rows, 6)
+    scale = p.constant(np.ones(extents), ir.DataType.FLOAT, "ones")
+    attributes = {"axis": axis, "epsilon": epsilon}
+    p.replace(value(m, "y"), p.node(op_type, [value(m, "x"), scale], attributes))
+    return commit(p, summary="")
+
+
+def test_the_right_fusion_is_certified() -> None:
+    assert not isinstance(norm("LayerNormalization", float(np.float32(1e-5)), -1), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "epsilon", "axis"),
+    [
+        ("LayerNormalization", 0.0, -1),
+        ("LayerNormalization", 1.01e-5, -1),
+        ("LayerNormalization", float(np.float32(1e-5)), -2),
+        ("RMSNormalization", float(np.float32(1e-5)), -1),
+    ],
+)
+@pytest.mark.parametrize("square", [False, True])
+def test_a_wrong_fusion_is_refused(op_type: str, epsilon: float, axis: int, square: bool) -> None:
+    assert isinstance(norm(op_type, epsilon, axis, square=square), Refusal)
