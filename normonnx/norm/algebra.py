@@ -13,8 +13,8 @@ E[·] is linear and takes out what does not vary along S. Scalars are taken out 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -58,10 +58,19 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A value that is not interpreted, lying along these axes of the subject."""
+    """A value that is taken as it is, lying along these axes of the subject.
+
+    Attributes:
+        value: the value.
+        groups: its layout.
+        constant: whether it is a constant.
+        refused: whether it depends on the subject, in a way that is not interpreted.
+    """
 
     value: ir.Value
     groups: Groups
+    constant: bool = False
+    refused: bool = False
 
 
 Atom = Subject | Moment | Root | Outside
@@ -102,27 +111,40 @@ class Algebra:
         self.varies: list[frozenset[int]] = [axes]
         self._index: dict[Atom, int] = {}
 
-    def outside(self, value: ir.Value, groups: Groups) -> Poly:
+    def outside(self, atom: Outside) -> Poly:
         """A value from outside as a polynomial."""
-        labels = frozenset(label for group in groups for label in group)
-        return {((self._atom(Outside(value, groups), labels), 1),): 1.0}
+        labels = frozenset(label for group in atom.groups for label in group)
+        return {((self._atom(atom, labels), 1),): 1.0}
 
     def depends_on_subject(self, poly: Poly) -> bool:
-        """Whether x occurs, itself or under a moment or a root."""
-        for monomial in poly:
-            for index, _ in monomial:
-                atom = self.atoms[index]
-                if isinstance(atom, (Subject, Moment)):
-                    return True
-                if isinstance(atom, Root) and self.depends_on_subject(dict(atom.inner)):
-                    return True
-        return False
+        """Whether x occurs: itself, under a moment or a root, or in a value that was refused."""
+        return any(
+            isinstance(atom, Subject | Moment) or (isinstance(atom, Outside) and atom.refused)
+            for atom in self._all_atoms(poly)
+        )
 
     def has_root(self, poly: Poly) -> bool:
         """Whether a root occurs."""
         return any(
             isinstance(self.atoms[index], Root) for monomial in poly for index, _ in monomial
         )
+
+    def has_moment(self, poly: Poly) -> bool:
+        """Whether a moment occurs, under a root too."""
+        return any(isinstance(atom, Moment) for atom in self._all_atoms(poly))
+
+    def refused(self, poly: Poly) -> tuple[ir.Value, ...]:
+        """The values, under roots too, that depend on the subject but were refused."""
+        atoms = self._all_atoms(poly)
+        return tuple(atom.value for atom in atoms if isinstance(atom, Outside) and atom.refused)
+
+    def _all_atoms(self, poly: Poly) -> Iterator[Atom]:
+        for monomial in poly:
+            for index, _ in monomial:
+                atom = self.atoms[index]
+                yield atom
+                if isinstance(atom, Root):
+                    yield from self._all_atoms(dict(atom.inner))
 
     def product(self, left: Poly, right: Poly) -> Poly:
         """P·Q; an even positive power of a root is multiplied out."""
@@ -231,8 +253,8 @@ class Algebra:
             if isinstance(atom, Moment) and power == 1 and not atom.over & over:
                 return self._moment(atom.power, atom.over | over)
             if isinstance(atom, Subject) and power > 2:
-                raise IntractableError(f"its mean is taken of x^{power}, where a norm takes x²")
-        raise IntractableError
+                raise IntractableError(f"a mean is taken of x^{power}, where a norm takes x²")
+        raise IntractableError("a mean is taken of something else than x and x²")
 
     def _moment(self, power: int, over: frozenset[int]) -> int:
         return self._atom(Moment(power, over), self.varies[SUBJECT] - over)
@@ -251,7 +273,7 @@ class Algebra:
         if isinstance(atom, Outside):
             groups = tuple(substitute(group, bound) for group in atom.groups)
             labels = frozenset(label for group in groups for label in group)
-            return self._atom(Outside(atom.value, groups), labels)
+            return self._atom(replace(atom, groups=groups), labels)
         assert isinstance(atom, Root)
         return self._root(self.rename(dict(atom.inner), bound), atom.scale)
 

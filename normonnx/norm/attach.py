@@ -81,7 +81,7 @@ def attach(it: Interpreter, place: Place, output: Groups, scale: Poly, bias: Pol
     if bias:
         own_bias = _operand(it, place, bias) if factor is None else None
         if own_bias is None:
-            addend = _single(it, bias, output)
+            addend = _single(it, place, bias, output)
             if addend is None:
                 return "its bias is no constant of the shape of the normalised axes"
     return Affine(own_scale, own_bias, factor, addend)
@@ -108,7 +108,7 @@ def _factored(
     for position, (index, power) in enumerate(monomial):
         atom = it.algebra.atoms[index]
         rest = monomial[:position] + monomial[position + 1 :]
-        if power != 1 or not isinstance(atom, Outside) or not _lines_up(atom, output):
+        if power != 1 or not isinstance(atom, Outside) or not _fits(it, place, atom, output):
             continue
         own = _operand(it, place, {rest: c})
         if own is not None:
@@ -151,7 +151,7 @@ def _is_constant_node(value: ir.Value) -> bool:
     return producer is not None and producer.op_type == "Constant"
 
 
-def _single(it: Interpreter, poly: Poly, output: Groups) -> ir.Value | None:
+def _single(it: Interpreter, place: Place, poly: Poly, output: Groups) -> ir.Value | None:
     """The one value that the polynomial is, if it lines up with the output."""
     if len(poly) != 1:
         return None
@@ -159,13 +159,14 @@ def _single(it: Interpreter, poly: Poly, output: Groups) -> ir.Value | None:
     if c != 1.0 or len(monomial) != 1 or monomial[0][1] != 1:
         return None
     atom = it.algebra.atoms[monomial[0][0]]
-    fits = isinstance(atom, Outside) and _lines_up(atom, output)
-    return atom.value if fits and isinstance(atom, Outside) else None
+    if not isinstance(atom, Outside) or not _fits(it, place, atom, output):
+        return None
+    return atom.value
 
 
-def _lines_up(atom: Outside, output: Groups) -> bool:
-    """Whether the value's axes lie, counted from the last, along those of the output."""
-    if len(atom.groups) > len(output):
+def _fits(it: Interpreter, place: Place, atom: Outside, output: Groups) -> bool:
+    """Whether a value of the right type lies, counted from the last axis, along the output."""
+    if len(atom.groups) > len(output) or it.context.shapes.dtype(atom.value) != place.dtype:
         return False
     pairs = zip(reversed(atom.groups), reversed(output), strict=False)
     return all(group in ((), own) for group, own in pairs)

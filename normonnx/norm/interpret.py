@@ -127,7 +127,7 @@ class Interpreter:
     def varies_outside(self, poly: Poly) -> bool:
         """Whether a value from outside occurs that is no constant."""
         return any(
-            isinstance(atom, Outside) and not self.context.constants.is_constant(atom.value)
+            isinstance(atom, Outside) and not atom.constant
             for monomial in poly
             for index, _ in monomial
             for atom in [self.algebra.atoms[index]]
@@ -164,20 +164,31 @@ class Interpreter:
             return self._outside(value)
         try:
             form = rule(self, node)
-        except IntractableError as reason:
-            if str(reason):
-                self.refusals[value] = str(reason)
-            return self._outside(value)
+        except IntractableError as error:
+            reason = self._refusal(node, str(error))
+            if reason:
+                self.refusals[value] = reason
+            return self._outside(value, refused=bool(reason))
         if form is None or not self.depends(form):
             return self._outside(value)
         return form
 
-    def _outside(self, value: ir.Value) -> Form | None:
+    def _refusal(self, node: ir.Node, reason: str) -> str:
+        """Why a node that depends on the subject was refused, it or one before it; or ""."""
+        forms = [self._forms.get(value) for value in node.inputs if value is not None]
+        if not any(form is not None and self.depends(form) for form in forms):
+            return ""
+        inherited = [self.refusals[v] for v in node.inputs if v is not None and v in self.refusals]
+        return reason or (inherited[0] if inherited else "")
+
+    def _outside(self, value: ir.Value, *, refused: bool = False) -> Form | None:
         dims = self.context.shapes.dims(value)
         if dims is None:
             return None
         groups = self.labels.free(dims)
-        return Form(self.algebra.outside(value, groups), groups)
+        constant = self.context.constants.is_constant(value)
+        atom = Outside(value, groups, constant=constant, refused=refused)
+        return Form(self.algebra.outside(atom), groups)
 
 
 def uniform(constants: Constants, value: ir.Value | None) -> float | None:

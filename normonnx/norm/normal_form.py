@@ -10,8 +10,7 @@ products of values from outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import onnx_ir as ir
@@ -51,41 +50,70 @@ class Mismatch:
 
     Attributes:
         reason: one sentence.
-        blamed: values from outside that stand where a statistic should.
+        blamed: values from outside that stand where a statistic should; why they were refused is
+            then the reason, if there is none of its own.
+        weak: whether the reason counts only where there is no other.
     """
 
     reason: str
     blamed: tuple[ir.Value, ...] = ()
+    weak: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Terms:
-    """The terms of a polynomial: coefficients of x·r, of m·r, and what has no r."""
+    """The terms of a polynomial, sorted by what of the subject is in them.
 
-    subject: Poly
-    mean: Mapping[int, Poly]
-    rest: Poly
-    root: int
+    Attributes:
+        subject: coefficients of x·r.
+        moments: coefficients of each moment times r.
+        foreign: coefficients of r alone, where a value from outside is divided.
+        rest: what has no r.
+        roots: the roots that are divided by, with their powers.
+        strange: whether there is a term of another kind.
+    """
+
+    subject: dict[Monomial, float] = field(default_factory=dict)
+    moments: dict[int, dict[Monomial, float]] = field(default_factory=dict)
+    foreign: dict[Monomial, float] = field(default_factory=dict)
+    rest: dict[Monomial, float] = field(default_factory=dict)
+    roots: dict[int, int] = field(default_factory=dict)
+    strange: bool = False
 
 
 def normal_form(algebra: Algebra, poly: Poly) -> NormalForm | Mismatch | None:
     """The normal form of a polynomial, why it has none, or None if it resembles none."""
-    terms = _split(algebra, poly)
-    if terms is None or isinstance(terms, Mismatch):
-        return terms
-    spread = _spread(algebra, terms.root)
+    terms = _sorted(algebra, poly)
+    if not terms.roots:
+        return None
+    refused = algebra.refused(poly)
+    if len(terms.roots) > 1 or terms.strange:
+        return Mismatch("", refused) if refused else None
+    [(root, power)] = terms.roots.items()
+    if not terms.subject and not terms.moments:
+        return _other_value(algebra, terms, root, power)
+    if power != -1:
+        return _not_a_root(algebra, root)
+    if terms.foreign:
+        return Mismatch("", refused) if refused else None
+    if not terms.subject:
+        return None
+    return _norm(algebra, terms, root)
+
+
+def _norm(algebra: Algebra, terms: _Terms, root: int) -> NormalForm | Mismatch:
+    spread = _spread(algebra, root)
     if isinstance(spread, Mismatch):
         return spread
     kind, over, epsilon = spread
-    mean = {index: c for index, c in terms.mean.items() if c}
-    if kind == "RMSNorm" and mean:
+    if kind == "RMSNorm" and terms.moments:
         return Mismatch("a centred value is divided by the root of a mean square that is not")
-    if kind == "LayerNorm" and not mean:
+    if kind == "LayerNorm" and not terms.moments:
         return Mismatch("the variance is taken about the mean, which the value divided still has")
     if kind == "LayerNorm":
-        [(index, factor)] = list(mean.items())[:1]
+        [(index, factor)] = list(terms.moments.items())[:1]
         atom = algebra.atoms[index]
-        if len(mean) > 1 or not isinstance(atom, Moment) or atom.power != 1 or atom.over != over:
+        if len(terms.moments) > 1 or atom != Moment(1, over):
             return Mismatch("the mean is taken over other axes than the variance")
         if not _opposite(terms.subject, factor):
             return Mismatch("the mean is subtracted with another factor than the value has")
@@ -95,39 +123,56 @@ def normal_form(algebra: Algebra, poly: Poly) -> NormalForm | Mismatch | None:
         epsilon=epsilon,
         scale=terms.subject,
         bias=terms.rest,
-        root_scale=algebra.root_scale(terms.root),
+        root_scale=algebra.root_scale(root),
     )
 
 
-def _split(algebra: Algebra, poly: Poly) -> _Terms | Mismatch | None:
-    subject: dict[Monomial, float] = {}
-    mean: dict[int, dict[Monomial, float]] = {}
-    rest: dict[Monomial, float] = {}
-    roots: set[int] = set()
-    strange = False
+def _sorted(algebra: Algebra, poly: Poly) -> _Terms:
+    terms = _Terms()
     for monomial, c in poly.items():
-        outside = tuple((i, p) for i, p in monomial if isinstance(algebra.atoms[i], Outside))
-        inside = [(i, p) for i, p in monomial if not isinstance(algebra.atoms[i], Outside)]
-        if not inside:
-            rest[outside] = c
+        atoms = [(algebra.atoms[index], index, power) for index, power in monomial]
+        outside = tuple((i, p) for atom, i, p in atoms if isinstance(atom, Outside))
+        roots = {i: p for atom, i, p in atoms if isinstance(atom, Root)}
+        inside = [(i, p) for atom, i, p in atoms if not isinstance(atom, Outside | Root)]
+        if not inside and not roots:
+            terms.rest[outside] = c
             continue
-        own = [(i, p) for i, p in inside if isinstance(algebra.atoms[i], Root)]
-        others = [(i, p) for i, p in inside if not isinstance(algebra.atoms[i], Root)]
-        if others == [(SUBJECT, 1)] and own:
-            roots.update(i for i, _ in own)
-            subject[outside] = c
-        elif len(others) == 1 and others[0][1] == 1 and own:
-            mean.setdefault(others[0][0], {})[outside] = c
-            roots.update(i for i, _ in own)
+        divided = len(roots) == 1 and all(power < 0 for power in roots.values())
+        if any(terms.roots.get(index, power) != power for index, power in roots.items()):
+            terms.strange = True
+        terms.roots.update({index: power for index, power in roots.items() if power < 0})
+        if divided and not inside:
+            terms.foreign[outside] = c
+        elif divided and inside == [(SUBJECT, 1)]:
+            terms.subject[outside] = c
+        elif divided and len(inside) == 1 and inside[0][1] == 1:
+            terms.moments.setdefault(inside[0][0], {})[outside] = c
         else:
-            strange = True
-        if own and (len(own) > 1 or own[0][1] != -1):
-            if len(own) == 1 and own[0][1] == -2:
-                return _not_a_root(algebra, own[0][0]) if others else None
-            strange = True
-    if not subject or strange or len(roots) != 1:
+            terms.strange = True
+    return terms
+
+
+def _other_value(algebra: Algebra, terms: _Terms, root: int, power: int) -> Mismatch | None:
+    """A value from outside that is divided by the spread of this one."""
+    divided = [
+        atom
+        for monomial in terms.foreign
+        for index, exponent in monomial
+        for atom in [algebra.atoms[index]]
+        if isinstance(atom, Outside) and exponent > 0 and not atom.constant
+    ]
+    refused = tuple(atom.value for atom in divided if atom.refused)
+    if refused:
+        return Mismatch("", refused)
+    spread = _spread(algebra, root)
+    if power != -1 or not divided or isinstance(spread, Mismatch):
         return None
-    return _Terms(subject, mean, rest, roots.pop())
+    kind, _, epsilon = spread
+    if kind == "RMSNorm" and epsilon == 0:  # a norm in the sense of a length, as in a cosine
+        return None
+    return Mismatch(
+        f"'{divided[0].value.name}' is divided by the spread of another value", weak=True
+    )
 
 
 def _not_a_root(algebra: Algebra, index: int) -> Mismatch | None:

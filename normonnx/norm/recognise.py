@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.norm.algebra import IntractableError, X
+from normonnx.norm.algebra import IntractableError
 from normonnx.norm.attach import Affine, Place, attach, shape_of
+from normonnx.norm.gain import dying, is_read_beyond
 from normonnx.norm.interpret import Interpreter
-from normonnx.norm.layout import Groups
 from normonnx.norm.normal_form import Kind, Mismatch, NormalForm, normal_form
-from normonnx.norm.place import Plan, plan
 from normonnx.norm.rules import RULES
 from normonnx.norm.search import is_root, subjects
+from normonnx.norm.source import Source, find_source
 from normonnx.rewrite import Context
 
 RULE = {"LayerNorm": "NX101", "RMSNorm": "NX102"}
@@ -32,13 +32,8 @@ NEEDED_OPSET = {"LayerNorm": 17, "RMSNorm": 23}
 
 _MAX_FOLLOWED = 40
 
-_STATISTICS = {
-    ir.DataType.FLOAT16: {ir.DataType.FLOAT16, ir.DataType.FLOAT},
-    ir.DataType.BFLOAT16: {ir.DataType.BFLOAT16, ir.DataType.FLOAT},
-    ir.DataType.FLOAT: {ir.DataType.FLOAT},
-    ir.DataType.DOUBLE: {ir.DataType.DOUBLE},
-}
-"""In which types the original may compute mean and root, by the type of the operator."""
+_SURE = 10
+"""Weight of a near miss whose subject is surely the right one; then no other subject counts."""
 
 _EPSILON = {ir.DataType.DOUBLE: 1e-9}
 """How far epsilon may be from a float32 number, by type; 1e-6 in the others."""
@@ -55,10 +50,8 @@ class NormSite:
         output: the value that is replaced.
         axes: the normalised axes of x.
         epsilon: e, in float64.
-        dtype: the type of x and of the output.
+        source: how the operator comes to read x, and its type.
         affine: scale and bias.
-        plan: the layout of the operator and the transposes around it.
-        shape: of the scale, None where the scale is a runtime value.
         saves: nodes that go less nodes that come.
     """
 
@@ -68,11 +61,9 @@ class NormSite:
     output: ir.Value
     axes: tuple[int, ...]
     epsilon: float
-    dtype: ir.DataType
+    source: Source
     affine: Affine
-    plan: Plan
-    shape: tuple[int, ...] | None
-    saves: int
+    saves: int = 0
 
     @property
     def rule(self) -> str:
@@ -88,6 +79,20 @@ class NormSite:
     def needs_opset(self) -> int:
         """The first opset that has its operator."""
         return NEEDED_OPSET[self.kind]
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes are written."""
+        beside = (self.affine.factor, self.affine.addend)
+        added = self.kind == "RMSNorm" and self.affine.bias is not None
+        return 1 + self.source.nodes + sum(value is not None for value in beside) + added
+
+    @property
+    def reads(self) -> frozenset[ir.Value]:
+        """The values that the new nodes read."""
+        operands = [o.value for o in (self.affine.scale, self.affine.bias) if o is not None]
+        values = [self.x, self.affine.factor, self.affine.addend, *operands]
+        return frozenset(value for value in values if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,26 +141,31 @@ def recognise(context: Context, root: ir.Node) -> tuple[NormSite, ...] | NormMis
     graph = root.graph
     if not isinstance(graph, ir.Graph):
         return None
-    nearest: NormMiss | None = None
+    misses: list[NormMiss] = []
+    surely = False
     useless: tuple[NormSite, ...] = ()
     for subject in subjects(context, root):
         try:
             it = Interpreter(context, graph, subject, rules=RULES)
-            it.form(root.outputs[0])
-        except IntractableError:
+        except IntractableError as error:
+            misses.append(NormMiss("norm", root, str(error), "state the shapes of the inputs", 0))
             continue
-        sites: list[NormSite] = []
-        for found in _candidates(it, root):
-            if isinstance(found, NormSite):
-                sites.append(found)
-            elif nearest is None or found.weight > nearest.weight:
-                nearest = found
+        try:
+            found = list(_candidates(it, root))
+        except IntractableError:
+            reason = next(iter(it.refusals.values()), "")
+            misses.append(NormMiss("norm", root, reason, weight=1))
+            continue
+        surely = surely or _is_sure(it, root)
+        sites = [site for site in found if isinstance(site, NormSite)]
+        misses.extend(miss for miss in found if isinstance(miss, NormMiss))
         if sites:
             chosen = _chosen(sites)
             if chosen[0].saves > 0:
                 return chosen
             useless = useless or chosen
-    return useless or nearest
+    told = [miss for miss in misses if miss.reason and (not surely or miss.weight >= _SURE)]
+    return useless or max(told, key=lambda miss: miss.weight, default=None)
 
 
 def _candidates(it: Interpreter, root: ir.Node) -> Iterator[NormSite | NormMiss]:
@@ -168,7 +178,7 @@ def _candidates(it: Interpreter, root: ir.Node) -> Iterator[NormSite | NormMiss]
         if isinstance(norm, Mismatch):
             yield _mismatch(it, root, norm)
         elif norm is not None:
-            yield _site(it, root, value, form.groups, norm)
+            yield _site(it, root, value, norm)
             if it.varies_outside({**norm.scale, **norm.bias}):
                 continue
         for node in value.consumers():
@@ -184,41 +194,49 @@ def _drain(pending: list[ir.Value]) -> Iterator[ir.Value]:
 
 
 def _mismatch(it: Interpreter, root: ir.Node, mismatch: Mismatch) -> NormMiss:
+    """A near miss: the heavier, the surer it is that the subject was the right one."""
     reasons = [it.refusals[value] for value in mismatch.blamed if value in it.refusals]
-    weight = 2 if reasons or not mismatch.blamed else 0
+    weight = 2 if mismatch.weak else 3 if mismatch.blamed else 4
+    weight += _SURE if _is_sure(it, root) else 0
     return NormMiss("norm", root, reasons[0] if reasons else mismatch.reason, weight=weight)
 
 
+def _is_sure(it: Interpreter, root: ir.Node) -> bool:
+    """Whether the root is one of moments of the subject, all of it understood."""
+    own = it.form(root.outputs[0]).poly
+    return it.algebra.has_moment(own) and not it.algebra.refused(own)
+
+
 def _site(
-    it: Interpreter, root: ir.Node, output: ir.Value, groups: Groups, norm: NormalForm
+    it: Interpreter, root: ir.Node, output: ir.Value, norm: NormalForm
 ) -> NormSite | NormMiss:
     def miss(reason: str, remedy: str = "") -> NormMiss:
-        return NormMiss(norm.kind, root, reason, remedy, weight=3)
+        return NormMiss(norm.kind, root, reason, remedy, weight=_SURE + 5)
 
     length = it.labels.length(sorted(norm.over))
     if norm.kind == "RMSNorm" and length is not None and length > 1:
         made_up = any(math.isclose(abs(c), 1.0, rel_tol=1e-5) for c in norm.scale.values())
         if math.isclose(norm.root_scale, length, rel_tol=1e-5) and not made_up:
             return miss("it divides by the root of a sum of squares, not of their mean (L2 norm)")
-    source = _source(it, root, output, groups, norm)
+    source = find_source(it, root, output, norm.over)
     if isinstance(source, str):
         return miss(source)
-    x, layout, dtype = source
     error = abs(float(np.float32(norm.epsilon)) - norm.epsilon)
-    if error > _EPSILON.get(dtype, 1e-6) * norm.epsilon:
+    if error > _EPSILON.get(source.dtype, 1e-6) * norm.epsilon:
         return miss(
             f"epsilon {norm.epsilon!r} is no float32 number, and {OPERATOR[norm.kind]} holds it "
-            f"as one, in a {dtype.name.lower()} graph",
+            f"as one, in a {source.dtype.name.lower()} graph",
             "choose an epsilon that is, such as a power of two",
         )
+    wide = source.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)
     statistics = it.context.shapes.dtype(root.outputs[0])
     place = Place(
-        layout.groups,
-        layout.first,
-        dtype,
-        exactly=dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE) and statistics != dtype,
+        source.plan.groups,
+        source.plan.first,
+        source.dtype,
+        exactly=not wide and statistics != source.dtype,
     )
-    affine = attach(it, place, groups, norm.scale, norm.bias)
+    affine = attach(it, place, it.form(output).groups, norm.scale, norm.bias)
     if isinstance(affine, str):
         if shape_of(it, place) is None:
             return miss(
@@ -226,85 +244,27 @@ def _site(
                 "give the model's inputs fixed sizes there",
             )
         return miss(affine)
-    written = 1 + layout.nodes + (affine.factor is not None) + (affine.addend is not None)
-    written += norm.kind == "RMSNorm" and affine.bias is not None
-    subject_groups = it.form(x).groups
-    kept = {x, affine.factor, affine.addend}
-    kept |= {operand.value for operand in (affine.scale, affine.bias) if operand is not None}
-    return NormSite(
+    own = it.form(source.value).groups
+    site = NormSite(
         kind=norm.kind,
         root=root,
-        x=x,
+        x=source.value,
         output=output,
-        axes=tuple(a for a, group in enumerate(subject_groups) if norm.over.intersection(group)),
+        axes=tuple(axis for axis, group in enumerate(own) if norm.over.intersection(group)),
         epsilon=norm.epsilon,
-        dtype=dtype,
+        source=source,
         affine=affine,
-        plan=layout,
-        shape=shape_of(it, place),
-        saves=_dying([output], kept) - written,
     )
-
-
-def _source(
-    it: Interpreter, root: ir.Node, output: ir.Value, groups: Groups, norm: NormalForm
-) -> tuple[ir.Value, Plan, ir.DataType] | str:
-    """The value that the operator reads: x or a copy of it in another type or layout."""
-    shapes = it.context.shapes
-    dtype, statistics = shapes.dtype(output), shapes.dtype(root.outputs[0])
-    best: tuple[ir.Value, Plan] | None = None
-    reason = "no copy of x has the type of the output"
-    for value, form in it.forms().items():
-        if form is None or form.poly != X or shapes.dtype(value) != dtype:
-            continue
-        if dtype is None or statistics not in _STATISTICS[dtype]:
-            reason = "its statistics are computed in a wider type than the operator would use"
-            continue
-        layout = plan(form.groups, groups, norm.over)
-        if layout is None:
-            reason = "the axes of x are merged or taken apart on the way"
-        elif best is None or layout.nodes < best[1].nodes:
-            best = value, layout
-    if best is None or dtype is None:
-        return reason
-    return (*best, dtype)
+    return replace(site, saves=dying([output], site.reads) - site.nodes)
 
 
 def _chosen(sites: list[NormSite]) -> tuple[NormSite, ...]:
     """The site that saves most, or all the norms that leave the region, if they save more."""
     best = max(sites, key=lambda site: site.saves)
-    outputs = {site.output for site in sites}
-    leaving = [site for site in sites if _is_read_beyond(site.output, outputs)]
+    region = {site.output for site in sites}
+    leaving = [site for site in sites if is_read_beyond(site.output, region)]
     if len(leaving) < 2:
         return (best,)
-    kept: set[ir.Value | None] = set()
-    for site in leaving:
-        kept |= {site.x, site.affine.factor, site.affine.addend}
-    gone = _dying([site.output for site in leaving], kept)
-    written = sum(_dying([site.output], kept) - site.saves for site in leaving)
-    return tuple(reversed(leaving)) if gone - written > best.saves else (best,)
-
-
-def _is_read_beyond(value: ir.Value, region: set[ir.Value]) -> bool:
-    return value.is_graph_output() or any(
-        node.outputs[0] not in region for node in value.consumers() if node.outputs
-    )
-
-
-def _dying(outputs: Iterable[ir.Value], kept: set[ir.Value | None]) -> int:
-    """How many nodes nothing needs any more once the outputs come from elsewhere."""
-    replaced = set(outputs)
-    dead: set[ir.Node] = set()
-    pending = [value.producer() for value in replaced]
-    while pending:
-        node = pending.pop()
-        if node is None or node in dead or any(out in kept for out in node.outputs):
-            continue
-        if all(
-            out in replaced
-            or (not out.is_graph_output() and all(user in dead for user in out.consumers()))
-            for out in node.outputs
-        ):
-            dead.add(node)
-            pending.extend(value.producer() for value in node.inputs if value is not None)
-    return sum(node.op_type != "Constant" for node in dead)
+    kept = frozenset[ir.Value]().union(*(site.reads for site in leaving))
+    saved = dying([site.output for site in leaving], kept) - sum(site.nodes for site in leaving)
+    return tuple(reversed(leaving)) if saved > best.saves else (best,)

@@ -26,12 +26,13 @@ from normonnx.norm.interpret import Form, Interpreter, Rule
 from normonnx.shapes import attribute_int, attribute_ints, axes_of, normalized
 
 _MAX_POWER = 4
-_HOLDS = {
+HOLDS = {
     ir.DataType.FLOAT16: {ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE},
     ir.DataType.BFLOAT16: {ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE},
     ir.DataType.FLOAT: {ir.DataType.FLOAT, ir.DataType.DOUBLE},
     ir.DataType.DOUBLE: {ir.DataType.DOUBLE},
 }
+"""The types that hold every number of a type."""
 
 
 # -- arithmetic --------------------------------------------------------------------------------
@@ -46,10 +47,17 @@ def _cast(it: Interpreter, node: ir.Node) -> Form:
     target = it.context.shapes.dtype(node.outputs[0])
     if node.op_type == "Cast":
         target = ir.DataType(attribute_int(node, "to", 0))
-    if target not in _HOLDS[it.dtype]:
+    if target not in HOLDS[it.dtype]:
         raise IntractableError(
             f"Cast '{node.name}' rounds to a narrower type than '{it.subject.name}' has"
         )
+    return it.form(node.inputs[0])
+
+
+def _dropout(it: Interpreter, node: ir.Node) -> Form:
+    """Dropout drops nothing unless it is told that this is training."""
+    if len(node.inputs) > 2 and it.scalar(node.inputs[2]) != 0.0:
+        raise IntractableError
     return it.form(node.inputs[0])
 
 
@@ -102,7 +110,7 @@ def _pow(it: Interpreter, node: ir.Node) -> Form:
 def _bounded_below(it: Interpreter, node: ir.Node, form: Form, bound: float) -> Form:
     if _never_negative(it.algebra, plus(form.poly, number(-bound))):
         return form
-    raise IntractableError(f"{node.op_type} '{node.name}' bounds it from below by {bound:g}")
+    raise IntractableError(f"{node.op_type} '{node.name}' bounds the value from below by {bound:g}")
 
 
 def _max(it: Interpreter, node: ir.Node) -> Form:
@@ -123,7 +131,9 @@ def _relu(it: Interpreter, node: ir.Node) -> Form:
 
 
 def _min(it: Interpreter, node: ir.Node) -> Form:
-    raise IntractableError(f"Min '{node.name}' bounds it from above")
+    for value in node.inputs:
+        it.form(value)  # so that it is known whether the subject is bounded, or something else
+    raise IntractableError(f"Min '{node.name}' bounds the value from above")
 
 
 def _clip(it: Interpreter, node: ir.Node) -> Form:
@@ -141,7 +151,7 @@ def _clip(it: Interpreter, node: ir.Node) -> Form:
     low, high = bounds
     form = it.form(node.inputs[0])
     if high is not None and high < np.finfo(np.float32).max:
-        raise IntractableError(f"Clip '{node.name}' bounds it from above by {high:g}")
+        raise IntractableError(f"Clip '{node.name}' bounds the value from above by {high:g}")
     if low is None or low <= np.finfo(np.float32).min:
         return form
     return _bounded_below(it, node, form, low)
@@ -245,7 +255,10 @@ def _matmul(it: Interpreter, node: ir.Node) -> Form:
         raise IntractableError
     k = it.scalar(weight)
     if k is None:
-        raise IntractableError
+        plain = square or not it.context.constants.is_constant(weight)
+        raise IntractableError(
+            "" if plain else f"MatMul '{node.name}' weighs the elements of a row differently"
+        )
     form = it.form(node.inputs[0])
     if not form.groups:
         raise IntractableError
@@ -317,6 +330,7 @@ RULES: dict[str, Rule] = {
     "CastLike": _cast,
     "Clip": _clip,
     "Div": _elementwise(_divided),
+    "Dropout": _dropout,
     "Expand": _expand,
     "Flatten": _reshape,
     "GlobalAveragePool": _global_average_pool,

@@ -1,7 +1,7 @@
 """A recognised norm as the nodes that are to stand for it.
 
-    [Transpose] → LayerNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
-    [Transpose] → RMSNormalization(x, γ) → [Add β] → [Transpose] → [Mul] → [Add]
+    [Cast] → [Transpose] → LayerNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
+    [Cast] → [Transpose] → RMSNormalization(x, γ) → [Add β] → [Transpose] → [Mul] → [Add]
 
 What is in brackets is there only where the site needs it.
 """
@@ -45,28 +45,38 @@ def _written(proposal: Proposal, site: NormSite) -> ir.Value:
     scale = _operand(proposal, site, site.affine.scale, "scale")
     bias = site.affine.bias
     shift = None if bias is None else _operand(proposal, site, bias, "bias")
+    plan, dtype = site.source.plan, site.source.dtype
     value = site.x
-    if site.plan.before is not None:
-        value = _transpose(proposal, value, site.plan.before)
+    if site.source.cast:
+        value = _cast(proposal, value, dtype)
+    if plan.before is not None:
+        value = _transpose(proposal, value, plan.before)
     inputs = [value, scale]
     if shift is not None and site.kind == "LayerNorm":
         inputs.append(shift)
     attributes = {
-        "axis": site.plan.first - len(site.plan.groups),
+        "axis": plan.first - len(plan.groups),
         "epsilon": site.epsilon,
         # The operator computes its statistics in this type; float32 is the default.
-        "stash_type": int(site.dtype) if site.dtype == ir.DataType.DOUBLE else None,
+        "stash_type": int(dtype) if dtype == ir.DataType.DOUBLE else None,
     }
     value = proposal.node(OPERATOR[site.kind], inputs, attributes, like=value)
     if shift is not None and site.kind == "RMSNorm":
         value = proposal.node("Add", [value, shift], like=value)
-    if site.plan.after is not None:
-        value = _transpose(proposal, value, site.plan.after)
+    if plan.after is not None:
+        value = _transpose(proposal, value, plan.after)
     if site.affine.factor is not None:
         value = proposal.node("Mul", [value, site.affine.factor], like=site.output)
     if site.affine.addend is not None:
         value = proposal.node("Add", [value, site.affine.addend], like=site.output)
     return value
+
+
+def _cast(proposal: Proposal, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+    shapes = proposal.context.shapes
+    new = proposal.node("Cast", [value], {"to": int(dtype)})
+    shapes.set(new, shapes.dims(value), dtype)
+    return new
 
 
 def _transpose(proposal: Proposal, value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
@@ -82,4 +92,4 @@ def _operand(proposal: Proposal, site: NormSite, operand: Operand, what: str) ->
         return operand.value
     assert operand.array is not None
     exact = np.ascontiguousarray(operand.array)
-    return proposal.constant(exact, site.dtype, f"{site.output.name}_{what}")
+    return proposal.constant(exact, site.source.dtype, f"{site.output.name}_{what}")
