@@ -2,9 +2,9 @@
 
     python -m benchmarks.shared_models [FOLDER...] [--only PART] [--feeds N]
 
-The folders are models/ and, where it exists, ../shared/models. Every model is one process of
-normonnx, start included; then plain_compare.py judges its output, and census.py counts. The table
-goes to benchmarks/results/models.json and models.md.
+Every model is one process of normonnx, start included; then plain_compare.py judges its output, and
+census.py counts. Without arguments the folders are models/ and, where it exists, ../shared/models, and
+the table goes to benchmarks/results/models.json and models.md too.
 """
 
 from __future__ import annotations
@@ -106,34 +106,38 @@ def table(rows: Sequence[Row], versions: dict[str, str]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        a = row.after or Census()
-        b = row.before
-        plain = f"{row.plain['worst']:.1e}" if row.plain.get("equal") else "**no**"
-        cells = [
-            f"{b.nodes} → {a.nodes}",
-            f"{b.batchnorms} → {a.batchnorms}" if b.batchnorms else "",
-            str(a.foldable) if b.batchnorms else "",
-            f"{b.arithmetic} → {a.arithmetic}",
-            f"{b.decomposed} → {a.decomposed}" if b.decomposed else "",
-            f"{a.layernorms} / {a.rmsnorms}" if a.layernorms + a.rmsnorms else "",
-            f"{row.seconds:.1f}",
-            str(row.exit_code),
-            row.verdict.removeprefix("normonnx: "),
-            plain,
-        ]
-        lines.append(f"| {row.model} | {' | '.join(cells)} |")
+        lines.append(f"| {row.model} | {' | '.join((*_counts(row), *_outcome(row)))} |")
     return "\n".join(lines) + "\n"
+
+
+def _counts(row: Row) -> list[str]:
+    b, a = row.before, row.after
+    if a is None:
+        return [str(b.nodes), str(b.batchnorms), "", str(b.arithmetic), str(b.decomposed), ""]
+    return [
+        f"{b.nodes} → {a.nodes}",
+        f"{b.batchnorms} → {a.batchnorms}" if b.batchnorms else "",
+        str(a.foldable) if b.batchnorms else "",
+        f"{b.arithmetic} → {a.arithmetic}",
+        f"{b.decomposed} → {a.decomposed}" if b.decomposed else "",
+        f"{a.layernorms} / {a.rmsnorms}" if a.layernorms + a.rmsnorms else "",
+    ]
+
+
+def _outcome(row: Row) -> list[str]:
+    plain = f"{row.plain['worst']:.1e}" if row.plain.get("equal") else "**no**"
+    return [f"{row.seconds:.1f}", str(row.exit_code), row.verdict.removeprefix("normonnx: "), plain]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folders", nargs="*", type=Path, default=list(FOLDERS))
-    parser.add_argument("--only", default="", help="models with this in their name; writes nothing")
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--only", default="", help="models with this in their name")
     parser.add_argument("--feeds", type=int, default=3)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for source in arguments.folders:
+        for source in arguments.folders or FOLDERS:
             for model in sorted(source.glob("*.onnx")):
                 if arguments.only in model.stem:
                     rows.append(run(model, Path(folder), arguments.feeds))
@@ -141,7 +145,7 @@ def main() -> int:
     versions = installed()
     text = table(rows, versions)
     print(text)
-    if not arguments.only:
+    if not arguments.only and not arguments.folders:
         results = HERE / "results"
         results.mkdir(exist_ok=True)
         facts = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(),
