@@ -3,8 +3,8 @@
     python -m benchmarks.shared_models [FOLDER...] [--only PART] [--feeds N]
 
 Every model is one process of normonnx, start included; then plain_compare.py judges its output, and
-census.py counts. Without arguments the folders are models/ and, where it exists, ../shared/models, and
-the table goes to benchmarks/results/models.json and models.md too.
+census.py counts. Without arguments the folders are models/ and, where it exists,
+../shared/models, and the table goes to benchmarks/results/models.json and models.md too.
 """
 
 from __future__ import annotations
@@ -105,8 +105,7 @@ def table(rows: Sequence[Row], versions: dict[str, str]) -> str:
         "operators | seconds | exit | verdict | plain |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        lines.append(f"| {row.model} | {' | '.join((*_counts(row), *_outcome(row)))} |")
+    lines += (f"| {row.model} | {' | '.join((*_counts(row), *_outcome(row)))} |" for row in rows)
     return "\n".join(lines) + "\n"
 
 
