@@ -15,8 +15,7 @@ from normonnx.errors import UsageError, WriteError
 from normonnx.facts import NORM_OPERATORS, facts_of
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
-from normonnx.parity import Judge, Verdict, VerifyOptions
-from normonnx.parity.locate import bisect
+from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
 from normonnx.report import Inspection, ModelReport, Reverted, Site
 
@@ -280,7 +279,10 @@ def _judged(
 
     def judged(candidate: Outcome) -> Verdict:
         return judge.judge(
-            candidate.model, exact=candidate.exact, certified=len(candidate.journal.rewrites)
+            candidate.model,
+            exact=candidate.exact,
+            certified=len(candidate.journal.rewrites),
+            progress=progress,
         )
 
     _tell(progress, "verify")
@@ -314,6 +316,8 @@ def _guilty(
         prefix = pipeline.run(original, options, skip=skip, limit=count)
         return judged(prefix).status == "fail"
 
+    if not rewrites or fails(0):
+        return None
     position = bisect(len(rewrites), fails)
     return None if position is None else rewrites[position]
 

@@ -243,13 +243,12 @@ def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
         interrupted=interrupted,
     )
     _write_reports(options["reports"], run)
-    if options["check"] and run.exit_code is ExitCode.OK:
-        work = run.rewrites > 0
-        word = "WORK" if work else "CLEAN"
-        show_line(run.line().replace("UNVERIFIED", word).replace("PASS", word), console)
-        return ExitCode.VIOLATED if work else ExitCode.OK
-    show_line(run.line(), console)
-    return run.exit_code
+    if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
+        show_line(run.line(), console)
+        return run.exit_code
+    has_work = run.rewrites > 0
+    show_line(run.line("WORK" if has_work else "CLEAN"), console)
+    return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
 
 
 @cli.command()
@@ -304,7 +303,10 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
 @_reading
 @_talking
 def inspect(model: str, **options: Any) -> ExitCode:
-    """List every normalisation: what would happen to it, or why not and what to do."""
+    """List every normalisation: what would happen, or why not.
+
+    For what stays, the fact that is in the way and what could be done about it.
+    """
     from normonnx import api
     from normonnx.report.terminal import show_inspection
 
@@ -322,7 +324,10 @@ def inspect(model: str, **options: Any) -> ExitCode:
 @_rewriting
 @_reading
 def explain(code: str, model: str | None, **options: Any) -> ExitCode:
-    """Show a rule: picture, equation, conditions; with a MODEL, where it fires there."""
+    """Show a rule: picture, equation, conditions.
+
+    With a MODEL, also where the rule fires in it, and where it nearly does.
+    """
     from normonnx.report.terminal import show_inspection, show_rule
 
     console = _console(sys.stdout)

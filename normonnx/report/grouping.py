@@ -1,4 +1,4 @@
-"""Many near misses say the same about different nodes: they are told once, with a count."""
+"""Many sites have the same told about them: it is told once, with a count."""
 
 from __future__ import annotations
 
@@ -7,43 +7,54 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from normonnx.journal import NearMiss
+from normonnx.report.result import Site
 
 _QUOTED = re.compile(r"'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
-class MissGroup:
-    """Sites of one rule that were left alone for one reason.
+class Group:
+    """Sites of one rule and kind that fare alike.
 
     Attributes:
         rule: code of the rule.
         kind: what the sites are.
-        sites: their names, in the order of the journal.
-        reason: the sentence; names that differ between the sites are an ellipsis.
+        rewritten: whether they are rewritten.
+        outcome: what happens or why nothing does; names that differ are an ellipsis.
         remedy: what the user could do, or "".
+        sites: the sites, in the order they came.
     """
 
     rule: str
     kind: str
-    sites: tuple[str, ...]
-    reason: str
+    rewritten: bool
+    outcome: str
     remedy: str
+    sites: tuple[Site, ...]
 
 
-def group_misses(misses: Iterable[NearMiss]) -> list[MissGroup]:
-    """Group by rule, kind, remedy and the reason without the names in it; largest groups first."""
-    groups: dict[tuple[str, str, str, str], list[NearMiss]] = {}
-    for miss in misses:
-        pattern = _QUOTED.sub("'…'", miss.reason)
-        groups.setdefault((miss.rule, miss.kind, pattern, miss.remedy), []).append(miss)
-    told = [
-        MissGroup(
+def site_of(miss: NearMiss) -> Site:
+    """A near miss as a site."""
+    return Site(
+        miss.rule, miss.kind, miss.site, rewritten=False, outcome=miss.reason, remedy=miss.remedy
+    )
+
+
+def grouped(sites: Iterable[Site]) -> list[Group]:
+    """Group by everything but the names, those of other nodes in the outcome among them."""
+    members: dict[tuple[str, str, bool, str, str], list[Site]] = {}
+    for site in sites:
+        pattern = _QUOTED.sub("'…'", site.outcome)
+        key = (site.rule, site.kind, site.rewritten, pattern, site.remedy)
+        members.setdefault(key, []).append(site)
+    return [
+        Group(
             rule,
             kind,
-            tuple(miss.site for miss in members),
-            members[0].reason if len({m.reason for m in members}) == 1 else pattern,
+            rewritten,
+            found[0].outcome if len({site.outcome for site in found}) == 1 else pattern,
             remedy,
+            tuple(found),
         )
-        for (rule, kind, pattern, remedy), members in groups.items()
+        for (rule, kind, rewritten, pattern, remedy), found in members.items()
     ]
-    return sorted(told, key=lambda group: -len(group.sites))

@@ -243,15 +243,19 @@ class RunReport:
             return "UNVERIFIED"
         return _WORDS[code]
 
-    def line(self) -> str:
-        """One stable line for whoever greps, such as ``normonnx: PASS 3 models, 41 rewrites``."""
+    def line(self, word: str = "") -> str:
+        """One stable line for whoever greps, such as ``normonnx: PASS 3 models, 41 rewrites``.
+
+        Args:
+            word: the outcome, where it is another one than `word()`.
+        """
         parts = [counted(len(self.models), "model"), counted(self.rewrites, "rewrite")]
         if self.ratio is not None:
             parts.append(f"{self.ratio:.2f}x")
         if self.exit_code is not ExitCode.OK and len(self.models) > 1:
             fine = sum(model.exit_code is ExitCode.OK for model in self.models)
             parts.append(f"{len(self.models) - fine} not done")
-        return f"normonnx: {self.word()} {', '.join(parts)}"
+        return f"normonnx: {word or self.word()} {', '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, the same form for one model and for many."""

@@ -1,22 +1,21 @@
 """Results for a person at a terminal: about a dozen lines, one of them stable for scripts.
 
 Everything is built from `rich.text.Text`, never from markup: names in a model are foreign text.
+Lines wrap on a terminal; where nobody's window limits them they stay whole, for grep.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from normonnx.report.grouping import MissGroup, group_misses
+from normonnx.report.grouping import Group, grouped, site_of
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
     Inspection,
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from normonnx.report.result import RuleLine
     from normonnx.rules import Rule
 
-_PLAIN_WIDTH = 160
 _GROUPS_SHOWN = 5
-_SITES_SHOWN = 2
+_NAMES_SHOWN = 2
+_SITES_SHOWN = 8
 _OPERATORS_SHOWN = 4
 _LONG = 400
 
@@ -46,14 +45,16 @@ _COLOURS = {
     "FAIL": "bold red",
     "REFUSED": "bold red",
 }
+_EXACTNESS = {
+    "exact": "exact: the same numbers, bit for bit",
+    "rounding": "rounding: the same real numbers; each new weight is computed in float64 and "
+    "rounded once",
+}
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console on `stream`: colour on a terminal only, wide where nobody's window limits it."""
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
-    return Console(
-        file=stream, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False
-    )
+    """A console on `stream`; colour on a terminal only, and not where NO_COLOR is set."""
+    return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
 def show_line(line: str, console: Console) -> None:
@@ -75,89 +76,67 @@ def show_model(
         verbosity: from 1 on every near miss and rewrite, from 2 on tracebacks.
         with_nodes: list the nodes that go and come.
     """
-    console.print(_heading(report.name, report.before))
+    _print(_heading(report.name, report.before), console, 0)
     if report.error:
         _show_failure(report, console, verbosity)
         return
     _show_rules(report.rules(), console)
     _show_misses(report, console, verbosity)
     for item in report.reverted:
-        what = f"{item.rewrite.summary} at '{safe_name(item.rewrite.site)}'"
-        console.print(_indented(Text(f"taken back   {what}: {safe_name(item.reason)}", "yellow")))
+        what = f"{safe_name(item.rewrite.summary)} at '{safe_name(item.rewrite.site)}'"
+        _print(Text(f"taken back  {what}: {safe_name(item.reason)}", "yellow"), console)
     if verbosity or with_nodes:
         _show_nodes(report.rewrites, console)
-    if report.before is not None and report.after is not None:
-        console.print(_indented(Text(_difference(report.before, report.after))))
-    for note in report.notes:
-        console.print(_indented(Text(safe_name(note, longest=_LONG), "dim")))
+    _show_difference(report, console)
     if report.verdict is not None:
-        _show_verdict(report.verdict, console)
-    console.print(_ending(report))
+        _show_verdict(report.verdict, console, verbosity)
+    _print(_ending(report), console, 0)
 
 
 def show_changes(report: ModelReport, console: Console) -> None:
     """What would change and nothing else."""
-    console.print(_heading(report.name, report.before))
+    _print(_heading(report.name, report.before), console, 0)
     if report.error:
         _show_failure(report, console, verbosity=0)
         return
     _show_nodes(report.rewrites, console)
-    if report.before is not None and report.after is not None:
-        console.print(_indented(Text(_difference(report.before, report.after))))
-    for note in report.notes:
-        console.print(_indented(Text(safe_name(note, longest=_LONG), "dim")))
+    _show_difference(report, console)
 
 
 def show_check(report: ModelReport, console: Console) -> None:
     """One line: is there anything to do?"""
+    text = _heading(report.name, None)
+    if not report.error:
+        text.append(f"  {counted(len(report.rewrites), 'rewrite')} to make", "not bold")
+    _print(text, console, 0)
     if report.error:
-        console.print(_heading(report.name, None))
         _show_failure(report, console, verbosity=0)
-        return
-    text = Text(safe_name(report.name), "bold")
-    text.append(f"  {counted(len(report.rewrites), 'rewrite')} to make", "not bold")
-    console.print(text)
 
 
 def show_verification(result: Verification, console: Console, *, verbosity: int = 0) -> None:
     """The verdict on two models."""
-    console.print(Text(f"{safe_name(result.original)} → {safe_name(result.optimized)}", "bold"))
+    title = f"{safe_name(result.original)} → {safe_name(result.optimized)}"
+    _print(Text(title, "bold"), console, 0)
     _show_verdict(result.verdict, console)
     if verbosity:
+        for tier in result.verdict.tiers:
+            line = (
+                f"{tier.code} {tier.title}: {tier.status}  {safe_name(tier.message, longest=_LONG)}"
+            )
+            _print(Text(line), console, 4)
         for note in result.verdict.notes:
-            console.print(_indented(Text(safe_name(note, longest=_LONG), "dim")))
+            _print(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
     show_line(result.line(), console)
 
 
 def show_inspection(result: Inspection, console: Console, *, verbosity: int = 0) -> None:
     """Every site: what it is, what would happen, or why not and what to do."""
-    console.print(_heading(result.name, result.facts))
-    table = Table.grid(padding=(0, 2))
-    for overflow in ("fold", "fold", "fold", "fold"):
-        table.add_column(overflow=overflow)
-    told: Counter[tuple[str, ...]] = Counter()
-    for site in result.sites:
-        told[(site.rule, site.kind, site.outcome)] += 1
-        if told[(site.rule, site.kind, site.outcome)] > _GROUPS_SHOWN and not verbosity:
-            continue
-        outcome = Text(safe_name(site.outcome, longest=_LONG))
-        if site.remedy:
-            outcome.append(f" ({safe_name(site.remedy, longest=_LONG)})", "cyan")
-        table.add_row(
-            Text(f"  {site.rule}", "dim"),
-            Text(safe_name(site.kind)),
-            Text(safe_name(site.name), "bold"),
-            Text("→ " if site.rewritten else "stays: ", "green" if site.rewritten else "yellow")
-            + outcome,
-        )
-    console.print(table)
-    hidden = sum(count - _GROUPS_SHOWN for count in told.values() if count > _GROUPS_SHOWN)
-    if hidden and not verbosity:
-        console.print(_indented(Text(f"and {hidden:,} more like these: -v lists all", "dim")))
+    _print(_heading(result.name, result.facts), console, 0)
+    for group in grouped(result.sites):
+        _show_group(group, console, verbosity)
     for operator, count in result.operators.items():
-        console.print(_indented(Text(f"{count} × {safe_name(operator)}: one operator already")))
-    for note in result.notes:
-        console.print(_indented(Text(safe_name(note, longest=_LONG), "dim")))
+        _print(Text(f"{safe_name(operator)}: {count}, one operator each already"), console)
+    _show_notes(result.notes, console)
     fire = sum(site.rewritten for site in result.sites)
     stay = len(result.sites) - fire
     show_line(f"normonnx: {counted(fire, 'rewrite')} to make, {stay} left alone", console)
@@ -165,8 +144,8 @@ def show_inspection(result: Inspection, console: Console, *, verbosity: int = 0)
 
 def show_rule(rule: Rule, console: Console) -> None:
     """A rule's page."""
-    console.print(Text(f"{rule.code} {rule.name}", "bold"))
-    console.print(Text(rule.title))
+    _print(Text(f"{rule.code} {rule.name}", "bold"), console, 0)
+    _print(Text(rule.title), console, 0)
     for title, body in (
         ("before", rule.before),
         ("after", rule.after),
@@ -176,45 +155,52 @@ def show_rule(rule: Rule, console: Console) -> None:
         ("why", rule.why),
     ):
         console.print()
-        console.print(Text(title, "cyan"))
-        console.print(Padding(Text(body), (0, 0, 0, 2)))
-
-
-_EXACTNESS = {
-    "exact": "exact: the same numbers, bit for bit",
-    "rounding": "rounding: the same real numbers; each new weight is computed in float64 and "
-    "rounded once",
-}
+        _print(Text(title, "cyan"), console, 0)
+        for line in body.splitlines():
+            _print(Text(line), console)
 
 
 def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Versions, providers, the custom operators, and what is wrong."""
-    table = Table.grid(padding=(0, 2))
-    for package, version in diagnosis.versions.items():
-        table.add_row(Text(package), Text(version or "missing", "" if version else "bold red"))
-    table.add_row(Text("providers"), Text(", ".join(diagnosis.providers) or "none"))
-    table.add_row(Text("custom operators"), Text(diagnosis.custom_operators))
-    console.print(table)
+    rows = [
+        [Text(package), Text(version or "missing", "" if version else "bold red")]
+        for package, version in diagnosis.versions.items()
+    ]
+    rows.append([Text("providers"), Text(", ".join(diagnosis.providers) or "none")])
+    rows.append([Text("custom operators"), Text(diagnosis.custom_operators)])
+    _print_columns(rows, console)
     for remark in diagnosis.remarks:
-        console.print(Text(remark, "dim"))
+        _print(Text(remark, "dim"), console)
     for problem in diagnosis.problems:
-        console.print(Text(f"problem: {safe_name(problem, longest=_LONG)}", "red"))
+        _print(Text(f"problem: {safe_name(problem, longest=_LONG)}", "red"), console)
     show_line(f"normonnx: {'PASS' if diagnosis.healthy else 'FAIL'} doctor", console)
 
 
 def show_error(error: NormonnxError, console: Console) -> None:
     """An error in its three lines, with nothing foreign left in them."""
-    text = _error_text(error.message, error.where, error.hint)
-    console.print(Text.assemble((f"error[{error.code}]: ", "bold red"), text), soft_wrap=True)
+    first, *others = _error_lines(error.message, error.where, error.hint)
+    head = Text.assemble((f"error[{error.code}]: ", "bold red"), first)
+    console.print(head, soft_wrap=True)
+    for line in others:
+        console.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _error_text(message: str, where: str, hint: str) -> Text:
-    lines = [safe_name(message, longest=_LONG)]
-    if where:
-        lines.append(f"  {safe_name(where, longest=_LONG)}")
-    if hint:
-        lines.append(f"  hint: {safe_name(hint, longest=_LONG)}")
-    return Text("\n".join(lines))
+def _print(text: Text, console: Console, indent: int = 2) -> None:
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent), expand=False))
+    else:
+        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
+
+
+def _print_columns(rows: Sequence[Sequence[Text]], console: Console) -> None:
+    """Print rows with their columns aligned, the last one as long as it likes."""
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = Text()
+        for cell, width in zip(row[:-1], widths, strict=False):
+            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
+        line.append_text(row[-1]).rstrip()
+        _print(line, console)
 
 
 def _heading(name: str, facts: ModelFacts | None) -> Text:
@@ -230,55 +216,82 @@ def _heading(name: str, facts: ModelFacts | None) -> Text:
     return text
 
 
+def _error_lines(message: str, where: str, hint: str) -> list[str]:
+    lines = [safe_name(message, longest=_LONG)]
+    if where:
+        lines.append(safe_name(where, longest=_LONG))
+    if hint:
+        lines.append(f"hint: {safe_name(hint, longest=_LONG)}")
+    return lines
+
+
 def _show_failure(report: ModelReport, console: Console, verbosity: int) -> None:
-    text = _error_text(report.error, report.error_where, report.error_hint)
-    console.print(_indented(Text.assemble(("error", "bold red"), text)))
+    first, *others = _error_lines(report.error, report.error_where, report.error_hint)
+    _print(Text.assemble(("error", "bold red"), first), console)
+    for line in others:
+        _print(Text(line), console, 4)
     if verbosity > 1:
         for line in report.traceback.splitlines():
-            console.print(_indented(Text(safe_name(line, longest=_LONG), "dim")))
+            _print(Text(safe_name(line, longest=_LONG), "dim"), console, 4)
 
 
 def _show_rules(lines: list[RuleLine], console: Console) -> None:
     if not any(line.fired for line in lines):
-        console.print(_indented(Text("nothing to rewrite")))
-        return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(overflow="fold")
+        _print(Text("nothing to rewrite"), console)
+    rows = []
     for line in lines:
         forms = Counter(rewrite.summary for rewrite in line.fired).most_common()
-        shown = "".join(form for form, _ in forms[:1])
+        shown = "".join(safe_name(form) for form, _ in forms[:1])
         if len(forms) > 1:
             shown += f"   and {counted(len(forms) - 1, 'other form')}"
-        table.add_row(
-            Text(f"  {line.code} {line.name}"),
-            Text(f"{len(line.fired)} of {line.sites}"),
-            Text(shown, "green"),
-        )
-    console.print(table)
+        count = f"{len(line.fired)} of {line.sites}"
+        rows.append([Text(f"{line.code} {line.name}"), Text(f"{count:>9}"), Text(shown, "green")])
+    if rows:
+        _print_columns(rows, console)
 
 
 def _show_misses(report: ModelReport, console: Console, verbosity: int) -> None:
-    groups = group_misses(report.near_misses)
-    shown = groups if verbosity else groups[:_GROUPS_SHOWN]
-    for group in shown:
-        console.print(_indented(_miss_text(group, _LONG if verbosity else _SITES_SHOWN)))
-    hidden = sum(len(group.sites) for group in groups[len(shown) :])
+    groups = grouped(map(site_of, report.near_misses))
+    if verbosity:
+        for group in groups:
+            _show_group(group, console, verbosity)
+        return
+    groups.sort(key=lambda group: -len(group.sites))
+    for group in groups[:_GROUPS_SHOWN]:
+        names = ", ".join(f"'{safe_name(site.name)}'" for site in group.sites[:_NAMES_SHOWN])
+        more = len(group.sites) - _NAMES_SHOWN
+        if more > 0:
+            names += f" and {more:,} more"
+        text = Text("near miss  ", "yellow")
+        text.append(f"{group.rule} {safe_name(group.kind)} {names}: ", "default")
+        _print(text.append_text(_outcome(group.outcome, group.remedy)), console)
+    hidden = sum(len(group.sites) for group in groups[_GROUPS_SHOWN:])
     if hidden:
-        console.print(_indented(Text(f"near misses: {hidden} more, -v lists all", "dim")))
+        _print(Text(f"near misses: {hidden:,} more, -v lists all", "dim"), console)
 
 
-def _miss_text(group: MissGroup, sites_shown: int) -> Text:
-    sites = ", ".join(f"'{safe_name(site)}'" for site in group.sites[:sites_shown])
-    more = len(group.sites) - sites_shown
-    if more > 0:
-        sites += f" and {more} more"
-    text = Text("near miss  ", "yellow")
-    reason = safe_name(group.reason, longest=_LONG)
-    text.append(f"{group.rule} {safe_name(group.kind)} {sites}: {reason}", "not bold default")
-    if group.remedy:
-        text.append(f" ({safe_name(group.remedy, longest=_LONG)})", "cyan")
+def _show_group(group: Group, console: Console, verbosity: int) -> None:
+    """What happens to the sites of a group, then their names."""
+    word, colour = ("→ ", "green") if group.rewritten else ("stays: ", "yellow")
+    count = f"{len(group.sites):,} × " if len(group.sites) > 1 else ""
+    title = Text(f"{group.rule} {count}{safe_name(group.kind)}  ")
+    title.append(word, colour).append_text(_outcome(group.outcome, group.remedy))
+    _print(title, console)
+    shown = group.sites if verbosity else group.sites[:_SITES_SHOWN]
+    for site in shown:
+        text = Text(safe_name(site.name), "bold")
+        if site.outcome != group.outcome and verbosity:
+            text.append(f"  {safe_name(site.outcome, longest=_LONG)}", "not bold dim")
+        _print(text, console, 6)
+    if len(shown) < len(group.sites):
+        rest = len(group.sites) - len(shown)
+        _print(Text(f"and {rest:,} more, -v lists all", "dim"), console, 6)
+
+
+def _outcome(outcome: str, remedy: str) -> Text:
+    text = Text(safe_name(outcome, longest=_LONG))
+    if remedy:
+        text.append(f" ({safe_name(remedy, longest=_LONG)})", "cyan")
     return text
 
 
@@ -286,33 +299,46 @@ def _show_nodes(rewrites: Iterable[Rewrite], console: Console) -> None:
     for rewrite in rewrites:
         title = Text(f"{rewrite.rule} {safe_name(rewrite.summary)}", "cyan")
         title.append(f"   {safe_name(rewrite.certificate)}", "dim")
-        console.print(_indented(title))
+        _print(title, console)
         for sign, colour, nodes in (("-", "red", rewrite.removed), ("+", "green", rewrite.added)):
             for operator, name in nodes:
                 line = f"{sign} {safe_name(operator)} {safe_name(name)}"
-                console.print(Padding(Text(line, colour), (0, 0, 0, 4)))
+                _print(Text(line, colour), console, 4)
 
 
-def _show_verdict(verdict: Verdict, console: Console) -> None:
-    console.print(_indented(Text(safe_name(verdict.line(), longest=_LONG))))
-    for warning in verdict.warnings:
-        console.print(_indented(Text(safe_name(warning, longest=_LONG), "yellow")))
+def _show_difference(report: ModelReport, console: Console) -> None:
+    if report.before is not None and report.after is not None:
+        _print(Text(_difference(report.before, report.after)), console)
+    _show_notes(report.notes, console)
+
+
+def _show_notes(notes: Iterable[str], console: Console) -> None:
+    for note in notes:
+        _print(Text(safe_name(note, longest=_LONG), "dim"), console)
 
 
 def _difference(before: ModelFacts, after: ModelFacts) -> str:
     parts = [f"nodes {before.nodes:,} → {after.nodes:,}"]
     names = sorted({*before.operators, *after.operators})
-    changes = [
-        (before.operators.get(name, 0), after.operators.get(name, 0), name) for name in names
-    ]
-    changes = [change for change in changes if change[0] != change[1]]
+    counts = [(before.operators.get(n, 0), after.operators.get(n, 0), n) for n in names]
+    changes = [change for change in counts if change[0] != change[1]]
     changes.sort(key=lambda change: -abs(change[1] - change[0]))
     parts += [f"{safe_name(name)} {old} → {new}" for old, new, name in changes[:_OPERATORS_SHOWN]]
-    if before.opset != after.opset:
-        parts.append(f"opset {before.opset} → {after.opset}")
     if _size(before.nbytes) != _size(after.nbytes):
         parts.append(f"{_size(before.nbytes)} → {_size(after.nbytes)}")
     return " · ".join(parts)
+
+
+def _show_verdict(verdict: Verdict, console: Console, verbosity: int) -> None:
+    _print(Text(safe_name(verdict.line(), longest=_LONG)), console)
+    for warning in verdict.warnings:
+        _print(Text(safe_name(warning, longest=_LONG), "yellow"), console)
+    if verbosity:
+        for tier in verdict.tiers:
+            message = safe_name(tier.message, longest=_LONG)
+            _print(Text(f"{tier.code} {tier.title}: {tier.status}  {message}"), console, 4)
+        for note in verdict.notes:
+            _print(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
 
 
 def _ending(report: ModelReport) -> Text:
@@ -322,10 +348,6 @@ def _ending(report: ModelReport) -> Text:
     text = Text(safe_name(Path(report.written.path).name), "bold")
     text.append(f"  sha256 {report.written.sha256[:12]}", "not bold")
     return text.append(f"  {_size(report.written.nbytes)}  {seconds}", "not bold")
-
-
-def _indented(text: Text) -> Padding:
-    return Padding(text, (0, 0, 0, 2))
 
 
 def _magnitude(count: int) -> str:
