@@ -23,6 +23,9 @@ from normonnx.shapes import Shapes
 MAX_COPIED_BYTES = 16 << 20
 """How much a single rewrite may add to the model in weights that others keep reading."""
 
+_UNNAMED = "normonnx:"
+"""Prefix of the names that the outputs of new nodes have until they are committed."""
+
 _SAFE_ITEMSIZE = 4
 """Types of this many bytes and more do not lose channels to denormals."""
 
@@ -158,24 +161,38 @@ class Proposal:
         """
         attributes = {k: v for k, v in (attributes or {}).items() if v is not None}
         exact = {k: v for k, v in attributes.items() if isinstance(v, float)}
-        new = ir.node(op_type, list(inputs), attributes, domain=domain)
-        new.outputs[0].name = f"normonnx:{len(self.nodes)}"
-        self.nodes.append(new)
+        new = self._attach(ir.node(op_type, list(inputs), attributes, domain=domain))
         if exact:
             self.exact_attributes[new] = exact
         if like is not None:
             self.context.shapes.adopt(new.outputs[0], like)
         return new.outputs[0]
 
+    def _attach(self, new: ir.Node) -> ir.Node:
+        for index, out in enumerate(new.outputs):
+            out.name = f"{_UNNAMED}{len(self.nodes)}:{index}"
+        self.nodes.append(new)
+        return new
+
     def like(self, old: ir.Node, inputs: Sequence[ir.Value | None]) -> ir.Value:
         """Add a node that is `old` but for its inputs."""
-        value = self.node(
-            old.op_type, inputs, dict(old.attributes), domain=old.domain, like=old.outputs[0]
+        return self.outputs(old, inputs)[0]
+
+    def outputs(self, old: ir.Node, inputs: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+        """Add a node that is `old` but for its inputs, and hand back all its outputs."""
+        new = self._attach(
+            ir.node(
+                old.op_type,
+                list(inputs),
+                dict(old.attributes),
+                domain=old.domain,
+                num_outputs=len(old.outputs),
+            )
         )
-        producer = value.producer()
-        assert producer is not None
-        producer.metadata_props.update(old.metadata_props)
-        return value
+        new.metadata_props.update(old.metadata_props)
+        for mine, theirs in zip(new.outputs, old.outputs, strict=True):
+            self.context.shapes.adopt(mine, theirs)
+        return new.outputs
 
     def constant(
         self,
@@ -432,7 +449,7 @@ def _make(
         _take_place(context, old, new)
     for node in proposal.nodes:
         for out in node.outputs:
-            if out.name is None or out.name.startswith("normonnx:"):
+            if out.name is None or out.name.startswith(_UNNAMED):
                 out.name = context.fresh(f"{proposal.site}_{node.op_type}")
         if node.name is None:
             node.name = context.fresh(f"{proposal.site}_{node.op_type}")
@@ -490,7 +507,7 @@ def _take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
     node, successor = old.producer(), new.producer()
     assert node is not None
     name = old.name
-    if successor is not None and new.name is not None and new.name.startswith("normonnx:"):
+    if successor is not None and new.name is not None and new.name.startswith(_UNNAMED):
         successor.name = node.name if len(node.outputs) == 1 else context.fresh(f"{node.name}")
         successor.metadata_props.update(node.metadata_props)
         successor.doc_string = successor.doc_string or node.doc_string

@@ -4,7 +4,7 @@
 
     Conv, ConvTranspose    W′ = a·W,    B′ = a·B + b               over the output channels
     Gemm                   B′ = a·B,    C′ = a·β·C + b,  β′ = 1    over the columns
-    MatMul                 W′ = a·W,    and an Add of b if b ≠ 0   over the constant's free axis
+    MatMul, Einsum         W′ = a·W,    and an Add of b if b ≠ 0   over the constant's free axis
     LayerNormalization,    γ′ = a·γ,    β′ = a·β + b               over the scale's axis
     RMSNormalization,
     InstanceNormalization
@@ -192,6 +192,40 @@ def _matmul(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     return materialise(proposal, out, m.shift, node.outputs[0])
 
 
+def einsum_labels(node: ir.Node) -> tuple[list[str], str]:
+    """The labels of each operand and of the output."""
+    attribute = node.attributes.get("equation")
+    equation = "" if attribute is None else attribute.as_string().replace(" ", "")
+    left, arrow, output = equation.partition("->")
+    operands = left.split(",")
+    if not arrow or "." in equation or len(operands) != len(node.inputs):
+        raise RefusedError(f"the equation of {describe(node)} is not explicit")
+    return operands, output
+
+
+def _einsum(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    operands, output = einsum_labels(node)
+    constants = proposal.context.constants
+    label = "" if m.axis is None else output[m.axis]
+    for side, value in enumerate(node.inputs):
+        labels = operands[side]
+        if not constants.is_constant(value) or (label and labels.count(label) != 1):
+            continue
+        dtype = float_type(proposal, value, node)
+        out = node.outputs[0]
+        if not m.is_shift:
+            w = weight_of(proposal, node, side, "operand")
+            axis = labels.index(label) if label else None
+            a = m.a if axis is None else m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
+            inputs = list(node.inputs)
+            inputs[side] = proposal.constant(
+                w * a, dtype, _name(value, node, "weight"), channel_axis=axis
+            )
+            out = proposal.like(node, inputs)
+        return out if m.is_scale else materialise(proposal, out, m.shift, node.outputs[0])
+    raise RefusedError(f"no constant operand of {describe(node)} has the map's label")
+
+
 def _layer_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     dims = proposal.context.shapes.dims(node.inputs[0])
     scale_dims = proposal.context.shapes.dims(node.inputs[1])
@@ -274,6 +308,7 @@ ABSORB: dict[str, Absorb] = {
     "ConvTranspose": _convolution,
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Einsum": _einsum,
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
     "InstanceNormalization": _instance_normalization,

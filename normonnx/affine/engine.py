@@ -268,7 +268,9 @@ class _Backward(_Attempt):
                     upstream, part, producer, upstream, must_vanish=must_vanish
                 )
 
-            return BACKWARD[producer.op_type](self.proposal, producer, m, push)
+            index = value.index()
+            assert index is not None
+            return BACKWARD[producer.op_type](self.proposal, producer, index, m, push)
         raise RefusedError(f"{describe(producer)} cannot take it")
 
 

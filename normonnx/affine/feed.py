@@ -2,7 +2,10 @@
 
     f(a·x + b, W, B)   →   f(x, W′, B′)
 
-    Conv      W′[o, i] = a[i]·W[o, i],   B′[o] = B[o] + Σ W[o, i, k]·b[i]   unpadded, or b = 0
+    Conv      W′[o, i] = a[i]·W[o, i],   B′[o] = B[o] + Σ W[o, i, k]·b[i]
+              padded with 0, of which a·0 + b = 0 only if b = 0: else the bias is a map over the
+              places, smaller at the border, or a Pad puts −b/a there, if that is one number
+    Einsum    W′ = a·W over the label, where b = 0
     Gemm      B′ = a·B over the rows,    C′ = β·C + α·(b·B), β′ = 1
     MatMul    W′ = a·W over the contracted axis, and the shift b·W is left over
 
@@ -11,16 +14,21 @@ Each function returns what is left to apply to its output, nothing left being th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe, float_type, optional, weight_of
+from normonnx.affine.absorb import describe, einsum_labels, float_type, optional, weight_of
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel import Forward, Rest
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import attribute_int, attribute_ints
+from normonnx.shapes import Shapes, attribute_int, attribute_ints
+
+MAX_BIAS_MAP_BYTES = 1 << 20
+"""A bias that depends on the place is written down up to this size."""
 
 _IDENTITY = AffineMap.along(None)
 
@@ -51,8 +59,6 @@ def _name(value: ir.Value | None, node: ir.Node, suffix: str) -> str:
 def _convolution(
     proposal: Proposal, node: ir.Node, index: int, new: ir.Value, m: AffineMap
 ) -> Sequence[Rest]:
-    if not m.is_scale and is_padded(node):
-        raise RefusedError(f"the padding of {describe(node)} is added after it, and b is not 0")
     w = weight_of(proposal, node, 1, "weight")
     group = attribute_int(node, "group", 1)
     channels = w.shape[1] * group
@@ -63,18 +69,125 @@ def _convolution(
     spread = (group, 1, w.shape[1], *(1,) * (w.ndim - 2))
     grouped = w.reshape(group, -1, *w.shape[1:])
     scaled = (grouped * a.reshape(spread)).reshape(w.shape)
-    shift = (grouped * b.reshape(spread)).reshape(w.shape[0], -1).sum(axis=1)
+    name = _name(node.inputs[1], node, "weight")
+    out = node.outputs[0]
+    old_bias = optional(node, 2)
+    if m.is_scale:
+        weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+        bias = [old_bias] if old_bias is not None else []
+        return [(out, proposal.like(node, [new, weight, *bias]), _IDENTITY)]
+    # What each tap of the kernel adds where it reads the shift: shape (out, *kernel).
+    taps = (grouped * b.reshape(spread)).reshape(w.shape).sum(axis=1)
+    if is_padded(node):
+        return _padded_convolution(proposal, node, new, m, taps, scaled)
+    weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+    shift = taps.reshape(w.shape[0], -1).sum(axis=1)
+    if old_bias is not None:
+        shift = shift + weight_of(proposal, node, 2, "bias")
+    bias_value = proposal.constant(shift, dtype, _name(old_bias, node, "bias"))
+    return [(out, proposal.like(node, [new, weight, bias_value]), _IDENTITY)]
+
+
+def _padded_convolution(
+    proposal: Proposal,
+    node: ir.Node,
+    new: ir.Value,
+    m: AffineMap,
+    taps: np.ndarray,
+    scaled: np.ndarray,
+) -> Sequence[Rest]:
+    dtype = float_type(proposal, node.inputs[1], node)
+    out = node.outputs[0]
+    geometry = geometry_of(proposal.context.shapes, node)
+    bias_map = None if geometry is None else _bias_map(taps, geometry, dtype.itemsize)
+    bias = [value for value in (optional(node, 2),) if value is not None]
+    if bias_map is not None:
+        name = _name(node.inputs[1], node, "weight")
+        weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+        value = proposal.like(node, [new, weight, *bias])
+        added = proposal.constant(bias_map[None], dtype, f"{out.name}_shift")
+        return [(out, proposal.node("Add", [value, added], like=out), _IDENTITY)]
+    with np.errstate(all="ignore"):
+        filler = np.atleast_1d(-m.b / m.a)
+    pads = attribute_ints(node, "pads")
+    source_type = proposal.context.shapes.dtype(new)
+    if not np.isfinite(filler).all() or (filler != filler[0]).any() or pads is None:
+        raise RefusedError(
+            f"{describe(node)} pads with zeros behind it, where the map gives other numbers",
+            "fix the height and width of the input, for a bias map over the places"
+            if geometry is None
+            else f"the bias map over the places would be over {MAX_BIAS_MAP_BYTES >> 10} KiB",
+        )
+    if source_type is None or proposal.context.opset_of(proposal.graph) < 11:
+        raise RefusedError(f"the padding of {describe(node)} cannot be written at this opset")
+    spatial = len(pads) // 2
+    around = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
+    filled = proposal.constant(filler[0], source_type, f"{out.name}_padding")
+    padded = proposal.node("Pad", [new, proposal.integers(around, f"{out.name}_pads"), filled])
     weight = proposal.constant(scaled, dtype, _name(node.inputs[1], node, "weight"), channel_axis=0)
-    inputs = [new, weight]
-    bias = optional(node, 2)
-    if bias is not None and not m.is_scale:
-        old = weight_of(proposal, node, 2, "bias")
-        inputs.append(proposal.constant(old + shift, dtype, _name(bias, node, "bias")))
-    elif bias is not None:
-        inputs.append(bias)
-    elif not m.is_scale:
-        inputs.append(proposal.constant(shift, dtype, _name(None, node, "bias")))
-    return [(node.outputs[0], proposal.like(node, inputs), _IDENTITY)]
+    shift = taps.reshape(taps.shape[0], -1).sum(axis=1)
+    if bias:
+        shift = shift + weight_of(proposal, node, 2, "bias")
+    shifted = proposal.constant(shift, dtype, _name(bias[0] if bias else None, node, "bias"))
+    kept = {key: attr for key, attr in node.attributes.items() if key != "pads"}
+    value = proposal.node("Conv", [padded, weight, shifted], kept, like=out)
+    return [(out, value, _IDENTITY)]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where a convolution with static extents reads, per spatial axis."""
+
+    extents: tuple[int, ...]
+    outputs: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begins: tuple[int, ...]
+
+
+def geometry_of(shapes: Shapes, node: ir.Node) -> Geometry | None:
+    """The geometry of a Conv, None where an extent is not a number."""
+    source, target = shapes.dims(node.inputs[0]), shapes.dims(node.outputs[0])
+    kernel = shapes.static(node.inputs[1])
+    if source is None or target is None or kernel is None:
+        return None
+    extents = tuple(dim for dim in source[2:] if isinstance(dim, int))
+    outputs = tuple(dim for dim in target[2:] if isinstance(dim, int))
+    count = len(kernel) - 2
+    if len(extents) != count or len(outputs) != count:
+        return None
+    strides = attribute_ints(node, "strides") or (1,) * count
+    dilations = attribute_ints(node, "dilations") or (1,) * count
+    auto = node.attributes.get("auto_pad")
+    mode = "NOTSET" if auto is None else auto.as_string()
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        begins = []
+        for axis in range(count):
+            reach = (outputs[axis] - 1) * strides[axis] + dilations[axis] * (kernel[2 + axis] - 1)
+            total = max(0, reach + 1 - extents[axis])
+            begins.append(total // 2 if mode == "SAME_UPPER" else total - total // 2)
+    else:
+        pads = (attribute_ints(node, "pads") or ()) if mode == "NOTSET" else ()
+        begins = list(pads[:count]) or [0] * count
+    return Geometry(extents, outputs, strides, dilations, tuple(begins))
+
+
+def _bias_map(taps: np.ndarray, geometry: Geometry, itemsize: float) -> np.ndarray | None:
+    """Σ over the taps that read inside the image: shape (out, *outputs), None if too large.
+
+    Whether a tap is inside is decided axis by axis, so the sum is one product per axis.
+    """
+    if taps.shape[0] * math.prod(geometry.outputs) * itemsize > MAX_BIAS_MAP_BYTES:
+        return None
+    result = taps
+    for axis, extent in enumerate(geometry.extents):
+        tap = np.arange(taps.shape[1 + axis])[:, None] * geometry.dilations[axis]
+        place = np.arange(geometry.outputs[axis])[None, :] * geometry.strides[axis]
+        read = place + tap - geometry.begins[axis]
+        inside = ((read >= 0) & (read < extent)).astype(np.float64)
+        # Contract the first axis of the kernel that is left; its place joins at the end.
+        result = np.tensordot(result, inside, axes=(1, 0))
+    return result
 
 
 def _gemm(
@@ -138,4 +251,31 @@ def _matmul(
     return [(out, value, left)]
 
 
-FEED: dict[str, Forward] = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _matmul}
+def _einsum(
+    proposal: Proposal, node: ir.Node, index: int, new: ir.Value, m: AffineMap
+) -> Sequence[Rest]:
+    if not m.is_scale:
+        raise RefusedError(f"{describe(node)} would spread the shift over its sum")
+    labels = einsum_labels(node)
+    constants = proposal.context.constants
+    label = "" if m.axis is None else labels[0][index][m.axis]
+    for side, value in enumerate(node.inputs):
+        if side == index or not constants.is_constant(value) or label not in labels[0][side]:
+            continue
+        w = weight_of(proposal, node, side, "operand")
+        axis = labels[0][side].index(label) if label else 0
+        a = m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis)) if label else m.a
+        dtype = float_type(proposal, value, node)
+        inputs = list(node.inputs)
+        inputs[index] = new
+        inputs[side] = proposal.constant(w * a, dtype, _name(value, node, "weight"))
+        return [(node.outputs[0], proposal.like(node, inputs), _IDENTITY)]
+    raise RefusedError(f"no constant operand of {describe(node)} has the map's label")
+
+
+FEED: dict[str, Forward] = {
+    "Conv": _convolution,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Einsum": _einsum,
+}
