@@ -117,7 +117,7 @@ def show_verification(result: Verification, console: Console, *, verbosity: int 
     """The verdict on two models."""
     title = f"{safe_name(result.original)} → {safe_name(result.optimized)}"
     _print(Text(title, "bold"), console, 0)
-    _show_verdict(result.verdict, console)
+    _show_verdict(result.verdict, console, verbosity)
     if verbosity:
         for tier in result.verdict.tiers:
             line = (
@@ -239,13 +239,14 @@ def _show_rules(lines: list[RuleLine], console: Console) -> None:
     if not any(line.fired for line in lines):
         _print(Text("nothing to rewrite"), console)
     rows = []
-    for line in lines:
+    counts = [f"{len(line.fired)} of {line.sites}" for line in lines]
+    for line, count in zip(lines, counts, strict=True):
         forms = Counter(rewrite.summary for rewrite in line.fired).most_common()
         shown = "".join(safe_name(form) for form, _ in forms[:1])
         if len(forms) > 1:
             shown += f"   and {counted(len(forms) - 1, 'other form')}"
-        count = f"{len(line.fired)} of {line.sites}"
-        rows.append([Text(f"{line.code} {line.name}"), Text(f"{count:>9}"), Text(shown, "green")])
+        aligned = count.rjust(max(map(len, counts)))
+        rows.append([Text(f"{line.code} {line.name}"), Text(aligned), Text(shown, "green")])
     if rows:
         _print_columns(rows, console)
 

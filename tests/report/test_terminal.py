@@ -1,0 +1,176 @@
+"""What a person reads: complete, about a dozen lines, and nothing foreign in control of it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from results import AFTER, miss, report, rewrite, verdict
+from rich.console import Console
+
+from normonnx.errors import UnsafeModelError
+from normonnx.journal import Rewrite
+from normonnx.report import Inspection, Reverted, Site, Verification, terminal
+from normonnx.rules import RULES
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def console(stream: io.StringIO) -> Console:
+    return terminal.console_for(stream)
+
+
+def test_model_in_a_dozen_lines(stream: io.StringIO, console: Console) -> None:
+    terminal.show_model(report(notes=("opset 13 → 17",)), console)
+    assert stream.getvalue().splitlines() == [
+        "resnet50.onnx  opset 17 · IR 8 · 25.6 M params · 97.5 MiB",
+        "  NX001 fold-into-convolution  53 of 53  Conv·BatchNormalization → Conv",
+        "  NX003 fold-forward             0 of 2",
+        "  near miss  NX003 affine arithmetic 'Add_12', 'Add_13': '…' is also read by '…'",
+        "  nodes 176 → 123 · BatchNormalization 53 → 0 · 97.5 MiB → 97.3 MiB",
+        "  opset 13 → 17",
+        "  parity PASS  logits: 0.91× the original's own distance to float64 · CPU",
+        "resnet50.optimized.onnx  sha256 4f1c9a77b2e0  97.3 MiB  6.2 s",
+    ]
+
+
+def test_many_near_misses_stay_few_lines(stream: io.StringIO, console: Console) -> None:
+    many = tuple(miss(n, f"reason {n % 9} at '{{0}}'") for n in range(90))
+    terminal.show_model(report(near_misses=many), console)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) < 20
+    assert "  near misses: 40 more, -v lists all" in lines
+    terminal.show_model(report(near_misses=many), console, verbosity=1)
+    assert all(f"Add_{number}" in stream.getvalue() for number in range(90))
+
+
+def test_reverted_and_failed(stream: io.StringIO, console: Console) -> None:
+    guilty = Reverted(rewrite(7), "'logits' is 6 times farther")
+    failed = report(status="fail", verdict=verdict("fail"), written=None, reverted=(guilty,))
+    terminal.show_model(failed, console)
+    text = stream.getvalue()
+    assert "taken back  Conv·BatchNormalization → Conv at 'bn_7': 'logits' is 6 times" in text
+    assert "parity FAIL  'logits' is 6 times farther from float64" in text
+    assert text.endswith("nothing written  6.2 s\n")
+
+
+def test_changes_list_nodes(stream: io.StringIO, console: Console) -> None:
+    terminal.show_changes(report(rewrites=(rewrite(0),)), console)
+    assert stream.getvalue().splitlines()[1:5] == [
+        "  NX001 Conv·BatchNormalization → Conv   float64 windows agree to 3e-16",
+        "    - Conv conv_0",
+        "    - BatchNormalization bn_0",
+        "    + Conv conv_0",
+    ]
+
+
+def test_check_is_one_line(stream: io.StringIO, console: Console) -> None:
+    terminal.show_check(report(), console)
+    assert stream.getvalue() == "resnet50.onnx  53 rewrites to make\n"
+
+
+def test_refused_model(stream: io.StringIO, console: Console) -> None:
+    refused = report(
+        status="refused", before=None, error="[NX-E10] not an ONNX model", error_hint="it is a zip"
+    )
+    for show in (terminal.show_model, terminal.show_changes, terminal.show_check):
+        show(refused, console)
+    assert (
+        stream.getvalue().count("  error[NX-E10] not an ONNX model\n    hint: it is a zip\n") == 3
+    )
+
+
+def test_traceback_only_when_asked(stream: io.StringIO, console: Console) -> None:
+    broken = report(status="error", error="internal error", traceback="Traceback:\n  boom")
+    terminal.show_model(broken, console, verbosity=1)
+    assert "boom" not in stream.getvalue()
+    terminal.show_model(broken, console, verbosity=2)
+    assert "boom" in stream.getvalue()
+
+
+def test_inspection_tells_alike_sites_once(stream: io.StringIO, console: Console) -> None:
+    stays = [
+        Site(
+            "NX003", "affine arithmetic", f"Add_{n}", False, f"Relu '{n}' is in the way", "move it"
+        )
+        for n in range(12)
+    ]
+    folds = Site("NX001", "BatchNormalization", "bn", True, "Conv·BatchNormalization → Conv")
+    found = Inspection("m.onnx", AFTER, (folds, *stays), {"LayerNormalization": 3})
+    terminal.show_inspection(found, console)
+    lines = stream.getvalue().splitlines()
+    assert lines[1:4] == [
+        "  NX001 BatchNormalization  → Conv·BatchNormalization → Conv",
+        "      bn",
+        "  NX003 12 × affine arithmetic  stays: Relu '…' is in the way (move it)",
+    ]
+    assert lines[-3:] == [
+        "      and 4 more, -v lists all",
+        "  LayerNormalization: 3, one operator each already",
+        "normonnx: 1 rewrite to make, 12 left alone",
+    ]
+    terminal.show_inspection(found, console, verbosity=1)
+    assert "      Add_11  Relu '11' is in the way" in stream.getvalue()
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_rule_page(stream: io.StringIO, console: Console, code: str) -> None:
+    terminal.show_rule(RULES[code], console)
+    text = stream.getvalue()
+    rule = RULES[code]
+    for part in (rule.title, *rule.equation, *rule.conditions, rule.why, rule.after):
+        assert part in text
+
+
+def test_verification(stream: io.StringIO, console: Console) -> None:
+    terminal.show_verification(Verification("a.onnx", "b.onnx", verdict()), console)
+    assert stream.getvalue().splitlines()[0] == "a.onnx → b.onnx"
+    assert stream.getvalue().splitlines()[-1] == "normonnx: PASS 1 model, 0.91x"
+
+
+def test_names_control_nothing(stream: io.StringIO) -> None:
+    """Escapes, markup and workflow commands come out as the text they are."""
+    evil = "\x1b]0;owned\x07[bold red]\n::set-output name=x::"
+    change = Rewrite(evil, "NX001", evil, evil, ((evil, evil),), ((evil, evil),), evil)
+    hostile = report(
+        name=evil,
+        rewrites=(change,),
+        near_misses=(miss(reason=evil),),
+        reverted=(Reverted(change, evil),),
+        notes=(evil,),
+    )
+    console = terminal.console_for(stream)
+    terminal.show_model(hostile, console, verbosity=2)
+    terminal.show_changes(hostile, console)
+    terminal.show_model(report(error=evil, error_where=evil, error_hint=evil), console)
+    terminal.show_error(UnsafeModelError(evil, where=evil, hint=evil), console)
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[bold red]" in text
+    assert not any(line.lstrip().startswith(("::", "##[")) for line in text.splitlines())
+
+
+def test_narrow_terminal_wraps_and_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    narrow = Console(file=stream, force_terminal=True, width=40, color_system="standard")
+    terminal.show_model(report(), narrow)
+    assert "\x1b[" in stream.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    plain = Console(file=stream, force_terminal=True, width=40)
+    terminal.show_model(report(), plain)
+    assert "\x1b[3" not in stream.getvalue()
+    assert max(len(line) for line in stream.getvalue().splitlines()) <= 48
+
+
+def test_error_has_three_lines(stream: io.StringIO, console: Console) -> None:
+    error = UnsafeModelError("external data escapes", where="tensor 'w' in m", hint="copy it")
+    terminal.show_error(error, console)
+    assert stream.getvalue() == (
+        "error[NX-E12]: external data escapes\n  tensor 'w' in m\n  hint: copy it\n"
+    )
