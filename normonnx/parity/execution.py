@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from normonnx.parity import promotion, shape_arithmetic
 from normonnx.parity.kernels import Array, Inputs, Outputs
+from normonnx.parity.work import multiplications
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
 _CACHE_BYTES = 1 << 30
@@ -96,6 +97,7 @@ class Frame:
         deadline: when to give up, on the clock of `time.monotonic`.
         shapes: the values that follow from dimensions, in the model's own types.
         narrow: operators that gave a float narrower than float64.
+        spent: how many multiplications were made, the callers' included.
     """
 
     values: dict[ir.Value, Any]
@@ -105,6 +107,7 @@ class Frame:
     deadline: float = float("inf")
     shapes: shape_arithmetic.Followed = field(default_factory=shape_arithmetic.Followed)
     narrow: set[str] = field(default_factory=set)
+    spent: list[int] = field(default_factory=lambda: [0])
 
     def __getitem__(self, value: ir.Value) -> Any:
         """The value: computed before, or a weight."""
@@ -112,7 +115,14 @@ class Frame:
 
     def inner(self, values: dict[ir.Value, Any], attributes: Attributes) -> Frame:
         """The frame of a function called from this one."""
-        return Frame(values, self.weights, attributes, deadline=self.deadline, narrow=self.narrow)
+        return Frame(
+            values,
+            self.weights,
+            attributes,
+            deadline=self.deadline,
+            narrow=self.narrow,
+            spent=self.spent,
+        )
 
 
 def walk(plan: Plan, frame: Frame) -> list[Any]:
@@ -129,6 +139,7 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         node = step.node
         inputs = [None if v is None else frame[v] for v in node.inputs]
         outputs = _outputs(step, inputs, frame)
+        frame.spent[0] += multiplications(node, inputs, outputs)
         for value, array in zip(node.outputs, outputs, strict=False):
             if promotion.is_narrow(array) and any(_is_wide(a) for a in inputs):
                 frame.narrow.add(node.op_type)

@@ -8,6 +8,7 @@ place. A value is dropped after its last use.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,14 @@ class Evaluation:
         outputs: the outputs of the model in order, by name, floats in float64.
         extras: the further values that were asked for, by name.
         narrow: operators that were computed in less than float64, sorted.
+        multiplications: about how many it took.
         seconds: how long it took.
     """
 
     outputs: dict[str, Any]
     extras: dict[str, Any]
     narrow: tuple[str, ...]
+    multiplications: int
     seconds: float
 
 
@@ -79,11 +82,13 @@ class Oracle:
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
         frame = Frame(given, self._weights, keep=frozenset(also), deadline=deadline)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             outputs = walk(self._plan, frame)
         return Evaluation(
             {str(v.name): a for v, a in zip(self._plan.outputs, outputs, strict=True)},
             {str(v.name): frame[v] for v in also},
             tuple(sorted(frame.narrow)),
+            frame.spent[0],
             time.monotonic() - start,
         )

@@ -18,6 +18,7 @@ from normonnx.parity.kernels.windows import Windows, windows
 
 # Columns are laid out for as many output rows at a time as fit into this many elements.
 _COLUMN_ELEMENTS = 1 << 22
+_NEAR_ELEMENTS = 1 << 16
 
 
 def conv(call: Call, inputs: Inputs) -> Outputs:
@@ -38,12 +39,23 @@ def conv(call: Call, inputs: Inputs) -> Outputs:
 
 
 def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Array:
-    """Each filter meets one channel: one multiply and add over the image per kernel element."""
+    """Each filter meets one channel: one multiply and add over the image per kernel element.
+
+    Channels are taken so many at a time that what is being summed stays near the processor.
+    """
     batch, filters = padded.shape[0], weight.shape[0] // group
     spread = (1,) * len(place.out)
+    factors = weight.reshape(group, filters, *place.kernel)
     y = np.zeros((batch, group, filters, *place.out), dtype=padded.dtype)
-    for at, cut in place.taps():
-        y += weight[at].reshape(group, filters, *spread) * padded[cut][:, :, None]
+    each = max(1, _NEAR_ELEMENTS // max(1, filters * math.prod(place.out)))
+    for image, target in zip(padded, y, strict=True):
+        for start in range(0, group, each):
+            part, total = image[start : start + each, None], target[start : start + each]
+            product = np.empty_like(total)
+            for at, cut in place.taps():
+                factor = factors[start : start + each][at].reshape(-1, filters, *spread)
+                np.multiply(factor, part[cut], out=product)
+                total += product
     return y.reshape(batch, group * filters, *place.out)
 
 

@@ -1,0 +1,201 @@
+"""The judge: whether an optimised model computes what the original computes.
+
+T0  interface    names, order, types, ranks, dimensions; ONNX Runtime loads the model
+T1  certificates rewrites that were proved one by one, reported by who made them
+T2  algebra      both models in float64
+T3  rounding     both models as they run, against the float64 truth
+T4  discrete     integers, truth values, texts
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.parity import tiers
+from normonnx.parity.cases import Case, Cases, NotComparableError, Progress
+from normonnx.parity.kernels import Array
+from normonnx.parity.options import VerifyOptions
+from normonnx.parity.outcomes import Outcomes
+from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.verdict import FeedNote, Tier, Verdict
+
+_PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")
+
+
+class Judge:
+    """Judges optimised models against one original, whose feeds and truth are computed once.
+
+    Args:
+        original: the model to compare with; it is read and never changed.
+        options: how to compare.
+
+    Raises:
+        EnvironmentLacksError: if a provider is not there.
+        UsageError, UnreadableModelError: if the user's data are not usable.
+    """
+
+    def __init__(self, original: ir.Model, options: VerifyOptions | None = None) -> None:
+        self._original = original
+        self._options = options or VerifyOptions()
+        self._obstacle = ""
+        self._cases: Cases | None = None
+        try:
+            self._cases = Cases(original, self._options)
+        except NotComparableError as error:
+            self._obstacle = str(error)
+
+    @property
+    def cases(self) -> Cases | None:
+        """The feeds with the original's outputs, None if the original cannot be run."""
+        return self._cases
+
+    def judge(
+        self,
+        optimized: ir.Model,
+        *,
+        exact: Mapping[str, Array] | None = None,
+        certified: int | None = None,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        """Compare an optimised model with the original.
+
+        Args:
+            optimized: the model; it is read and never changed.
+            exact: the float64 values of its new weights by name, if they are known; then the
+                algebra decides.
+            certified: how many rewrites were proved, if the caller proved any.
+            progress: is called with what is being done, how much of it is done, and of how much.
+        """
+        start = time.monotonic()
+        report = tiers.interface_tier(self._original, optimized, self._options)
+        found = [report.tier]
+        if certified is not None:
+            found.append(tiers.certificate_tier(certified))
+        used: list[Case] = []
+        notes: list[str] = []
+        outcomes: Outcomes | None = None
+        if report.tier.status != "fail":
+            if self._cases is None:
+                found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
+            else:
+                self._cases.restart_clock()
+                outcomes = self._run(optimized, self._cases, exact, found, used, progress)
+                notes += self._cases.notes
+        if outcomes is not None:
+            used = outcomes.cases
+            found += outcomes.tiers()
+            notes += outcomes.notes
+        return self._verdict(
+            found,
+            used,
+            outcomes,
+            (*report.notes, *notes),
+            report.warnings,
+            time.monotonic() - start,
+        )
+
+    def _run(
+        self,
+        optimized: ir.Model,
+        cases: Cases,
+        exact: Mapping[str, Array] | None,
+        found: list[Tier],
+        used: list[Case],
+        progress: Progress | None,
+    ) -> Outcomes | None:
+        """T2 to T4, as far as they come; None where the outputs could not be compared."""
+        with Host(optimized) as host:
+            sessions: dict[Setting, Session] = {}
+            for setting in cases.settings:
+                try:
+                    sessions[setting] = host.session(setting)
+                except SessionFailedError as error:
+                    message = f"the optimised model does not load ({setting.label}): {error}"
+                    found[0] = Tier("T0", "interface", "fail", message)
+                    return None
+            try:
+                used += cases.first(progress)
+            except NotComparableError as error:
+                found.append(Tier("T3", "rounding", "inconclusive", str(error)))
+                return None
+            algebra = tiers.algebra_tier(optimized, cases, used, exact, progress)
+            found.append(algebra)
+            outcomes = Outcomes(self._original, cases, used, sessions, self._options)
+            outcomes.compare(progress, may_redraw=algebra.status != "fail")
+            return outcomes
+
+    def _verdict(
+        self,
+        found: list[Tier],
+        used: list[Case],
+        outcomes: Outcomes | None,
+        notes: tuple[str, ...],
+        warnings: tuple[str, ...],
+        seconds: float,
+    ) -> Verdict:
+        broken = [t for t in found if t.status == "fail"]
+        undecided = [t for t in found if t.status == "inconclusive"]
+        failure = next(iter(broken or undecided), None)
+        return Verdict(
+            status="fail" if broken else "inconclusive" if undecided else "pass",
+            tiers=tuple(found),
+            outputs=() if outcomes is None else tuple(outcomes.results),
+            feeds=tuple(_feed_note(c) for c in used),
+            domains={} if self._cases is None else dict(self._cases.domains),
+            notes=notes,
+            warnings=warnings,
+            first_failure="" if failure is None else failure.message,
+            providers=self._options.providers,
+            seed=self._options.seed,
+            approximate=self._options.tolerance is not None,
+            versions=_versions(),
+            seconds=seconds,
+        )
+
+
+def verify(
+    original: ir.Model,
+    optimized: ir.Model,
+    *,
+    exact: Mapping[str, Array] | None = None,
+    certified: int | None = None,
+    options: VerifyOptions | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Compare two models.
+
+    Args:
+        original: the model that is right by definition.
+        optimized: the model that should compute the same.
+        exact: the float64 values of the optimised model's new weights by name, if known.
+        certified: how many rewrites were proved, if the caller proved any.
+        options: how to compare.
+        progress: is called with what is being done, how much of it is done, and of how much.
+
+    Raises:
+        EnvironmentLacksError: if a provider is not there.
+        UsageError, UnreadableModelError: if the user's data are not usable.
+    """
+    judge = Judge(original, options)
+    return judge.judge(optimized, exact=exact, certified=certified, progress=progress)
+
+
+def _feed_note(case: Case) -> FeedNote:
+    feed = case.feed
+    shapes = {name: tuple(np.shape(a)) for name, a in feed.inputs.items()}
+    return FeedNote(feed.draw, feed.title, feed.binding, shapes, feed.decisive)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

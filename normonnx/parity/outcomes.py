@@ -1,0 +1,239 @@
+"""T3 and T4: every output of both models as they run, on every feed in every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.parity import discrete, graph_facts, rounding
+from normonnx.parity.cases import Case, Cases, Progress
+from normonnx.parity.comparison import (
+    Place,
+    compare_output,
+    flattened,
+    is_float,
+    judged,
+)
+from normonnx.parity.kernels import Array
+from normonnx.parity.options import VerifyOptions
+from normonnx.parity.oracle import Oracle
+from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.verdict import OutputResult, Tier
+
+_REDRAWS = 3
+# The feeds say little about an output where the original itself is this far off.
+_NUMB = 0.1
+
+
+class Outcomes:
+    """Compares the outputs of an optimised model with the original's.
+
+    Args:
+        original: the original model.
+        cases: the original on its feeds.
+        used: the cases to look at.
+        sessions: the optimised model, loaded.
+        options: how to compare.
+
+    Attributes:
+        cases: the cases looked at, fresh ones included.
+        results: one per output, feed and setting.
+        notes: what a reader should know.
+    """
+
+    def __init__(
+        self,
+        original: ir.Model,
+        cases: Cases,
+        used: Sequence[Case],
+        sessions: Mapping[Setting, Session],
+        options: VerifyOptions,
+    ) -> None:
+        self.cases = list(used)
+        self.results: list[OutputResult] = []
+        self.notes: list[str] = []
+        self._original = original
+        self._source = cases
+        self._sessions = sessions
+        self._options = options
+        self._jumps = graph_facts.jumps(original)
+
+    def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
+        """Compare; what may be chance is looked at on fresh feeds, unless that is ruled out."""
+        self.results = self._compared(self.cases, progress)
+        broken = [r for r in self.results if not r.passed]
+        if broken and may_redraw and self._may_be_chance(broken):
+            self._redraw()
+        own = self._source.own_difference(self.cases[0])
+        if own:
+            self.notes.append(f"the original differs from itself by {own:.3g} from run to run")
+        if self._source.random:
+            names = ", ".join(self._source.random)
+            self.notes.append(f"not compared, as they depend on random numbers: {names}")
+
+    def tiers(self) -> list[Tier]:
+        """T3 and T4 as far as there are such outputs, and what could not be decided."""
+        measured = [r for r in self.results if r.metrics is not None]
+        lacking = "" if self._options.replaces_rule else self._source.lacking
+        found = []
+        if measured and lacking and all(r.passed for r in self.results):
+            message = f"{lacking}; set a tolerance to compare without it"
+            found.append(Tier("T3", "rounding", "inconclusive", message))
+        else:
+            found += _tier("T3", "rounding", measured)
+        found += _tier("T4", "discrete", [r for r in self.results if r.metrics is None])
+        found += [Tier("T3", "rounding", "inconclusive", m) for m in self._undecided()]
+        return found
+
+    def _undecided(self) -> list[str]:
+        """Why the comparison says too little, if it does."""
+        decisive = [r for r in self.results if r.decisive]
+        if not decisive:
+            return ["there is no output to compare"]
+        sentences = []
+        for name in dict.fromkeys(r.output for r in decisive):
+            metrics = [r.metrics for r in decisive if r.output == name and r.metrics is not None]
+            count = sum(m.elements for m in metrics)
+            share = sum(m.elements * m.comparable for m in metrics) / count if count else 1.0
+            if share < rounding.LEAST_COMPARABLE:
+                sentences.append(f"only {100 * share:.0f} % of '{name}' is finite")
+        self._note_numb()
+        return sentences
+
+    def _note_numb(self) -> None:
+        """Tell of outputs that these feeds leave cold, or that are all rounding."""
+        values: dict[str, list[tuple[Array, Array]]] = {}
+        for case in self.cases:
+            if case.truth is None or not case.feed.decisive:
+                continue
+            for name, o in next(iter(case.originals.values())).items():
+                t = case.truth.get(name)
+                if t is not None and is_float(o) and o.shape == t.shape and np.isfinite(t).all():
+                    values.setdefault(name, []).append((o.astype(np.float64), t))
+        for name, pairs in values.items():
+            t = np.concatenate([t.reshape(-1) for _, t in pairs])
+            o = np.concatenate([o.reshape(-1) for o, _ in pairs])
+            spread = float(t.std()) if t.size else 0.0
+            off = float(np.sqrt(np.mean(np.square(o - t)))) if t.size else 0.0
+            if t.size > 1 and spread == 0:
+                self.notes.append(f"'{name}' has the same value everywhere on every feed")
+            elif off > _NUMB * spread > 0:
+                share = 100 * off / spread
+                self.notes.append(
+                    f"'{name}' says little on these feeds: rounding is {share:.0f} % of its range"
+                )
+
+    def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
+        results: list[OutputResult] = []
+        by_rule = not self._options.replaces_rule and all(c.truth is not None for c in cases)
+        for number, (setting, session) in enumerate(self._sessions.items()):
+            if progress is not None:
+                progress("optimised model", number, len(self._sessions))
+            rows: dict[str, list[OutputResult]] = {}
+            double: set[str] = set()
+            for case in cases:
+                for result in self._on_case(case, setting, session):
+                    rows.setdefault(result.output, []).append(result)
+                double |= {n for n, o in case.originals[setting].items() if o.dtype == np.float64}
+            for name, row in rows.items():
+                if by_rule:
+                    measured = [r.metrics for r in row if r.metrics is not None and r.decisive]
+                    pooled = rounding.pooled_distance(measured)
+                    row = [judged(r, pooled, double=name in double) for r in row]
+                results.extend(row)
+        return results
+
+    def _on_case(self, case: Case, setting: Setting, session: Session) -> list[OutputResult]:
+        place = Place(case.feed.draw, setting.label, case.feed.decisive)
+        try:
+            found = flattened(session.run(case.feed.inputs))
+        except SessionFailedError as error:
+            message = f"the optimised model does not run on feed {place.draw}: {error}"
+            return [
+                OutputResult("*", place.draw, place.setting, False, np.inf, message, None, True)
+            ]
+        results = []
+        for name, original in case.originals[setting].items():
+            if name in self._source.random:
+                continue
+            truth = None if case.truth is None else case.truth.get(name)
+            result = compare_output(name, original, found.get(name), truth, place, self._options)
+            if not result.passed and result.metrics is None and name in found:
+                result = self._excused(result, original, found[name], case, setting)
+            results.append(result)
+        return results
+
+    def _excused(
+        self, result: OutputResult, original: Array, optimized: Array, case: Case, setting: Setting
+    ) -> OutputResult:
+        """A discrete difference is no error where the truth does not tell the candidates apart."""
+        if is_float(original) or original.shape != optimized.shape or case.truth is None:
+            return result
+        output = next((v for v in self._original.graph.outputs if v.name == result.output), None)
+        choice = None if output is None else discrete.choice_behind(output)
+        if choice is None:
+            return result
+        name = str(choice.data.name)
+        truth = Oracle(self._original).run(case.feed.inputs, also=(choice.data,)).extras[name]
+        with Host(self._original, marked=(name,)) as host:
+            computed = host.session(setting).run(case.feed.inputs)[name]
+        if discrete.excused(choice, original, optimized, truth, computed):
+            return replace(result, passed=True, excess=0.0, message="differs within rounding")
+        return result
+
+    def _may_be_chance(self, broken: Sequence[OutputResult]) -> bool:
+        """Whether what is broken could be a rare rounding rather than an error.
+
+        A small breach can be; and of a model that jumps, a large one or another integer.
+        """
+        if self._options.replaces_rule:
+            return False
+        if self._jumps:
+            return all(np.isfinite(r.excess) or _is_other_integer(r) for r in broken)
+        return all(r.excess <= rounding.CHANCE for r in broken)
+
+    def _redraw(self) -> None:
+        """Look again on fresh feeds: an output that most of them clear is cleared."""
+        fresh = self._source.redrawn(_REDRAWS)
+        if not fresh:
+            return
+        self.cases += fresh
+        suspects = {(r.output, r.setting) for r in self.results if not r.passed}
+        numbers = {c.feed.draw for c in fresh}
+        again = self._compared(self.cases, None)
+        cleared = set()
+        for suspect in suspects:
+            votes = [r for r in again if (r.output, r.setting) == suspect and r.draw in numbers]
+            if 2 * sum(r.passed for r in votes) > len(votes):
+                cleared.add(suspect)
+        remark = f"a lone breach, not confirmed on {len(fresh)} fresh feeds"
+        self.results = []
+        for result in again:
+            if not result.passed and (result.output, result.setting) in cleared:
+                self.notes.append(f"{result.message}: {remark}")
+                result = replace(result, passed=True, message=remark)
+            self.results.append(result)
+
+
+def _is_other_integer(result: OutputResult) -> bool:
+    return result.metrics is None and "elements" in result.message
+
+
+def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
+    if not results:
+        return []
+    broken = [r for r in results if not r.passed]
+    if broken:
+        worst = max(broken, key=lambda r: r.excess)
+        message = f"{worst.message} ({worst.setting}, feed {worst.draw})"
+        return [Tier(code, title, "fail", message)]
+    counts = (
+        ("output", len({r.output for r in results})),
+        ("feed", len({r.draw for r in results})),
+        ("setting", len({r.setting for r in results})),
+    )
+    message = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts)
+    return [Tier(code, title, "pass", message)]

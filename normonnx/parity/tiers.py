@@ -1,0 +1,109 @@
+"""The tiers that look at the models as wholes: interface, certificates, algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.parity import algebra, interface
+from normonnx.parity.cases import Case, Cases, Progress
+from normonnx.parity.comparison import flattened, is_float
+from normonnx.parity.execution import (
+    LacksOperatorError,
+    OracleFailedError,
+    OverBudgetError,
+)
+from normonnx.parity.kernels import Array
+from normonnx.parity.options import VerifyOptions
+from normonnx.parity.oracle import Oracle
+from normonnx.parity.verdict import Tier
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceTier:
+    """T0 with what is not decisive in it."""
+
+    tier: Tier
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def interface_tier(
+    original: ir.Model, optimized: ir.Model, options: VerifyOptions
+) -> InterfaceTier:
+    """T0, without running anything."""
+    report = interface.compare(original, optimized)
+    violations, warnings = list(report.violations), list[str]()
+    complaint = interface.checker_complaint(optimized)
+    if complaint is not None:
+        known = interface.checker_complaint(original) is not None
+        also = " (against the original too)" if known else ""
+        sentence = f"onnx.checker says against the optimised model{also}: {complaint}"
+        (violations if options.strict_onnx else warnings).append(sentence)
+    if violations:
+        tier = Tier("T0", "interface", "fail", "; ".join(violations))
+    else:
+        tier = Tier("T0", "interface", "pass", "inputs and outputs are as they were")
+    return InterfaceTier(tier, report.notes, tuple(warnings))
+
+
+def certificate_tier(certified: int) -> Tier:
+    """T1, as it was handed in."""
+    plural = "" if certified == 1 else "s"
+    message = f"{certified} rewrite{plural} proved one by one"
+    return Tier("T1", "certificates", "pass", message)
+
+
+def algebra_tier(
+    optimized: ir.Model,
+    cases: Cases,
+    used: Sequence[Case],
+    exact: Mapping[str, Array] | None,
+    progress: Progress | None,
+) -> Tier:
+    """T2: it decides where exact weights are known, and is information otherwise."""
+    if cases.lacking:
+        return Tier("T2", "algebra", "skipped", cases.lacking)
+    unfaithful = None if exact is None else algebra.unfaithful(optimized, exact)
+    if unfaithful is not None:
+        return Tier("T2", "algebra", "fail", unfaithful)
+    oracle = Oracle(optimized, exact=exact)
+    decisive = [c for c in used if c.feed.decisive and c.truth is not None]
+    # Without exact weights one feed says how far the weights were rounded, and that is all.
+    chosen = decisive if exact is not None and cases.is_cheap else decisive[:1]
+    worst = algebra.AlgebraResult("", 0.0, 0.0)
+    for number, case in enumerate(chosen):
+        if progress is not None:
+            progress("float64 algebra", number, len(chosen))
+        try:
+            evaluation = oracle.run(case.feed.inputs, deadline=cases.deadline)
+        except (LacksOperatorError, OracleFailedError, OverBudgetError) as error:
+            message = f"not evaluated in float64: {error}" if str(error) else "no time was left"
+            return Tier("T2", "algebra", "skipped", message)
+        truth = {n: t for n, t in (case.truth or {}).items() if n not in cases.random}
+        found = algebra.compare_in_float64(truth, flattened(evaluation.outputs), _own(case))
+        worst = max(worst, found, key=lambda r: r.excess)
+    feeds = f"{len(chosen)} feed{'' if len(chosen) == 1 else 's'}"
+    if worst.excess > 1 and exact is not None:
+        message = (
+            f"'{worst.output}' differs in float64 by {worst.relative:.1e} of its size, "
+            f"a correct rewrite by less than 1e-9"
+        )
+        return Tier("T2", "algebra", "fail", message)
+    distance = f"'{worst.output}' agrees to {worst.relative:.1e}" if worst.output else "equal"
+    message = f"{distance} in float64, {feeds}"
+    return Tier("T2", "algebra", "info" if exact is None else "pass", message)
+
+
+def _own(case: Case) -> dict[str, float]:
+    """The greatest |o − t| of each float output, where the original runs as written."""
+    result = {}
+    for name, o in next(iter(case.originals.values())).items():
+        t = (case.truth or {}).get(name)
+        if t is not None and is_float(o) and t.shape == o.shape:
+            distance = np.abs(o.astype(np.float64) - t)
+            result[name] = float(distance[np.isfinite(distance)].max(initial=0.0))
+    return result

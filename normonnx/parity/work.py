@@ -1,0 +1,32 @@
+"""How much work an evaluation is, counted in multiplications: the same on every machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+_PRODUCTS = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose", "FusedConv", "FusedMatMul"))
+_RECURRENT = frozenset(("LSTM", "GRU", "RNN"))
+
+
+def multiplications(node: ir.Node, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """An estimate of the multiplications of one node, one per output element by default."""
+    size = sum(getattr(a, "size", 0) for a in outputs)
+    if node.op_type in _PRODUCTS and len(inputs) > 1 and inputs[0] is not None:
+        return size * _inner(node.op_type, inputs[0].shape, inputs[1].shape)
+    if node.op_type in _RECURRENT and len(inputs) > 2:
+        steps = math.prod(inputs[0].shape[:2])
+        return int(steps * (inputs[1].size + inputs[2].size))
+    return size
+
+
+def _inner(op_type: str, x: Sequence[int], weight: Sequence[int]) -> int:
+    """Multiplications per output element."""
+    if op_type in ("Conv", "FusedConv"):
+        return math.prod(weight[1:])
+    if op_type == "ConvTranspose":
+        return math.prod(weight) // max(1, weight[1])
+    return x[-1] if x else 1
