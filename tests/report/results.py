@@ -10,9 +10,8 @@ from normonnx.parity.metrics import Metrics
 from normonnx.parity.verdict import OutputResult
 from normonnx.report import ModelFacts, ModelReport, Written
 
-BEFORE = ModelFacts(
-    17, 8, 176, {"BatchNormalization": 53, "Conv": 53, "Relu": 70}, 25_557_032, 102_228_128
-)
+_KEPT = {"Conv": 53, "Relu": 70}
+BEFORE = ModelFacts(17, 8, 176, {"BatchNormalization": 53, **_KEPT}, 25_557_032, 102_228_128)
 AFTER = ModelFacts(17, 8, 123, _KEPT, 25_503_912, 102_015_648)
 
 
