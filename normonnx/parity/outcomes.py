@@ -152,16 +152,15 @@ class Outcomes:
             found = flattened(session.run(case.feed.inputs))
         except SessionFailedError as error:
             message = f"the optimised model does not run on feed {place.draw}: {error}"
-            return [
-                OutputResult("*", place.draw, place.setting, False, np.inf, message, None, True)
-            ]
+            where = ("*", place.draw, place.setting)
+            return [OutputResult(*where, False, "missing", np.inf, message, None, True)]
         results = []
         for name, original in case.originals[setting].items():
             if name in self._source.random:
                 continue
             truth = None if case.truth is None else case.truth.get(name)
             result = compare_output(name, original, found.get(name), truth, place, self._options)
-            if not result.passed and result.metrics is None and name in found:
+            if result.flaw == "discrete":
                 result = self._excused(result, original, found[name], case, setting)
             results.append(result)
         return results
@@ -170,18 +169,17 @@ class Outcomes:
         self, result: OutputResult, original: Array, optimized: Array, case: Case, setting: Setting
     ) -> OutputResult:
         """A discrete difference is no error where the truth does not tell the candidates apart."""
-        if is_float(original) or original.shape != optimized.shape or case.truth is None:
-            return result
         output = next((v for v in self._original.graph.outputs if v.name == result.output), None)
         choice = None if output is None else discrete.choice_behind(output)
-        if choice is None:
+        if choice is None or case.truth is None:
             return result
         name = str(choice.data.name)
         truth = Oracle(self._original).run(case.feed.inputs, also=(choice.data,)).extras[name]
         with Host(self._original, marked=(name,)) as host:
             computed = host.session(setting).run(case.feed.inputs)[name]
         if discrete.excused(choice, original, optimized, truth, computed):
-            return replace(result, passed=True, excess=0.0, message="differs within rounding")
+            remark = "differs within rounding"
+            return replace(result, passed=True, flaw="", excess=0.0, message=remark)
         return result
 
     def _may_be_chance(self, broken: Sequence[OutputResult]) -> bool:
@@ -192,8 +190,8 @@ class Outcomes:
         if self._options.replaces_rule:
             return False
         if self._jumps:
-            return all(np.isfinite(r.excess) or _is_other_integer(r) for r in broken)
-        return all(r.excess <= rounding.CHANCE for r in broken)
+            return all(r.flaw in ("rounding", "discrete") for r in broken)
+        return all(r.flaw == "rounding" and r.excess <= rounding.CHANCE for r in broken)
 
     def _redraw(self) -> None:
         """Look again on fresh feeds: an output that most of them clear is cleared."""
@@ -214,12 +212,8 @@ class Outcomes:
         for result in again:
             if not result.passed and (result.output, result.setting) in cleared:
                 self.notes.append(f"{result.message}: {remark}")
-                result = replace(result, passed=True, message=remark)
+                result = replace(result, passed=True, flaw="", message=remark)
             self.results.append(result)
-
-
-def _is_other_integer(result: OutputResult) -> bool:
-    return result.metrics is None and "elements" in result.message
 
 
 def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
