@@ -129,9 +129,9 @@ class Algebra:
             isinstance(self.atoms[index], Root) for monomial in poly for index, _ in monomial
         )
 
-    def has_moment(self, poly: Poly) -> bool:
-        """Whether a moment occurs, under a root too."""
-        return any(isinstance(atom, Moment) for atom in self._all_atoms(poly))
+    def has_second_moment(self, poly: Poly) -> bool:
+        """Whether a mean square occurs, under a root too."""
+        return any(isinstance(a, Moment) and a.power == 2 for a in self._all_atoms(poly))
 
     def refused(self, poly: Poly) -> tuple[ir.Value, ...]:
         """The values, under roots too, that depend on the subject but were refused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from normonnx.norm.recognise import OPERATOR, NormMiss, NormSite, find_sites, recognise
-from normonnx.norm.search import is_root
+from normonnx.norm.search import roots
 from normonnx.norm.write import propose, summary
 from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
 
@@ -35,15 +35,12 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
 def fuse_norms(context: Context) -> None:
     """Write every norm of the model as one operator, and note why where one stays as it is."""
     missed: list[NormMiss] = []
-    for graph in list(context.graphs()):
-        for node in list(graph):
-            if node.graph is not graph or not is_root(context, node):
-                continue
-            found = recognise(context, node)
-            if isinstance(found, NormMiss):
-                missed.append(found)
-            elif found is not None:
-                missed.extend(filter(None, [_fuse(context, site) for site in found]))
+    for root in roots(context):
+        found = recognise(context, root)  # None where it has gone with a norm before it
+        if isinstance(found, NormMiss):
+            missed.append(found)
+        elif found is not None:
+            missed.extend(filter(None, [_fuse(context, site) for site in found]))
     for near in missed:
         if near.root.graph is not None:  # it has not gone with another norm
             miss(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import onnx_ir as ir
 
@@ -31,7 +31,7 @@ def dying(outputs: Iterable[ir.Value], kept: frozenset[ir.Value]) -> int:
     return sum(node.op_type != "Constant" for node in dead)
 
 
-def is_read_beyond(value: ir.Value, region: set[ir.Value]) -> bool:
+def is_read_beyond(value: ir.Value, region: Container[ir.Value]) -> bool:
     """Whether a value is an output of the graph, or read by a node that computes none of these."""
     return value.is_graph_output() or any(
         not any(out in region for out in node.outputs) for node in value.consumers()

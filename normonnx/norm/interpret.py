@@ -51,6 +51,7 @@ class Interpreter:
         subject: ir.Value,
         *,
         rules: Mapping[str, Rule],
+        scalars: Scalars,
     ) -> None:
         """Prepare to interpret values of `graph`.
 
@@ -70,6 +71,7 @@ class Interpreter:
         self.algebra = Algebra(frozenset(a for group in self.labels.subject for a in group))
         self.refusals: dict[ir.Value, str] = {}
         self._rules = rules
+        self._scalars = scalars
         self._forms: dict[ir.Value, Form | None] = {subject: Form(X, self.labels.subject)}
         self._depth = 0
 
@@ -110,7 +112,7 @@ class Interpreter:
 
     def scalar(self, value: ir.Value | None) -> float | None:
         """The number that a constant holds everywhere, or None."""
-        return uniform(self.context.constants, value)
+        return self._scalars.of(value)
 
     def depends(self, form: Form) -> bool:
         """Whether the subject occurs in it."""
@@ -191,9 +193,25 @@ class Interpreter:
         return Form(self.algebra.outside(atom), groups)
 
 
-def uniform(constants: Constants, value: ir.Value | None) -> float | None:
-    """The number that a constant holds everywhere, or None."""
-    if value is None or not constants.is_constant(value):
+class Scalars:
+    """The constants that hold one number everywhere, each read once."""
+
+    def __init__(self, constants: Constants) -> None:
+        """Prepare to read the constants of a model."""
+        self._constants = constants
+        self._known: dict[ir.Value, float | None] = {}
+
+    def of(self, value: ir.Value | None) -> float | None:
+        """The number that a constant holds everywhere, or None."""
+        if value is None:
+            return None
+        if value not in self._known:
+            self._known[value] = _uniform(self._constants, value)
+        return self._known[value]
+
+
+def _uniform(constants: Constants, value: ir.Value) -> float | None:
+    if not constants.is_constant(value):
         return None
     array = constants.array(value)
     if array is None or not 0 < array.size <= _MAX_UNIFORM or array.dtype.kind in "OSU":

@@ -19,10 +19,10 @@ import onnx_ir as ir
 from normonnx.norm.algebra import IntractableError
 from normonnx.norm.attach import Affine, Place, attach, shape_of
 from normonnx.norm.gain import dying, is_read_beyond
-from normonnx.norm.interpret import Interpreter
+from normonnx.norm.interpret import Interpreter, Scalars
 from normonnx.norm.normal_form import Kind, Mismatch, NormalForm, normal_form
 from normonnx.norm.rules import RULES
-from normonnx.norm.search import is_root, subjects
+from normonnx.norm.search import roots, subjects
 from normonnx.norm.source import Source, find_source
 from normonnx.rewrite import Context
 
@@ -127,12 +127,10 @@ class NormMiss:
 def find_sites(context: Context) -> list[NormSite]:
     """Every norm of the model that can be written as one operator, in the order of its graphs."""
     sites: dict[ir.Value, NormSite] = {}
-    for graph in context.graphs():
-        for node in graph:
-            if is_root(context, node):
-                found = recognise(context, node)
-                if isinstance(found, tuple):
-                    sites.update({site.output: site for site in found})
+    for root in roots(context):
+        found = recognise(context, root)
+        if isinstance(found, tuple):
+            sites.update({site.output: site for site in found})
     return list(sites.values())
 
 
@@ -144,48 +142,56 @@ def recognise(context: Context, root: ir.Node) -> tuple[NormSite, ...] | NormMis
     misses: list[NormMiss] = []
     surely = False
     useless: tuple[NormSite, ...] = ()
-    for subject in subjects(context, root):
+    scalars = Scalars(context.constants)
+    for subject in subjects(context, root, scalars):
         try:
-            it = Interpreter(context, graph, subject, rules=RULES)
+            it = Interpreter(context, graph, subject, rules=RULES, scalars=scalars)
         except IntractableError as error:
             misses.append(NormMiss("norm", root, str(error), "state the shapes of the inputs", 0))
             continue
         try:
-            found = list(_candidates(it, root))
+            norms = _norms(it, root, misses)
         except IntractableError:
             reason = next(iter(it.refusals.values()), "")
             misses.append(NormMiss("norm", root, reason, weight=1))
             continue
         surely = surely or _is_sure(it, root)
-        sites = [site for site in found if isinstance(site, NormSite)]
-        misses.extend(miss for miss in found if isinstance(miss, NormMiss))
-        if sites:
-            chosen = _chosen(sites)
-            if chosen[0].saves > 0:
-                return chosen
-            useless = useless or chosen
+        chosen = _chosen(it, root, norms, misses)
+        if chosen and chosen[0].saves > 0:
+            return chosen
+        useless = useless or chosen
     told = [miss for miss in misses if miss.reason and (not surely or miss.weight >= _SURE)]
     return useless or max(told, key=lambda miss: miss.weight, default=None)
 
 
-def _candidates(it: Interpreter, root: ir.Node) -> Iterator[NormSite | NormMiss]:
-    """What the values that follow from the root are, the nearest first."""
+def _norms(it: Interpreter, root: ir.Node, misses: list[NormMiss]) -> dict[ir.Value, NormalForm]:
+    """Which of the values that follow from the root have a normal form, the nearest first."""
+    norms: dict[ir.Value, NormalForm] = {}
     pending = [root.outputs[0]]
     seen = set(pending)
     for value in itertools.islice(_drain(pending), _MAX_FOLLOWED):
-        form = it.form(value)
-        norm = normal_form(it.algebra, form.poly)
+        norm = normal_form(it.algebra, it.form(value).poly)
         if isinstance(norm, Mismatch):
-            yield _mismatch(it, root, norm)
+            misses.append(_mismatch(it, root, norm))
         elif norm is not None:
-            yield _site(it, root, value, norm)
-            if it.varies_outside({**norm.scale, **norm.bias}):
+            norms[value] = norm
+            if _is_modulated(it, norm):
                 continue
         for node in value.consumers():
             out = node.outputs[0] if node.outputs else value
-            if node.graph is it.graph and out not in seen and it.rooted(out):
-                seen.add(out)
+            if node.graph is not it.graph or out in seen:
+                continue
+            seen.add(out)
+            if it.rooted(out):
                 pending.append(out)
+            elif out in it.refusals:
+                misses.append(_mismatch(it, root, Mismatch("", (out,))))
+    return norms
+
+
+def _is_modulated(it: Interpreter, norm: NormalForm) -> bool:
+    """Whether scale or bias have a part that is no constant."""
+    return it.varies_outside(norm.scale) or it.varies_outside(norm.bias)
 
 
 def _drain(pending: list[ir.Value]) -> Iterator[ir.Value]:
@@ -204,7 +210,7 @@ def _mismatch(it: Interpreter, root: ir.Node, mismatch: Mismatch) -> NormMiss:
 def _is_sure(it: Interpreter, root: ir.Node) -> bool:
     """Whether the root is one of moments of the subject, all of it understood."""
     own = it.form(root.outputs[0]).poly
-    return it.algebra.has_moment(own) and not it.algebra.refused(own)
+    return it.algebra.has_second_moment(own) and not it.algebra.refused(own)
 
 
 def _site(
@@ -258,13 +264,41 @@ def _site(
     return replace(site, saves=dying([output], site.reads) - site.nodes)
 
 
-def _chosen(sites: list[NormSite]) -> tuple[NormSite, ...]:
-    """The site that saves most, or all the norms that leave the region, if they save more."""
-    best = max(sites, key=lambda site: site.saves)
-    region = {site.output for site in sites}
-    leaving = [site for site in sites if is_read_beyond(site.output, region)]
-    if len(leaving) < 2:
+def _chosen(
+    it: Interpreter, root: ir.Node, norms: dict[ir.Value, NormalForm], misses: list[NormMiss]
+) -> tuple[NormSite, ...]:
+    """The site that saves most, or all the norms that leave the region, if they save more.
+
+    A norm with a scale or bias that is no constant is only looked at if there is no other: what
+    multiplies or is added stays a node of its own either way.
+    """
+    plain = {value: norm for value, norm in norms.items() if not _is_modulated(it, norm)}
+    for pool in (plain, norms):
+        leaving = [value for value in pool if is_read_beyond(value, pool.keys())]
+        # One value leaves, and nothing need stand beside the operator: there is nothing better.
+        candidates = leaving if len(leaving) == 1 else list(pool)
+        sites = _sites(it, root, {value: pool[value] for value in candidates}, misses)
+        if len(leaving) == 1 and not any(site.nodes == 1 for site in sites):
+            sites = _sites(it, root, pool, misses)
+        if not sites:
+            continue
+        best = max(sites, key=lambda site: site.saves)
+        ends = [site for site in sites if site.output in leaving]
+        if len(ends) > 1 and _together(ends) > best.saves:
+            return tuple(reversed(ends))
         return (best,)
-    kept = frozenset[ir.Value]().union(*(site.reads for site in leaving))
-    saved = dying([site.output for site in leaving], kept) - sum(site.nodes for site in leaving)
-    return tuple(reversed(leaving)) if saved > best.saves else (best,)
+    return ()
+
+
+def _sites(
+    it: Interpreter, root: ir.Node, norms: dict[ir.Value, NormalForm], misses: list[NormMiss]
+) -> list[NormSite]:
+    found = [_site(it, root, value, norm) for value, norm in norms.items()]
+    misses.extend(miss for miss in found if isinstance(miss, NormMiss))
+    return [site for site in found if isinstance(site, NormSite)]
+
+
+def _together(sites: list[NormSite]) -> int:
+    """What is saved if all the sites are written."""
+    kept = frozenset[ir.Value]().union(*(site.reads for site in sites))
+    return dying([site.output for site in sites], kept) - sum(site.nodes for site in sites)

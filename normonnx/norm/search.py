@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.norm.interpret import uniform
+from normonnx.constants import subgraphs
+from normonnx.norm.interpret import Scalars
 from normonnx.rewrite import Context
 
 _MAX_NODES = 24
 _MAX_STEPS = 8
 _MAX_SUBJECTS = 8
 
+_ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow"})
+_CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
     {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
 )
@@ -21,21 +24,33 @@ _ROW_OPERATORS = frozenset(
 _VIEWS = frozenset("Cast CastLike Flatten Identity Pow Reshape Squeeze Transpose Unsqueeze".split())
 
 
-def is_root(context: Context, node: ir.Node) -> bool:
-    """Whether a node may be the root of a norm: Sqrt, ReduceL2, or Pow with half a power."""
-    if node.domain != "" or context.constants.is_constant(node.inputs[0] if node.inputs else None):
+def roots(context: Context) -> list[ir.Node]:
+    """The nodes of all graphs that may be the root of a norm, in the order of their graphs."""
+    found: list[ir.Node] = []
+    model = context.model
+    pending = [model.graph, *(function.graph for function in model.functions.values())]
+    while pending:
+        for node in pending.pop(0):
+            if node.op_type in _ROOTS and node.domain == "" and _is_root(context, node):
+                found.append(node)
+            elif node.op_type in _CARRIERS or node.domain != "":
+                pending.extend(subgraphs(node))
+    return found
+
+
+def _is_root(context: Context, node: ir.Node) -> bool:
+    """Sqrt, ReduceL2, or Pow with half a power, of something that is no constant."""
+    if not node.inputs or context.constants.is_constant(node.inputs[0]):
         return False
-    if node.op_type in ("Sqrt", "ReduceL2"):
-        return True
     if node.op_type != "Pow":
-        return False
-    exponent = context.constants.float64(node.inputs[1])
+        return True
+    exponent = context.constants.array(node.inputs[1])
     return exponent is not None and exponent.size == 1 and abs(float(exponent.item())) == 0.5
 
 
-def subjects(context: Context, root: ir.Node) -> list[ir.Value]:
+def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value]:
     """What x may be: the values that reductions above the root are over, the farthest first."""
-    search = _Search(context, root.graph)
+    search = _Search(context, root.graph, scalars)
     pending = [root]
     seen: set[ir.Node] = set()
     while pending and len(seen) < _MAX_NODES:
@@ -55,14 +70,17 @@ def subjects(context: Context, root: ir.Node) -> list[ir.Value]:
 class _Search:
     """What was found above one root: possible subjects, with how far up they are."""
 
-    def __init__(self, context: Context, graph: ir.Graph | ir.Function | None) -> None:
+    def __init__(
+        self, context: Context, graph: ir.Graph | ir.Function | None, scalars: Scalars
+    ) -> None:
         self.context = context
         self.graph = graph
+        self.scalars = scalars
         self.found: dict[ir.Value, int] = {}
 
     def is_reduction(self, node: ir.Node) -> bool:
         if node.op_type == "MatMul":
-            return uniform(self.context.constants, node.inputs[1]) is not None
+            return self.scalars.of(node.inputs[1]) is not None
         return node.op_type in _REDUCTIONS
 
     def over(self, value: ir.Value | None, steps: int) -> None:

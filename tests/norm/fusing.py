@@ -1,0 +1,141 @@
+"""Running the engine alone on a model, and judging what it did in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from normonnx.constants import Constants
+from normonnx.journal import Journal
+from normonnx.norm import fuse_norms, wanted_opset
+from normonnx.opset import raise_opset
+from normonnx.rewrite import Context
+from normonnx.shapes import Shapes
+
+FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+NORMS = {"LayerNormalization", "RMSNormalization"}
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What became of a model."""
+
+    proto: onnx.ModelProto
+    journal: Journal
+
+    @property
+    def operators(self) -> list[str]:
+        return [node.op_type for node in nodes(self.proto.graph)]
+
+    @property
+    def norms(self) -> list[str]:
+        return [op for op in self.operators if op in NORMS]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [miss.reason for miss in self.journal.near_misses.values()]
+
+    def node(self, op_type: str) -> onnx.NodeProto:
+        [node] = [node for node in nodes(self.proto.graph) if node.op_type == op_type]
+        return node
+
+    def array(self, name: str) -> np.ndarray:
+        [tensor] = [t for t in self.proto.graph.initializer if t.name == name]
+        return numpy_helper.to_array(tensor)
+
+
+def context_of(model: ir.Model) -> Context:
+    constants = Constants(model)
+    return Context(model, constants, Shapes(model, constants), Journal())
+
+
+def fuse(proto: onnx.ModelProto, *, cap: int | None = None) -> Fused:
+    """Raise the opset as far as the norms need, and fuse them."""
+    model = ir.from_proto(proto)
+    context = context_of(model)
+    wanted = wanted_opset(context, cap=cap)
+    if wanted > context.opset:
+        raised, note = raise_opset(model, wanted, cap=cap)
+        assert raised is not None, note
+        context = context_of(raised)
+    fuse_norms(context)
+    fused = Fused(ir.to_proto(context.model), context.journal)
+    onnx.checker.check_model(fused.proto, full_check=True)
+    return fused
+
+
+def nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from nodes(attribute.g)
+
+
+def in_float64(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every float type made double: the real numbers it stands for."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    _widen(copy.graph)
+    return copy
+
+
+def _widen(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        tensor.CopyFrom(_wide(tensor))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        kind = value.type.tensor_type
+        if kind.elem_type in FLOATS:
+            kind.elem_type = TensorProto.DOUBLE
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                attribute.t.CopyFrom(_wide(attribute.t))
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                _widen(attribute.g)
+            elif node.op_type == "Cast" and attribute.name == "to" and attribute.i in FLOATS:
+                attribute.i = TensorProto.DOUBLE
+
+
+def _wide(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    if tensor.data_type not in FLOATS:
+        return tensor
+    array = numpy_helper.to_array(tensor).astype(np.float64)
+    return numpy_helper.from_array(array, tensor.name)
+
+
+def difference(
+    original: onnx.ModelProto, changed: onnx.ModelProto, feeds: Mapping[str, np.ndarray]
+) -> float:
+    """Largest difference of any output in float64, relative to its largest value."""
+    worst = 0.0
+    with np.errstate(all="ignore"):
+        before = ReferenceEvaluator(in_float64(original)).run(None, dict(feeds))
+        after = ReferenceEvaluator(in_float64(changed)).run(None, dict(feeds))
+    for a, b in zip(before, after, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))
+        finite = np.isfinite(a)
+        scale = np.max(np.abs(a[finite]), initial=1e-300)
+        worst = max(worst, float(np.max(np.abs(a - b)[finite], initial=0.0) / scale))
+    return worst
+
+
+def random_feeds(
+    proto: onnx.ModelProto, seed: int, *, spread: float = 1.0, mean: float = 0.3
+) -> dict[str, np.ndarray]:
+    """Normal numbers for the inputs; a symbolic dimension is 4 long."""
+    rng = np.random.default_rng(seed)
+    listed = {tensor.name for tensor in proto.graph.initializer}
+    feeds = {}
+    for value in proto.graph.input:
+        if value.name not in listed:
+            dims = [d.dim_value or 4 for d in value.type.tensor_type.shape.dim]
+            feeds[value.name] = mean + spread * rng.standard_normal(dims)
+    return feeds
