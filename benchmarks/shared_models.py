@@ -43,6 +43,7 @@ class Row:
         seconds: wall time of the normonnx process.
         exit_code: of the normonnx process.
         verdict: its last line.
+        reverted: rewrites it took back because its judge found them guilty.
         plain: the JSON line of plain_compare.py, {} where there was nothing to compare.
     """
 
@@ -52,19 +53,24 @@ class Row:
     seconds: float
     exit_code: int
     verdict: str
+    reverted: int
     plain: dict[str, object]
 
 
 def run(model: Path, folder: Path, feeds: int) -> Row:
     """Optimise one model into the folder, compare and count."""
-    output = folder / model.name
+    output, report = folder / model.name, folder / "report.json"
     command = [sys.executable, "-m", "normonnx", "optimize", str(model), "-o", str(output)]
+    command += ["--report", f"json={report}"]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or [""]
+    told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {"models": []}
+    reverted = sum(len(entry["reverted"]) for entry in told["models"])
     row = Row(model.stem, take(onnx.load(model)), None, round(seconds, 2), done.returncode,
-              lines[-1].strip(), {})  # fmt: skip
+              lines[-1].strip(), reverted, {})  # fmt: skip
+    report.unlink(missing_ok=True)
     if output.exists():
         row.after = take(onnx.load(output))
         compare = [sys.executable, str(HERE / "plain_compare.py"), str(model), str(output)]
@@ -125,7 +131,9 @@ def _counts(row: Row) -> list[str]:
 
 def _outcome(row: Row) -> list[str]:
     plain = f"{row.plain['worst']:.1e}" if row.plain.get("equal") else "**no**"
-    return [f"{row.seconds:.1f}", str(row.exit_code), row.verdict.removeprefix("normonnx: "), plain]
+    verdict = row.verdict.removeprefix("normonnx: ").replace("1 model, ", "")
+    taken_back = f", {row.reverted} taken back" if row.reverted else ""
+    return [f"{row.seconds:.1f}", str(row.exit_code), verdict + taken_back, plain]
 
 
 def main() -> int:
