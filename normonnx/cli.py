@@ -391,7 +391,7 @@ def _destinations(
         if len(models) > 1:
             raise UsageError("several models need --output-dir DIR")
         path = Path(models[0])
-        return [path.with_name(f"{path.name.removesuffix('.onnx')}.optimized.onnx")]
+        return [path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"]
     return _inside(directory, models)
 
 
@@ -517,7 +517,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         from normonnx.report import safe_name
 
-        click.echo(f"internal error: {type(error).__name__}: {safe_name(error)}", err=True)
+        click.echo(f"error: internal error: {type(error).__name__}: {safe_name(error)}", err=True)
         click.echo("  hint: please report this; -vv shows the traceback", err=True)
         code = ExitCode.INCONCLUSIVE
     sys.exit(int(code or 0))

@@ -99,7 +99,8 @@ class ModelReport:
         notes: what was done besides.
         verdict: the judge's, None without one.
         written: the file, None when none was written.
-        error: what went wrong, without its decoration.
+        error: what went wrong, in one sentence.
+        error_code: stable, such as ``NX-E10``; "" for what nobody foresaw.
         error_where: the file, tensor or node it is about.
         error_hint: the way out.
         traceback: of what nobody foresaw; not part of the JSON.
@@ -118,6 +119,7 @@ class ModelReport:
     verdict: Verdict | None = None
     written: Written | None = None
     error: str = ""
+    error_code: str = ""
     error_where: str = ""
     error_hint: str = ""
     traceback: str = ""
@@ -171,7 +173,12 @@ class ModelReport:
             "written": None if self.written is None else asdict(self.written),
             "error": None
             if not self.error
-            else {"message": self.error, "where": self.error_where, "hint": self.error_hint},
+            else {
+                "code": self.error_code,
+                "message": self.error,
+                "where": self.error_where,
+                "hint": self.error_hint,
+            },
         }
 
 

@@ -179,8 +179,7 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 def show_error(error: NormonnxError, console: Console) -> None:
     """An error in its three lines, with nothing foreign left in them."""
     first, *others = _error_lines(error.message, error.where, error.hint)
-    head = Text.assemble((f"error[{error.code}]: ", "bold red"), first)
-    console.print(head, soft_wrap=True)
+    console.print(_error_head(error.code, first), soft_wrap=True)
     for line in others:
         console.print(Text(f"  {line}"), soft_wrap=True)
 
@@ -225,9 +224,13 @@ def _error_lines(message: str, where: str, hint: str) -> list[str]:
     return lines
 
 
+def _error_head(code: str, message: str) -> Text:
+    return Text.assemble((f"error[{code}]: " if code else "error: ", "bold red"), message)
+
+
 def _show_failure(report: ModelReport, console: Console, verbosity: int) -> None:
     first, *others = _error_lines(report.error, report.error_where, report.error_hint)
-    _print(Text.assemble(("error", "bold red"), first), console)
+    _print(_error_head(report.error_code, first), console)
     for line in others:
         _print(Text(line), console, 4)
     if verbosity > 1:

@@ -75,12 +75,16 @@ def test_check_is_one_line(stream: io.StringIO, console: Console) -> None:
 
 def test_refused_model(stream: io.StringIO, console: Console) -> None:
     refused = report(
-        status="refused", before=None, error="[NX-E10] not an ONNX model", error_hint="it is a zip"
+        status="refused",
+        before=None,
+        error="not an ONNX model",
+        error_code="NX-E10",
+        error_hint="it is a zip",
     )
     for show in (terminal.show_model, terminal.show_changes, terminal.show_check):
         show(refused, console)
     assert (
-        stream.getvalue().count("  error[NX-E10] not an ONNX model\n    hint: it is a zip\n") == 3
+        stream.getvalue().count("  error[NX-E10]: not an ONNX model\n    hint: it is a zip\n") == 3
     )
 
 

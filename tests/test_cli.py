@@ -1,0 +1,475 @@
+"""The command line as it is used: options, exit codes, what is written where, and what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from normonnx import api, fleet
+from normonnx.cli import main
+from normonnx.journal import NearMiss
+from normonnx.parity import Verdict
+from normonnx.report import ModelReport
+
+BATCHNORM = "conv1d_batchnorm.onnx"
+LAYERNORM = "tutorial_dense_layernorm.onnx"
+DENSE = "tutorial_dense_batchnorm.onnx"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def house(tmp_path: Path, models_dir: Path) -> Path:
+    """A directory with copies of three models."""
+    directory = tmp_path / "house"
+    directory.mkdir()
+    for name in (BATCHNORM, LAYERNORM, DENSE):
+        shutil.copy(models_dir / name, directory / name)
+    return directory
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def process(
+    *arguments: object, stdin: bytes = b"", **options: object
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "normonnx", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+HEAVY = {"numpy", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "rich", "ml_dtypes"}
+
+
+@pytest.mark.parametrize("module", ["normonnx", "normonnx.cli"])
+def test_nothing_heavy_is_imported_to_show_help(module: str) -> None:
+    program = f"""
+import sys
+import {module}
+from normonnx.cli import main
+for arguments in (["--help"], ["optimize", "--help"], ["--version"]):
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        assert not ended.code
+loaded = sorted({{name.partition(".")[0] for name in sys.modules}})
+print("LOADED", *loaded)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split()[1:])
+    assert not loaded & HEAVY
+    assert "click" in loaded
+
+
+def test_help_names_commands_and_exit_codes(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for word in ("optimize", "verify", "inspect", "explain", "doctor", "130 interrupted"):
+        assert word in out
+    for command in ("optimize", "verify", "inspect", "explain", "doctor"):
+        assert run(command, "-h")[0] == 0
+
+
+def test_optimize_beside_the_model(run: Run, house: Path) -> None:
+    code, out, err = run("optimize", house / BATCHNORM)
+    assert (code, err) == (0, "")
+    written = house / "conv1d_batchnorm.optimized.onnx"
+    lines = out.splitlines()
+    assert lines[0].startswith("conv1d_batchnorm.onnx  opset ")
+    assert any("NX001 fold-into-convolution" in line for line in lines)
+    assert any(line.startswith("  parity PASS") for line in lines)
+    digest = hashlib.sha256(written.read_bytes()).hexdigest()[:12]
+    assert lines[-2].startswith(f"conv1d_batchnorm.optimized.onnx  sha256 {digest}")
+    assert lines[-1].startswith("normonnx: PASS 1 model, 7 rewrites, ")
+    operators = {node.op_type for node in onnx.load(written).graph.node}
+    assert "BatchNormalization" not in operators
+
+
+def test_output_file_may_be_the_model_itself(run: Run, house: Path) -> None:
+    path = house / BATCHNORM
+    before = path.read_bytes()
+    assert run("optimize", path, "-o", path, "-q")[0] == 0
+    assert path.read_bytes() != before
+    assert names(house) == sorted([BATCHNORM, LAYERNORM, DENSE])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_several_models_and_a_bad_one(run: Run, house: Path, tmp_path: Path, jobs: int) -> None:
+    (house / "bad.onnx").write_bytes(b"PK\x03\x04 something else")
+    out_dir = tmp_path / "new" / "deep"
+    code, out, _ = run(
+        "optimize",
+        *sorted(house.glob("*.onnx")),
+        *("--output-dir", out_dir, "--jobs", jobs, "--report", f"json={tmp_path / 'r.json'}"),
+    )
+    assert code == 3
+    assert names(out_dir) == sorted([BATCHNORM, LAYERNORM, DENSE])
+    assert "error[NX-E10]: not an ONNX model" in out
+    last = out.splitlines()[-1]
+    assert last.startswith("normonnx: REFUSED 4 models, 13 rewrites, ")
+    assert last.endswith(", 1 not done")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["schema"] == "normonnx.report/1"
+    assert [model["name"] for model in report["models"]] == names(house)
+    assert [model["status"] for model in report["models"]] == ["refused", "pass", "pass", "pass"]
+    for model in report["models"][1:]:
+        path = Path(model["written"]["path"])
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == model["written"]["sha256"]
+
+
+def test_jobs_do_not_change_the_result(run: Run, house: Path, tmp_path: Path) -> None:
+    for jobs in (1, 2):
+        arguments = ("--output-dir", tmp_path / str(jobs), "--jobs", jobs, "-q")
+        assert run("optimize", *sorted(house.glob("*.onnx")), *arguments)[0] == 0
+    for name in names(house):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_standard_input_to_standard_output(house: Path, tmp_path: Path, run: Run) -> None:
+    run("optimize", house / BATCHNORM, "-o", tmp_path / "expected.onnx")
+    expected = (tmp_path / "expected.onnx").read_bytes()
+    content = (house / BATCHNORM).read_bytes()
+    for arguments in (["-"], ["-", "-o", "-"], [house / BATCHNORM, "-o", "-"]):
+        done = process("optimize", *arguments, stdin=content)
+        assert done.returncode == 0
+        assert done.stdout == expected
+        assert done.stderr.decode().splitlines()[-1].startswith("normonnx: PASS 1 model, 7 rew")
+    done = process("optimize", "-", "-o", tmp_path / "file.onnx", stdin=content)
+    assert done.returncode == 0
+    assert (tmp_path / "file.onnx").read_bytes() == expected
+    assert done.stdout.decode().startswith("<stdin>  opset")
+    done = process("optimize", "-", stdin=b"garbage")
+    assert (done.returncode, done.stdout) == (3, b"")
+
+
+def test_model_does_not_go_to_a_terminal(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    code, _, err = run("optimize", house / BATCHNORM, "-o", "-")
+    assert code == 2
+    assert "does not belong on a terminal" in err
+
+
+def test_check_diff_and_dry_run_write_nothing(run: Run, house: Path) -> None:
+    before = names(house)
+    code, out, _ = run("optimize", house / BATCHNORM, house / DENSE, "--check")
+    assert code == 1
+    assert out.splitlines() == [
+        "conv1d_batchnorm.onnx  7 rewrites to make",
+        "tutorial_dense_batchnorm.onnx  4 rewrites to make",
+        "normonnx: WORK 2 models, 11 rewrites",
+    ]
+    code, out, _ = run("optimize", house / BATCHNORM, "--diff")
+    assert code == 0
+    assert out.count("    - BatchNormalization ") == 7
+    assert "    + Conv " in out
+    assert "parity" not in out
+    assert out.endswith("normonnx: WORK 1 model, 7 rewrites\n")
+    code, out, _ = run("optimize", house / BATCHNORM, "--dry-run")
+    assert code == 0
+    assert out.count("    - BatchNormalization ") == 7
+    assert "parity PASS" in out
+    assert "nothing written" in out
+    assert names(house) == before
+
+
+def test_check_passes_where_nothing_is_to_be_done(run: Run, house: Path) -> None:
+    run("optimize", house / BATCHNORM, "-o", house / "done.onnx")
+    code, out, _ = run("optimize", house / "done.onnx", "--check")
+    assert (code, out.splitlines()[-1]) == (0, "normonnx: CLEAN 1 model, 0 rewrites")
+
+
+def test_no_verify_says_so(run: Run, house: Path) -> None:
+    code, out, _ = run("optimize", house / BATCHNORM, "--no-verify", "-q")
+    assert (code, out) == (0, "normonnx: UNVERIFIED 1 model, 7 rewrites\n")
+    assert (house / "conv1d_batchnorm.optimized.onnx").exists()
+
+
+@pytest.mark.parametrize(("status", "expected"), [("fail", 1), ("inconclusive", 4)])
+def test_nothing_is_written_unless_the_judge_passes_it(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch, status: str, expected: int
+) -> None:
+    verdict = Verdict(status, first_failure="logits are wrong")  # type: ignore[arg-type]
+    monkeypatch.setattr(api.Judge, "judge", lambda *_, **__: verdict)
+    before = names(house)
+    code, out, _ = run("optimize", house / BATCHNORM)
+    assert code == expected
+    assert "logits are wrong" in out
+    assert "nothing written" in out
+    assert out.splitlines()[-1].startswith(f"normonnx: {status.upper()} 1 model")
+    assert names(house) == before
+
+
+USAGE = {
+    "no model": ([], "Missing argument"),
+    "unknown option": (["m.onnx", "--traget", "onnx"], "--target"),
+    "unknown target": (["m.onnx", "--target", "onix"], "onnx"),
+    "unknown report": (["m.onnx", "--report", "xml=x"], "json=PATH"),
+    "several with -o": (["a.onnx", "b.onnx", "-o", "c.onnx"], "--output-dir"),
+    "several without": (["a.onnx", "b.onnx"], "--output-dir"),
+    "both outputs": (["a.onnx", "-o", "x", "--output-dir", "y"], "exclude each other"),
+    "pipe among others": (["-", "b.onnx", "--output-dir", "y"], "must be the only one"),
+    "pipe into a directory": (["-", "--output-dir", "y"], "must be the only one"),
+    "no jobs": (["a.onnx", "--jobs", "0"], "0 is not in the range"),
+    "same name": (["a/m.onnx", "b/m.onnx", "--output-dir", "y"], "would both become"),
+    "over a source": (["a.onnx", "b.onnx", "--output-dir", "."], "would overwrite the model"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_usage_errors(run: Run, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, sentence = USAGE[case]
+    code, out, err = run("optimize", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert names(tmp_path) == [], "nothing is done before the call makes sense"
+
+
+def test_did_you_mean(run: Run) -> None:
+    assert "Did you mean 'optimize'?" in run("optimise")[2]
+    code, _, err = run("explain", "NX11")
+    assert code == 2
+    assert "Did you mean NX101" in err
+
+
+REFUSED = {
+    "missing": ("no.onnx", "error[NX-E10]: no such file"),
+    "directory": (".", "a directory, not a model file"),
+    "empty": ("empty.onnx", "the file is empty"),
+    "unsafe": ("unsafe.onnx", "error[NX-E12]: external data escapes"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_models(
+    run: Run, case: str, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.onnx").touch()
+    proto = onnx.load(models_dir / BATCHNORM)
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+    (tmp_path / "unsafe.onnx").write_bytes(proto.SerializeToString())
+    name, sentence = REFUSED[case]
+    for command in ("optimize", "inspect", "verify"):
+        others = [name] if command == "verify" else []
+        code, out, err = run(command, name, *others)
+        assert code == 3
+        assert sentence in out + err
+        assert "Traceback" not in out + err
+
+
+def test_destination_that_cannot_be_written(run: Run, house: Path) -> None:
+    code, out, _ = run("optimize", house / BATCHNORM, "-o", house / "no" / "m.onnx")
+    assert code == 3
+    assert "error[NX-E13]: cannot write 'm.onnx'" in out
+    code, out, _ = run("optimize", house / BATCHNORM, "-o", os.devnull)
+    assert code == 3
+    assert "no regular file" in out
+
+
+def test_hostile_names_reach_no_terminal(run: Run, house: Path, tmp_path: Path) -> None:
+    evil = "\x1b[2J[bold]\n::error::x"
+    proto = onnx.load(house / BATCHNORM)
+    for node in proto.graph.node:
+        node.name = evil + node.name
+    path = tmp_path / "\x1b[31mevil.onnx"
+    path.write_bytes(proto.SerializeToString())
+    for arguments in (
+        ("optimize", path, "-v", "--report", f"json={tmp_path / 'r.json'}"),
+        ("optimize", path, "--diff"),
+        ("inspect", path, "-v"),
+        ("verify", path, path, "-v"),
+        ("explain", "NX001", path),
+        ("inspect", tmp_path / f"{evil}.onnx"),
+    ):
+        _, out, err = run(*arguments)
+        assert "\x1b" not in out + err
+        assert not any(line.lstrip().startswith("::") for line in (out + err).splitlines())
+    assert json.loads((tmp_path / "r.json").read_text())["models"][0]["name"] == path.name
+
+
+def test_unexpected_failure_is_one_model_s(
+    run: Run, house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = api.optimize
+
+    def sometimes(source: str, **options: object) -> api.Optimized:
+        if source.endswith(LAYERNORM):
+            raise RuntimeError("boom")
+        return real(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(api, "optimize", sometimes)
+    models = [house / name for name in (BATCHNORM, LAYERNORM, DENSE)]
+    code, out, _ = run("optimize", *models, "--output-dir", tmp_path / "o")
+    assert code == 4
+    assert "error: internal error: RuntimeError: boom" in out
+    assert "Traceback" not in out
+    assert names(tmp_path / "o") == sorted([BATCHNORM, DENSE])
+    assert "Traceback" in run("optimize", *models, "--output-dir", tmp_path / "o", "-vv")[1]
+
+
+def test_verify(run: Run, house: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.onnx"
+    run("optimize", house / BATCHNORM, "-o", new)
+    code, out, err = run("verify", house / BATCHNORM, new, "--report", "json=-", "--seed", 5)
+    assert code == 0
+    assert json.loads(out)["verdict"]["seed"] == 5
+    assert err.splitlines()[-1].startswith("normonnx: PASS 1 model, ")
+    code, out, _ = run("verify", house / BATCHNORM, house / DENSE, "-q")
+    assert (code, out) == (1, "normonnx: FAIL 1 model\n")
+    code, _, err = run("verify", "-", "-")
+    assert code == 2
+
+
+def test_inspect_and_explain(run: Run, house: Path, tmp_path: Path) -> None:
+    code, out, _ = run("inspect", house / LAYERNORM, "--report", f"json={tmp_path / 'i.json'}")
+    assert code == 0
+    assert "NX101 2 × LayerNorm" in out
+    assert out.splitlines()[-1] == "normonnx: 2 rewrites to make, 0 left alone"
+    sites = json.loads((tmp_path / "i.json").read_text())["sites"]
+    assert [site["rewritten"] for site in sites] == [True, True]
+    code, out, _ = run("explain", "nx101")
+    assert code == 0
+    assert "LayerNormalization(γ, β, axis, epsilon)" in out
+    code, out, _ = run("explain", "fold-into-convolution", house / BATCHNORM)
+    assert code == 0
+    assert out.count("NX001") >= 2
+    assert out.splitlines()[-1] == "normonnx: 7 rewrites to make, 0 left alone"
+
+
+def test_doctor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "CPUExecutionProvider" in out
+    assert "custom operators  not part of this version" in out
+    from normonnx import doctor
+
+    monkeypatch.setattr(doctor, "_RUNTIMES", ("onnx", "onnx-ir"))
+    code, out, _ = run("doctor")
+    assert code == 4
+    assert "both installed" in out
+
+
+def test_progress_is_for_terminals(house: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("optimize", house / BATCHNORM)[2] == ""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    code, out, _ = run("optimize", house / BATCHNORM)
+    assert code == 0
+    assert "float64 truth" in terminal.getvalue()
+    assert out.splitlines()[-1].startswith("normonnx: PASS")
+
+
+def test_interrupt_ends_with_130_and_what_is_done_is_told(
+    run: Run, house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = api.optimize
+
+    def interrupted(source: str, **options: object) -> api.Optimized:
+        if source.endswith(DENSE):
+            raise KeyboardInterrupt
+        return real(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(api, "optimize", interrupted)
+    models = (house / BATCHNORM, house / DENSE, house / LAYERNORM)
+    code, out, _ = run("optimize", *models, "--output-dir", tmp_path / "o")
+    assert code == 130
+    assert out.splitlines()[-1].startswith("normonnx: INTERRUPTED 1 model, 7 rewrites")
+    monkeypatch.setattr(api, "inspect", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert run("inspect", house / DENSE)[0] == 130
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_interrupt_from_outside(house: Path, tmp_path: Path) -> None:
+    """Standard input that never ends keeps the command waiting until it is interrupted."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "normonnx", "optimize", "-", "-o", str(tmp_path / "m.onnx")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(2.0)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert b"Traceback" not in err + out
+    assert names(tmp_path) == ["house"]
+
+
+def test_a_process_that_dies_is_one_model_s(
+    house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of real processes, one task of which kills its process."""
+    monkeypatch.setattr(fleet, "optimize_one", _deadly)
+    tasks = [
+        fleet.Task(str(house / name), tmp_path / name) for name in (BATCHNORM, DENSE, LAYERNORM)
+    ]
+    told: list[tuple[int, int]] = []
+    reports = dict(
+        fleet.optimize_many(
+            tasks, workers=2, progress=lambda _, done, total: told.append((done, total))
+        )
+    )
+    assert [reports[index].status for index in range(3)] == ["pass", "error", "pass"]
+    assert "died" in reports[1].error
+
+
+def _deadly(task: fleet.Task) -> ModelReport:
+    if task.source.endswith(DENSE):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ModelReport(task.source, "pass")
+
+
+def test_report_survives_the_way_from_another_process() -> None:
+    import pickle
+
+    miss = NearMiss("k", "NX001", "bn", "BatchNormalization", "reason")
+    report = ModelReport("m", "pass", near_misses=(miss,), verdict=Verdict("pass"))
+    assert pickle.loads(pickle.dumps(report)) == report
+
+
+def test_standard_input_of_the_python_api(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (house / BATCHNORM).read_bytes()
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(content)))
+    assert api.optimize("-", verify=False).report.name == "<stdin>"
