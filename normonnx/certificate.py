@@ -8,6 +8,7 @@ values; that each stored tensor is that value rounded once is checked separately
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -300,7 +301,9 @@ class _Prepared:
 
     def run(self, feeds: Mapping[ir.Value, np.ndarray]) -> list[np.ndarray]:
         frame = Frame({**feeds, **self.constants}, Weights({}))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # Sizes are tried that may leave nothing to average; such a window is not counted.
+            warnings.simplefilter("ignore", RuntimeWarning)
             return walk(self.plan, frame)
 
 

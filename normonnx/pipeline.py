@@ -85,6 +85,7 @@ def run(
     fold_affine(context)
     if journal.rewrites:
         _tidy(context)
+    _forget_the_gone(context)
     exact = {k: v for k, v in context.constants.exact.items() if k in model.graph.initializers}
     return Outcome(model, journal, exact, tuple(notes))
 
@@ -124,6 +125,14 @@ def _tidy(context: Context) -> None:
                 graph.remove(node, safe=True)
         if not _is_sorted(graph):
             graph.sort()
+
+
+def _forget_the_gone(context: Context) -> None:
+    """A near miss of a node that another rewrite removed is none."""
+    names = {str(out.name) for graph in context.graphs() for node in graph for out in node.outputs}
+    misses = context.journal.near_misses
+    for key in [key for key in misses if key.partition(":")[2] not in names]:
+        del misses[key]
 
 
 def _is_sorted(graph: ir.Graph) -> bool:

@@ -277,29 +277,6 @@ class Shapes:
             if dtype is not None:
                 self._dtypes[out] = dtype
 
-    def broadcast(self, values: Sequence[ir.Value | None]) -> tuple[Dim, ...] | None:
-        """The dimensions of the values broadcast against each other, if that can be told."""
-        shapes = [self.dims(value) for value in values if value is not None]
-        if any(shape is None for shape in shapes):
-            return None
-        known = [shape for shape in shapes if shape is not None]
-        rank = max(len(shape) for shape in known)
-        result: list[Dim] = []
-        for axis in range(rank):
-            dims = {
-                shape[axis - rank + len(shape)] for shape in known if axis - rank + len(shape) >= 0
-            } - {1}
-            numbers = [dim for dim in dims if isinstance(dim, int)]
-            if not dims:
-                result.append(1)
-            elif numbers:
-                result.append(numbers[0])
-            elif len(dims) == 1:
-                result.append(dims.pop())
-            else:
-                return None
-        return tuple(result)
-
 
 def _small(value: ir.Value) -> bool:
     return value.const_value is None or value.const_value.size <= _LARGEST_VECTOR
@@ -474,6 +451,8 @@ def _v_arithmetic(
     combine: Callable[[Dim, Dim], Dim | None],
 ) -> Callable[[Shapes, ir.Node], _Dims | None]:
     def rule(shapes: Shapes, node: ir.Node) -> _Dims | None:
+        if len(node.inputs) != 2:
+            return None
         left, right = shapes.vector(node.inputs[0]), shapes.vector(node.inputs[1])
         if left is None or right is None:
             return None
@@ -501,6 +480,13 @@ def _difference(a: Dim, b: Dim) -> Dim | None:
     return a - b if isinstance(a, int) and isinstance(b, int) else (a if b == 0 else None)
 
 
+def _largest(a: Dim, b: Dim) -> Dim | None:
+    if isinstance(a, int) and isinstance(b, int):
+        return max(a, b)
+    # A broadcast dimension, as exporters compute it: the one that is not 1.
+    return a if a == b or b in (0, 1) else b if a in (0, 1) else None
+
+
 def _v_reduce_prod(shapes: Shapes, node: ir.Node) -> _Dims | None:
     vector = shapes.vector(node.inputs[0])
     return None if vector is None else (times(vector),)
@@ -521,6 +507,7 @@ _VECTOR_RULES: dict[str, Callable[[Shapes, ir.Node], _Dims | None]] = {
     "Div": _v_arithmetic(divide),
     "Add": _v_arithmetic(_sum),
     "Sub": _v_arithmetic(_difference),
+    "Max": _v_arithmetic(_largest),
     "ReduceProd": _v_reduce_prod,
 }
 
@@ -533,7 +520,32 @@ def _d_same(shapes: Shapes, node: ir.Node) -> _Dims | None:
 
 
 def _d_broadcast(shapes: Shapes, node: ir.Node) -> _Dims | None:
-    return shapes.broadcast(node.inputs)
+    known = [shapes.dims(value) for value in node.inputs if value is not None]
+    result: _Dims | None = ()
+    for dims in known:
+        if dims is None or result is None:
+            return None
+        result = _broadcast(result, dims, node)
+    return result
+
+
+def _broadcast(left: _Dims, right: _Dims, node: ir.Node) -> _Dims:
+    """Two shapes against each other; where neither is known to give way, something unknown."""
+    rank = max(len(left), len(right))
+    a = (1,) * (rank - len(left)) + tuple(left)
+    b = (1,) * (rank - len(right)) + tuple(right)
+    result: list[Dim] = []
+    for axis, (x, y) in enumerate(zip(a, b, strict=True)):
+        numbers = [dim for dim in (x, y) if isinstance(dim, int) and dim != 1]
+        if x == y or y == 1:
+            result.append(x)
+        elif x == 1:
+            result.append(y)
+        elif numbers:
+            result.append(numbers[0])
+        else:
+            result.append(Product(1, (f"?{node.outputs[0].name}:{axis}",)))
+    return tuple(result)
 
 
 def _d_reshape(shapes: Shapes, node: ir.Node) -> _Dims | None:
@@ -604,20 +616,7 @@ def _d_matmul(shapes: Shapes, node: ir.Node) -> _Dims | None:
     left, right = shapes.dims(node.inputs[0]), shapes.dims(node.inputs[1])
     if left is None or right is None or len(left) < 2 or len(right) < 2:
         return None
-    batch = _broadcast_dims(left[:-2], right[:-2])
-    return None if batch is None else (*batch, left[-2], right[-1])
-
-
-def _broadcast_dims(left: _Dims, right: _Dims) -> _Dims | None:
-    rank = max(len(left), len(right))
-    a = (1,) * (rank - len(left)) + tuple(left)
-    b = (1,) * (rank - len(right)) + tuple(right)
-    result: list[Dim] = []
-    for x, y in zip(a, b, strict=True):
-        if x != y and 1 not in (x, y):
-            return None
-        result.append(y if x == 1 else x)
-    return tuple(result)
+    return (*_broadcast(left[:-2], right[:-2], node), left[-2], right[-1])
 
 
 def _d_reduce(shapes: Shapes, node: ir.Node) -> _Dims | None:
@@ -682,6 +681,26 @@ def _split(shapes: Shapes, node: ir.Node) -> list[_Dims | None]:
     if sizes is None:
         return []
     return [(*dims[:axis], size, *dims[axis + 1 :]) for size in sizes]
+
+
+def _d_pad(shapes: Shapes, node: ir.Node) -> _Dims | None:
+    dims = shapes.dims(node.inputs[0])
+    pads: Sequence[Dim] | None = attribute_ints(node, "pads")
+    if pads is None and len(node.inputs) > 1:
+        pads = shapes.vector(node.inputs[1])
+    if dims is None or (len(node.inputs) > 3 and node.inputs[3] is not None):
+        return None
+    result: list[Dim] = []
+    for axis, dim in enumerate(dims):
+        ends = (0, 1) if pads is None else (pads[axis], pads[axis + len(dims)])
+        total = _sum(*ends)
+        if total == 0:
+            result.append(dim)
+        elif isinstance(dim, int) and isinstance(total, int) and pads is not None:
+            result.append(dim + total)
+        else:
+            result.append(Product(1, (f"?{node.outputs[0].name}:{axis}",)))
+    return tuple(result)
 
 
 def _d_concat(shapes: Shapes, node: ir.Node) -> _Dims | None:
@@ -777,6 +796,7 @@ _DIM_RULES: dict[str, Callable[[Shapes, ir.Node], _Dims | None]] = {
     "Expand": _d_expand,
     "Shape": _d_shape,
     "Slice": _d_slice,
+    "Pad": _d_pad,
     "Concat": _d_concat,
     "Gather": _d_gather,
     "Transpose": _d_transpose,

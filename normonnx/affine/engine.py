@@ -15,6 +15,7 @@ import onnx_ir as ir
 from normonnx.affine.absorb import ABSORB, describe, materialise
 from normonnx.affine.feed import FEED
 from normonnx.affine.map import AffineMap
+from normonnx.affine.parallel import merge_parallel
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
 from normonnx.rewrite import (
@@ -52,6 +53,7 @@ def fold_affine(context: Context) -> None:
             for node in reversed(list(graph)):
                 if node.graph is graph:
                     _site(context, graph, node)
+        merge_parallel(context)
         if len(context.journal.rewrites) == before:
             return
 
