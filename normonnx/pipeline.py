@@ -28,11 +28,17 @@ class Options:
         target: "onnx", "ort" or "normonnx": whose operators may be written.
         opset: the highest default-domain opset the result may have; None for no cap.
         freeze_initializers: whether initializers that a caller could override count as constants.
+        allow_duplicate: whether a layer that others read too may be copied to fold into the copy.
+        rules_on: codes of rules that are off by default.
+        rules_off: codes of rules not to use.
     """
 
     target: str = "onnx"
     opset: int | None = None
     freeze_initializers: bool = False
+    allow_duplicate: bool = False
+    rules_on: frozenset[str] = frozenset()
+    rules_off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,16 @@ def run(
 def _context(model: ir.Model, journal: Journal, options: Options) -> Context:
     constants = Constants(model, frozen_inputs=options.freeze_initializers)
     shapes = Shapes(model, constants)
-    return Context(model, constants, shapes, journal, target=options.target)
+    return Context(
+        model,
+        constants,
+        shapes,
+        journal,
+        target=options.target,
+        allow_duplicate=options.allow_duplicate,
+        rules_on=options.rules_on,
+        rules_off=options.rules_off,
+    )
 
 
 def _unlist_initializers(model: ir.Model, options: Options) -> list[str]:

@@ -64,6 +64,9 @@ class Context:
         journal: the record of the run.
         target: "onnx", "ort" or "normonnx".
         opset: version of the default domain the model has now.
+        allow_duplicate: whether a layer with other readers may be copied to fold into the copy.
+        rules_on: rules that are off by default and were asked for.
+        rules_off: rules that were switched off.
     """
 
     model: ir.Model
@@ -72,6 +75,9 @@ class Context:
     journal: Journal
     target: str = "onnx"
     opset: int = 0
+    allow_duplicate: bool = False
+    rules_on: frozenset[str] = frozenset()
+    rules_off: frozenset[str] = frozenset()
     names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -139,6 +145,7 @@ class Proposal:
         self.exact_attributes: dict[ir.Node, dict[str, float]] = {}
         self.replacements: list[tuple[ir.Value, ir.Value]] = []
         self.redirects: dict[ir.Value, ir.Value] = {}
+        self.least_gain = 1
 
     def node(
         self,
@@ -221,10 +228,10 @@ class Proposal:
         self.constants[value] = exact
         return value
 
-    def integers(self, values: Sequence[int], hint: str) -> ir.Value:
-        """Add a one-dimensional int64 constant."""
-        array = np.array(values, dtype=np.int64)
-        value = self._constant(array, ir.DataType.INT64, hint)
+    def integers(self, values: Sequence[int] | np.ndarray, hint: str) -> ir.Value:
+        """Add an integer constant: int64 from a sequence, an array as it is."""
+        array = values if isinstance(values, np.ndarray) else np.array(values, dtype=np.int64)
+        value = self._constant(array, ir.DataType.from_numpy(array.dtype), hint)
         self.constants[value] = array
         return value
 
@@ -302,8 +309,10 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
     context = proposal.context
     if not context.journal.allows(proposal.key):
         return _decline(proposal, Refusal("taken back: the judge found it guilty"))
+    if proposal.rule in context.rules_off:
+        return _decline(proposal, Refusal(f"rule {proposal.rule} is switched off"))
     dead, dead_constants = _dead(proposal)
-    if _cost(dead) <= _cost(proposal.nodes):
+    if _cost(dead) - _cost(proposal.nodes) < proposal.least_gain:
         return _decline(proposal, Refusal("it would not make the graph smaller"))
     growth = sum(value.const_value.nbytes for value in proposal.constants if value.const_value)
     growth -= sum(v.const_value.nbytes for v in dead_constants if v.const_value is not None)

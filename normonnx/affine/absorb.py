@@ -21,44 +21,21 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
+from normonnx.affine.weights import (
+    dequantised,
+    describe,
+    float_type,
+    is_weight,
+    name_of,
+    optional,
+    scaled_weight,
+    weight_of,
+)
 from normonnx.constants import is_float
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import attribute_int
 
 Absorb = Callable[[Proposal, ir.Node, AffineMap], ir.Value]
-
-
-def weight_of(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.ndarray:
-    """The constant weight at an input, float64, or a refusal that names it."""
-    value = node.inputs[index] if len(node.inputs) > index else None
-    array = proposal.context.constants.float64(value)
-    if array is None:
-        name = "" if value is None else f" '{value.name}'"
-        raise RefusedError(
-            f"the {what}{name} of {describe(node)} is not a constant",
-            "--freeze-initializers makes it one"
-            if value is not None and value.is_graph_input() and value.const_value is not None
-            else "",
-        )
-    return array
-
-
-def describe(node: ir.Node) -> str:
-    """An operator and its name, for a sentence."""
-    return f"{node.op_type} '{node.name or node.outputs[0].name}'"
-
-
-def optional(node: ir.Node, index: int) -> ir.Value | None:
-    """The input at an index, None if it is absent or empty."""
-    return node.inputs[index] if len(node.inputs) > index else None
-
-
-def float_type(proposal: Proposal, value: ir.Value | None, node: ir.Node) -> ir.DataType:
-    """The floating type of a constant, in which its successor is stored."""
-    dtype = None if value is None else proposal.context.shapes.dtype(value)
-    if dtype is None or not is_float(dtype):
-        raise RefusedError(f"{describe(node)} does not compute in a floating type")
-    return dtype
 
 
 def _axis_must_be(m: AffineMap, axis: int, node: ir.Node) -> None:
@@ -71,10 +48,6 @@ def _axis_must_be(m: AffineMap, axis: int, node: ir.Node) -> None:
 def _extent_must_be(m: AffineMap, extent: int, node: ir.Node) -> None:
     if m.axis is not None and m.a.shape[0] != extent:
         raise RefusedError(f"the map has {m.a.shape[0]} channels, {describe(node)} has {extent}")
-
-
-def _name(value: ir.Value | None, node: ir.Node, suffix: str) -> str:
-    return str(value.name) if value is not None else f"{node.name or node.outputs[0].name}_{suffix}"
 
 
 def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
@@ -92,25 +65,23 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     a, b = m.full(channels)
     new_weight = weight
     if not m.is_shift:
-        w = weight_of(proposal, node, 1, "weight")
-        if transposed:
+        if transposed and group > 1:
+            if dequantised(proposal, weight) is not None:
+                raise RefusedError(f"the quantised weight of {describe(node)} is in groups")
+            w = weight_of(proposal, node, 1, "weight")
             # W is [in, out/group, …]: input channel i belongs to group i // (in/group).
             by_group = a.reshape(group, 1, extent, *(1,) * (w.ndim - 2))
-            grouped = w.reshape(group, -1, *w.shape[1:])
-            scaled = (by_group * grouped).reshape(w.shape)
+            scaled = (by_group * w.reshape(group, -1, *w.shape[1:])).reshape(w.shape)
+            new_weight = proposal.constant(scaled, dtype, name_of(weight, node, "weight"))
         else:
-            scaled = a.reshape(-1, *(1,) * (w.ndim - 1)) * w
-        axis = 1 if transposed and group == 1 else None if transposed else 0
-        new_weight = proposal.constant(
-            scaled, dtype, _name(weight, node, "weight"), channel_axis=axis
-        )
+            new_weight = scaled_weight(proposal, node, 1, a, 1 if transposed else 0)
     bias = optional(node, 2)
     new_bias = bias
     if bias is not None and not m.is_identity:
         old = weight_of(proposal, node, 2, "bias")
-        new_bias = proposal.constant(a * old + b, dtype, _name(bias, node, "bias"))
+        new_bias = proposal.constant(a * old + b, dtype, name_of(bias, node, "bias"))
     elif not m.is_scale:
-        new_bias = proposal.constant(b, dtype, _name(None, node, "bias"))
+        new_bias = proposal.constant(b, dtype, name_of(None, node, "bias"))
     inputs = [node.inputs[0], new_weight, *([new_bias] if new_bias is not None else [])]
     return proposal.like(node, inputs)
 
@@ -119,23 +90,17 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     left, right = node.inputs[0], node.inputs[1]
     beta = _float(node, "beta", 1.0)
     rows = m.axis == 0
-    constants = proposal.context.constants
-    side = 0 if rows or (constants.is_constant(left) and not constants.is_constant(right)) else 1
+    side = 0 if rows or (is_weight(proposal, left) and not is_weight(proposal, right)) else 1
     weight = node.inputs[side]
     dtype = float_type(proposal, weight, node)
-    w = weight_of(proposal, node, side, "weight")
+    extents = weight_of(proposal, node, side, "weight").shape
     transposed = attribute_int(node, "transA" if side == 0 else "transB", 0)
     # The output axis of A′ is 0, of B′ is 1; stored transposed it is the other.
     axis = (0 if side == 0 else 1) ^ bool(transposed)
     _axis_must_be(m, side, node)
-    _extent_must_be(m, w.shape[axis], node)
-    a, b = m.full(w.shape[axis])
-    new_weight = weight
-    if not m.is_shift:
-        scaled = w * (a[:, None] if axis == 0 else a[None, :])
-        new_weight = proposal.constant(
-            scaled, dtype, _name(weight, node, "weight"), channel_axis=axis
-        )
+    _extent_must_be(m, extents[axis], node)
+    a, b = m.full(extents[axis])
+    new_weight = weight if m.is_shift else scaled_weight(proposal, node, side, a, axis)
     c = optional(node, 2)
     new_c = None
     if c is not None and beta != 0.0:
@@ -146,7 +111,7 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
         new_c = b[:, None] if side == 0 else b
     inputs = [new_weight if side == 0 else left, new_weight if side == 1 else right]
     if new_c is not None:
-        inputs.append(proposal.constant(new_c, dtype, _name(c, node, "bias")))
+        inputs.append(proposal.constant(new_c, dtype, name_of(c, node, "bias")))
     return _with_attributes(proposal, node, inputs, drop=("beta",))
 
 
@@ -159,11 +124,10 @@ def _with_attributes(
 
 def _matmul(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     shapes = proposal.context.shapes
-    constants = proposal.context.constants
     rank = shapes.rank(node.outputs[0])
     if rank is None and m.axis is not None:
         raise RefusedError(f"the rank of {describe(node)} is unknown")
-    sides = [i for i in (1, 0) if constants.is_constant(node.inputs[i])]
+    sides = [i for i in (1, 0) if is_weight(proposal, node.inputs[i])]
     if not sides:
         raise RefusedError(f"neither operand of {describe(node)} is a constant")
     side = sides[0]
@@ -179,13 +143,10 @@ def _matmul(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     if not isinstance(extent, int):
         raise RefusedError(f"the weight of {describe(node)} has no known shape")
     _extent_must_be(m, extent, node)
-    dtype = float_type(proposal, weight, node)
+    float_type(proposal, weight, node)
     out = node.outputs[0]
     if not m.is_shift:
-        w = weight_of(proposal, node, side, "weight")
-        a, _ = m.full(extent)
-        scaled = w * a.reshape(-1, *(1,) * (len(dims) - 1 - axis))
-        new = proposal.constant(scaled, dtype, _name(weight, node, "weight"), channel_axis=axis)
+        new = scaled_weight(proposal, node, side, m.full(extent)[0], axis)
         out = proposal.like(node, [node.inputs[0], new] if side == 1 else [new, node.inputs[1]])
     if m.is_scale:
         return out
@@ -219,7 +180,7 @@ def _einsum(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
             a = m.a if axis is None else m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
             inputs = list(node.inputs)
             inputs[side] = proposal.constant(
-                w * a, dtype, _name(value, node, "weight"), channel_axis=axis
+                w * a, dtype, name_of(value, node, "weight"), channel_axis=axis
             )
             out = proposal.like(node, inputs)
         return out if m.is_scale else materialise(proposal, out, m.shift, node.outputs[0])
@@ -257,14 +218,14 @@ def _scale_and_bias(
     a, b = m.full(scale.shape[0])
     inputs = [
         node.inputs[0],
-        proposal.constant(a * scale, dtype, _name(node.inputs[1], node, "scale")),
+        proposal.constant(a * scale, dtype, name_of(node.inputs[1], node, "scale")),
     ]
     bias = optional(node, bias_index)
     if bias is not None:
         old = weight_of(proposal, node, bias_index, "bias")
-        inputs.append(proposal.constant(a * old + b, dtype, _name(bias, node, "bias")))
+        inputs.append(proposal.constant(a * old + b, dtype, name_of(bias, node, "bias")))
     elif not m.is_scale:
-        inputs.append(proposal.constant(b, dtype, _name(None, node, "bias")))
+        inputs.append(proposal.constant(b, dtype, name_of(None, node, "bias")))
     return proposal.like(node, inputs)
 
 

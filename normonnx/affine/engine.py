@@ -12,12 +12,16 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from normonnx.affine.absorb import ABSORB, describe, materialise
+from normonnx.affine.absorb import ABSORB, materialise
 from normonnx.affine.feed import FEED
 from normonnx.affine.map import AffineMap
+from normonnx.affine.norm_scale import NORMS, own_map, without_map
+from normonnx.affine.norm_scale import RULE as RULE_NORM_SCALE
 from normonnx.affine.parallel import merge_parallel
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
+from normonnx.affine.weights import describe
+from normonnx.journal import Rewrite
 from normonnx.rewrite import (
     SHAPE_READERS,
     Context,
@@ -40,6 +44,7 @@ _RULE_OF = {
     "ConvTranspose": "NX001",
     "Gemm": "NX002",
     "MatMul": "NX002",
+    "Einsum": "NX002",
 }
 _FORWARD_RULE = "NX003"
 _MERGE_RULE = "NX004"
@@ -54,6 +59,8 @@ def fold_affine(context: Context) -> None:
                 if node.graph is graph:
                     _site(context, graph, node)
         merge_parallel(context)
+        if RULE_NORM_SCALE in context.rules_on:
+            _move_norm_scales(context)
         if len(context.journal.rewrites) == before:
             return
 
@@ -77,15 +84,23 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
             return
         obstacles.insert(0, result)
     if kind == "BatchNormalization" or found.map.axis is not None:
-        reason = obstacles[0] if obstacles else Refusal("nothing near it can take the map")
         miss(
             context,
             key=_key(node),
             rule=_rule_missed(found),
             site=node,
             kind=kind,
-            refusal=reason,
+            refusal=_joined(obstacles),
         )
+
+
+def _joined(obstacles: list[Refusal]) -> Refusal:
+    """What stands in the way behind it and before it, in one sentence."""
+    if not obstacles:
+        return Refusal("nothing near it can take the map")
+    reasons = list(dict.fromkeys(obstacle.reason for obstacle in obstacles))
+    remedies = [obstacle.remedy for obstacle in obstacles if obstacle.remedy]
+    return Refusal("; and ".join(reasons[:2]), remedies[0] if remedies else "")
 
 
 def _by_gain(
@@ -94,14 +109,14 @@ def _by_gain(
     """The ways of rewriting a site that save nodes, the best first, one alive at a time."""
     backward = _Backward(context, graph, found, kind)
     backward.build()
-    obstacles.extend(backward.obstacles)
+    obstacles.extend(backward.obstacles[:1])
     if backward.gain > 0 and not backward.obstacles:
         yield backward
         return
     backward.proposal.withdraw()
     forward = _Forward(context, graph, found, kind)
     forward.build()
-    obstacles.extend(forward.obstacles)
+    obstacles.extend(forward.obstacles[:1])
     if forward.gain > max(backward.gain, 0):
         yield forward
     else:
@@ -145,6 +160,34 @@ def is_part_of_gelu(found: Affine) -> bool:
         if any(node.op_type in _GELU_ROOTS for node in level):
             return True
     return False
+
+
+def _move_norm_scales(context: Context) -> None:
+    for graph in list(context.graphs()):
+        for node in list(graph):
+            if node.graph is not graph or node.domain != "" or node.op_type not in NORMS:
+                continue
+            m = own_map(context, node)
+            source = node.inputs[0]
+            if m is None or source is None:
+                continue
+            attempt = _NormScale(context, graph, Affine(node, source, m), node.op_type)
+            attempt.proposal.rule, attempt.proposal.least_gain = RULE_NORM_SCALE, 0
+            attempt.build()
+            result: Refusal | Rewrite = (
+                attempt.obstacles[0]
+                if attempt.obstacles
+                else commit(attempt.proposal, summary=attempt.summary())
+            )
+            if isinstance(result, Refusal):
+                miss(
+                    context,
+                    key=_key(node),
+                    rule=RULE_NORM_SCALE,
+                    site=node,
+                    kind=node.op_type,
+                    refusal=result,
+                )
 
 
 class _Attempt(ABC):
@@ -191,6 +234,7 @@ class _Attempt(ABC):
 
     def _check_value(self, value: ir.Value, *, reader: ir.Node | None) -> None:
         """Only the site may read a value that is to vanish, and it must be of this graph."""
+        producer = value.producer()
         if value.is_graph_output():
             raise RefusedError(f"'{value.name}' is an output of the graph")
         others = [
@@ -201,7 +245,12 @@ class _Attempt(ABC):
             and use.node.graph is not None
         ]
         if others:
-            raise RefusedError(f"'{value.name}' is also read by {describe(others[0])}")
+            raise RefusedError(
+                f"'{value.name}' is also read by {describe(others[0])}",
+                f"--allow-duplicate folds into a copy of {describe(producer)}"
+                if producer is not None and producer.op_type in ABSORB
+                else "",
+            )
 
 
 class _Backward(_Attempt):
@@ -247,7 +296,9 @@ class _Backward(_Attempt):
             raise RefusedError(f"it follows '{value.name}', {what}")
         if producer.graph is not self.proposal.graph:
             raise RefusedError(f"{describe(producer)} belongs to the enclosing graph")
-        self._check_value(value, reader=reader)
+        swallows = producer.domain == "" and producer.op_type in ABSORB
+        if not (swallows and self.context.allow_duplicate):
+            self._check_value(value, reader=reader)
         inner = recognise(self.context, producer)
         if isinstance(inner, Affine):
             composed = None if is_part_of_gelu(inner) else m.after(inner.map)
@@ -256,7 +307,7 @@ class _Backward(_Attempt):
                 return self._push_or_write(
                     inner.source, composed, producer, value, must_vanish=must_vanish
                 )
-        if producer.domain == "" and producer.op_type in ABSORB:
+        if swallows:
             new = ABSORB[producer.op_type](self.proposal, producer, m)
             self.takers.append(producer.op_type)
             self.proposal.rule = _RULE_OF.get(producer.op_type, _MERGE_RULE)
@@ -342,6 +393,15 @@ class _Forward(_Attempt):
                     self.proposal.replace(out, new)
                     return
         self.proposal.replace(old, materialise(self.proposal, value, rest, old))
+
+
+class _NormScale(_Forward):
+    """f(γ·n(x) + β) → f′(n(x))."""
+
+    def rewrite(self) -> None:
+        node = self.found.node
+        bare = without_map(self.proposal, node)
+        self._spread(node.outputs[0], bare, self.found.map)
 
 
 def affine_nodes(context: Context) -> list[Affine]:

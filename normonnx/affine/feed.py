@@ -21,9 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe, einsum_labels, float_type, optional, weight_of
+from normonnx.affine.absorb import einsum_labels
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel import Forward, Rest
+from normonnx.affine.weights import (
+    constant_weight,
+    describe,
+    float_type,
+    name_of,
+    optional,
+    weight_of,
+)
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import Shapes, attribute_int, attribute_ints
 
@@ -52,14 +60,10 @@ def _check(m: AffineMap, axis: int, extent: int, node: ir.Node, index: int) -> N
         raise RefusedError(f"the map has {m.a.shape[0]} channels, {describe(node)} has {extent}")
 
 
-def _name(value: ir.Value | None, node: ir.Node, suffix: str) -> str:
-    return str(value.name) if value is not None else f"{node.name or node.outputs[0].name}_{suffix}"
-
-
 def _convolution(
     proposal: Proposal, node: ir.Node, index: int, new: ir.Value, m: AffineMap
 ) -> Sequence[Rest]:
-    w = weight_of(proposal, node, 1, "weight")
+    w = constant_weight(proposal, node, 1, "weight")
     group = attribute_int(node, "group", 1)
     channels = w.shape[1] * group
     _check(m, 1, channels, node, index)
@@ -69,7 +73,7 @@ def _convolution(
     spread = (group, 1, w.shape[1], *(1,) * (w.ndim - 2))
     grouped = w.reshape(group, -1, *w.shape[1:])
     scaled = (grouped * a.reshape(spread)).reshape(w.shape)
-    name = _name(node.inputs[1], node, "weight")
+    name = name_of(node.inputs[1], node, "weight")
     out = node.outputs[0]
     old_bias = optional(node, 2)
     if m.is_scale:
@@ -84,7 +88,7 @@ def _convolution(
     shift = taps.reshape(w.shape[0], -1).sum(axis=1)
     if old_bias is not None:
         shift = shift + weight_of(proposal, node, 2, "bias")
-    bias_value = proposal.constant(shift, dtype, _name(old_bias, node, "bias"))
+    bias_value = proposal.constant(shift, dtype, name_of(old_bias, node, "bias"))
     return [(out, proposal.like(node, [new, weight, bias_value]), _IDENTITY)]
 
 
@@ -102,7 +106,7 @@ def _padded_convolution(
     bias_map = None if geometry is None else _bias_map(taps, geometry, dtype.itemsize)
     bias = [value for value in (optional(node, 2),) if value is not None]
     if bias_map is not None:
-        name = _name(node.inputs[1], node, "weight")
+        name = name_of(node.inputs[1], node, "weight")
         weight = proposal.constant(scaled, dtype, name, channel_axis=0)
         value = proposal.like(node, [new, weight, *bias])
         added = proposal.constant(bias_map[None], dtype, f"{out.name}_shift")
@@ -124,11 +128,13 @@ def _padded_convolution(
     around = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
     filled = proposal.constant(filler[0], source_type, f"{out.name}_padding")
     padded = proposal.node("Pad", [new, proposal.integers(around, f"{out.name}_pads"), filled])
-    weight = proposal.constant(scaled, dtype, _name(node.inputs[1], node, "weight"), channel_axis=0)
+    weight = proposal.constant(
+        scaled, dtype, name_of(node.inputs[1], node, "weight"), channel_axis=0
+    )
     shift = taps.reshape(taps.shape[0], -1).sum(axis=1)
     if bias:
         shift = shift + weight_of(proposal, node, 2, "bias")
-    shifted = proposal.constant(shift, dtype, _name(bias[0] if bias else None, node, "bias"))
+    shifted = proposal.constant(shift, dtype, name_of(bias[0] if bias else None, node, "bias"))
     kept = {key: attr for key, attr in node.attributes.items() if key != "pads"}
     value = proposal.node("Conv", [padded, weight, shifted], kept, like=out)
     return [(out, value, _IDENTITY)]
@@ -193,7 +199,7 @@ def _bias_map(taps: np.ndarray, geometry: Geometry, itemsize: float) -> np.ndarr
 def _gemm(
     proposal: Proposal, node: ir.Node, index: int, new: ir.Value, m: AffineMap
 ) -> Sequence[Rest]:
-    w = weight_of(proposal, node, 1, "weight")
+    w = constant_weight(proposal, node, 1, "weight")
     rows = 1 if attribute_int(node, "transB", 0) else 0
     channels = 0 if attribute_int(node, "transA", 0) else 1
     _check(m, channels, w.shape[rows], node, index)
@@ -205,7 +211,7 @@ def _gemm(
     )
     scaled = w * (a[:, None] if rows == 0 else a[None, :])
     weight = proposal.constant(
-        scaled, dtype, _name(node.inputs[1], node, "weight"), channel_axis=1 - rows
+        scaled, dtype, name_of(node.inputs[1], node, "weight"), channel_axis=1 - rows
     )
     c = optional(node, 2)
     inputs = [new, weight]
@@ -217,7 +223,7 @@ def _gemm(
         shift = alpha * (b @ (w if rows == 0 else w.T))
         if c is not None and beta != 0.0:
             shift = beta * weight_of(proposal, node, 2, "bias") + shift
-        inputs.append(proposal.constant(shift, dtype, _name(c, node, "bias")))
+        inputs.append(proposal.constant(shift, dtype, name_of(c, node, "bias")))
     out = proposal.node("Gemm", inputs, kept, like=node.outputs[0])
     return [(node.outputs[0], out, _IDENTITY)]
 
@@ -227,7 +233,7 @@ def _matmul(
 ) -> Sequence[Rest]:
     shapes = proposal.context.shapes
     side = 1 - index
-    w = weight_of(proposal, node, side, "other operand")
+    w = constant_weight(proposal, node, side, "other operand")
     rank, out_rank = shapes.rank(node.inputs[index]), shapes.rank(node.outputs[0])
     if w.ndim != 2 or rank is None or out_rank is None or rank < 2:
         raise RefusedError(f"the weight of {describe(node)} is not a matrix")
@@ -242,7 +248,7 @@ def _matmul(
         weight = proposal.constant(
             w * (a[:, None] if contracted == 0 else a[None, :]),
             dtype,
-            _name(kept, node, "weight"),
+            name_of(kept, node, "weight"),
             channel_axis=1 - contracted,
         )
     value = proposal.like(node, [new, weight] if index == 0 else [weight, new])
@@ -262,13 +268,13 @@ def _einsum(
     for side, value in enumerate(node.inputs):
         if side == index or not constants.is_constant(value) or label not in labels[0][side]:
             continue
-        w = weight_of(proposal, node, side, "operand")
+        w = constant_weight(proposal, node, side, "operand")
         axis = labels[0][side].index(label) if label else 0
         a = m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis)) if label else m.a
         dtype = float_type(proposal, value, node)
         inputs = list(node.inputs)
         inputs[index] = new
-        inputs[side] = proposal.constant(w * a, dtype, _name(value, node, "weight"))
+        inputs[side] = proposal.constant(w * a, dtype, name_of(value, node, "weight"))
         return [(node.outputs[0], proposal.like(node, inputs), _IDENTITY)]
     raise RefusedError(f"no constant operand of {describe(node)} has the map's label")
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe, float_type, optional, weight_of
 from normonnx.affine.recognise import Affine, recognise
+from normonnx.affine.weights import constant_weight, describe, float_type, optional, weight_of
 from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain, miss
 from normonnx.shapes import attribute_int, attribute_ints
 
@@ -120,7 +120,7 @@ def _spelling(value: ir.Value | None) -> str:
 
 
 def _of_convolution(proposal: Proposal, node: ir.Node) -> _Branch:
-    weight = weight_of(proposal, node, 1, "weight")
+    weight = constant_weight(proposal, node, 1, "weight")
     bias = None if optional(node, 2) is None else weight_of(proposal, node, 2, "bias")
     auto_pad = node.attributes.get("auto_pad")
     if auto_pad is not None and auto_pad.as_string() != "NOTSET":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe, materialise
+from normonnx.affine.absorb import materialise
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel.kinds import (
     Push,
@@ -21,6 +21,7 @@ from normonnx.affine.travel.kinds import (
     rewired,
     source_of,
 )
+from normonnx.affine.weights import describe
 from normonnx.rewrite import Proposal, RefusedError
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel.kinds import (
     Push,
@@ -23,6 +22,7 @@ from normonnx.affine.travel.kinds import (
     rewired,
     source_of,
 )
+from normonnx.affine.weights import describe
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import attribute_int, normalized
 

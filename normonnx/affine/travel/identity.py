@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel.kinds import Push, Rest, rewired, source_of
+from normonnx.affine.weights import describe
 from normonnx.constants import is_float
 from normonnx.rewrite import Proposal, RefusedError
 

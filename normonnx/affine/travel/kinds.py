@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.affine.absorb import describe
 from normonnx.affine.map import AffineMap
+from normonnx.affine.weights import describe
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import Dim
 
