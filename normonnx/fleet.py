@@ -15,6 +15,7 @@ from pathlib import Path
 from normonnx import api
 from normonnx.errors import ExitCode, NormonnxError
 from normonnx.report import ModelReport, Written, safe_name
+from normonnx.unforeseen import InternalError, unforeseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +77,14 @@ def optimize_one(
                 report = replace(report, written=_write(result, task.destination))
         return replace(report, seconds=time.perf_counter() - start)
     except NormonnxError as error:
-        return failed(task, error, seconds=time.perf_counter() - start)
+        return _failed(task, error, start)
     except Exception as error:
-        return ModelReport(
-            name=_name(task),
-            status="error",
-            target=task.target,
-            error=f"internal error: {type(error).__name__}: {error}",
-            error_hint="please report this, with the model if you can; -vv shows the traceback",
-            traceback=traceback.format_exc(),
-            seconds=time.perf_counter() - start,
-        )
+        report = _failed(task, unforeseen(error), start)
+        return replace(report, status="error", traceback=traceback.format_exc())
 
 
-def failed(task: Task, error: NormonnxError, *, seconds: float = 0.0) -> ModelReport:
-    """The report of a model that could not be done for a reason that has a name."""
+def _failed(task: Task, error: NormonnxError, start: float) -> ModelReport:
+    """The report of a model that could not be done."""
     lacks = error.exit_code is ExitCode.INCONCLUSIVE
     return ModelReport(
         name=_name(task),
@@ -100,7 +94,7 @@ def failed(task: Task, error: NormonnxError, *, seconds: float = 0.0) -> ModelRe
         error_code=error.code,
         error_where=error.where,
         error_hint=error.hint,
-        seconds=seconds,
+        seconds=time.perf_counter() - start,
     )
 
 
@@ -167,5 +161,6 @@ def _died(task: Task) -> ModelReport:
         status="error",
         target=task.target,
         error=f"the process that worked on {safe_name(task.source)!r} died",
+        error_code=InternalError.code,
         error_hint="out of memory, or a crash in ONNX Runtime: try this model alone",
     )

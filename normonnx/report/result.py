@@ -321,6 +321,13 @@ class Inspection:
     operators: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def line(self) -> str:
+        """One stable line, such as ``normonnx: 4 rewrites to make, 2 left alone``."""
+        fire = sum(site.rewritten for site in self.sites)
+        return (
+            f"normonnx: {counted(fire, 'rewrite')} to make, {len(self.sites) - fire:,} left alone"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {"schema": SCHEMA, **asdict(self)}

@@ -137,9 +137,7 @@ def show_inspection(result: Inspection, console: Console, *, verbosity: int = 0)
     for operator, count in result.operators.items():
         _print(Text(f"{safe_name(operator)}: {count}, one operator each already"), console)
     _show_notes(result.notes, console)
-    fire = sum(site.rewritten for site in result.sites)
-    stay = len(result.sites) - fire
-    show_line(f"normonnx: {counted(fire, 'rewrite')} to make, {stay} left alone", console)
+    show_line(result.line(), console)
 
 
 def show_rule(rule: Rule, console: Console) -> None:
@@ -266,8 +264,8 @@ def _show_misses(report: ModelReport, console: Console, verbosity: int) -> None:
         more = len(group.sites) - _NAMES_SHOWN
         if more > 0:
             names += f" and {more:,} more"
-        text = Text("near miss  ", "yellow")
-        text.append(f"{group.rule} {safe_name(group.kind)} {names}: ", "default")
+        text = Text.assemble(("near miss  ", "yellow"))
+        text.append(f"{group.rule} {safe_name(group.kind)} {names}: ")
         _print(text.append_text(_outcome(group.outcome, group.remedy)), console)
     hidden = sum(len(group.sites) for group in groups[_GROUPS_SHOWN:])
     if hidden:

@@ -1,0 +1,79 @@
+"""The command line: parse, call the API, render, exit.
+
+Importing this package imports click and nothing heavy; what a command needs is imported when it
+runs, so that ``normonnx --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from normonnx import __version__
+from normonnx.cli.looking import doctor, explain, inspect, verify
+from normonnx.cli.optimizing import optimize
+from normonnx.cli.streams import console_on
+from normonnx.errors import ExitCode, NormonnxError
+from normonnx.unforeseen import unforeseen
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Make normalisation disappear from ONNX models, and prove that nothing else changed.
+
+    Exit codes: 0 done, parity held; 1 parity violated, or --check found work; 2 usage;
+    3 the model was refused; 4 inconclusive, or something is missing here; 130 interrupted.
+    """
+
+
+for _command in (optimize, verify, inspect, explain, doctor):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; no error leaves it as a traceback, unless -vv asks for one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    _log_quietly()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(given, prog_name="normonnx", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except Exception as error:
+        if _wants_traceback(given):
+            raise
+        code = _tell(error)
+    sys.exit(int(code or 0))
+
+
+def _tell(error: Exception) -> ExitCode:
+    """Print an error that ended a command, and say what to exit with."""
+    from normonnx.report.terminal import show_error
+
+    ours = error if isinstance(error, NormonnxError) else unforeseen(error)
+    show_error(ours, console_on(sys.stderr))
+    return ours.exit_code
+
+
+def _log_quietly() -> None:
+    """Keep what libraries log off the terminal: it carries names from the model as they are."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.captureWarnings(True)
+
+
+def _wants_traceback(arguments: Sequence[str]) -> bool:
+    short = "".join(
+        word[1:] for word in arguments if word.startswith("-") and not word.startswith("--")
+    )
+    return short.count("v") + arguments.count("--verbose") > 1

@@ -1,0 +1,81 @@
+"""Where results go, settled before any work begins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from normonnx.errors import UsageError
+
+PIPE = "-"
+"""Standard input as a source, standard output as a destination."""
+
+
+def destinations(
+    sources: Sequence[str], output: str | None, directory: Path | None
+) -> list[Path | None]:
+    """The file of each result, None for standard output.
+
+    Args:
+        sources: the models.
+        output: what ``-o`` says.
+        directory: what ``--output-dir`` says; it is made if it is not there.
+
+    Raises:
+        UsageError: results would meet in one file, overwrite a source, or have nowhere to go.
+    """
+    if output == PIPE or (output is None and PIPE in sources):
+        if len(sources) > 1:
+            raise UsageError("several models do not fit into standard output")
+        if sys.stdout.isatty():
+            raise UsageError(
+                "a model does not belong on a terminal", hint="redirect it, or use -o FILE"
+            )
+        return [None]
+    if directory is not None:
+        return [*_inside(directory, sources)]
+    if len(sources) > 1:
+        raise UsageError("several models need --output-dir DIR")
+    if output is not None:
+        return [Path(output)]
+    path = Path(sources[0])
+    return [path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"]
+
+
+def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path | None) -> None:
+    """Refuse options that exclude each other, whether anything is written or not.
+
+    Raises:
+        UsageError: they do.
+    """
+    if output is not None and directory is not None:
+        raise UsageError("-o and --output-dir exclude each other")
+    if PIPE in sources and (len(sources) > 1 or directory is not None):
+        raise UsageError("a model from standard input must be the only one", hint="use -o FILE")
+
+
+def _inside(directory: Path, sources: Sequence[str]) -> list[Path]:
+    originals = {Path(source).resolve() for source in sources}
+    taken: dict[Path, str] = {}
+    for source in sources:
+        destination = directory / Path(source).name
+        if destination in taken:
+            raise UsageError(
+                f"two models would both become {str(destination)!r}",
+                where=f"{taken[destination]!r} and {source!r}",
+                hint="give them directories of their own",
+            )
+        if destination.resolve() in originals:
+            raise UsageError(
+                f"--output-dir would overwrite the model {str(destination)!r}",
+                hint="choose another directory",
+            )
+        taken[destination] = source
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the directory {str(directory)!r}: {error.strerror}"
+        ) from error
+    return list(taken)

@@ -1,0 +1,134 @@
+"""The commands that write no model: verify, inspect, explain, doctor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from normonnx.cli.destinations import PIPE
+from normonnx.cli.parameters import (
+    FILE,
+    RuleCodeType,
+    judging,
+    reading,
+    reporting,
+    rewriting,
+    talking,
+)
+from normonnx.cli.streams import console_for_people, watching, write_reports
+from normonnx.errors import ExitCode, UsageError
+from normonnx.rules import RULES
+
+
+@click.command()
+@click.argument("original", metavar="ORIGINAL")
+@click.argument("optimized", metavar="OPTIMIZED")
+@judging
+@click.option(
+    "--data", type=FILE, metavar="PATH", help="Inputs to use: .npz, or ONNX test data directory."
+)
+@click.option("--rtol", type=click.FloatRange(min=0), help="Judge by a fixed relative tolerance.")
+@click.option("--atol", type=click.FloatRange(min=0), help="Judge by a fixed absolute tolerance.")
+@reporting
+@reading
+@talking
+def verify(original: str, optimized: str, **options: Any) -> ExitCode:
+    """Judge whether OPTIMIZED still computes what ORIGINAL computes."""
+    from normonnx import api
+    from normonnx.report import Verification
+    from normonnx.report.terminal import show_line, show_verification
+
+    if original == optimized == PIPE:
+        raise UsageError("only one of the models can come from standard input")
+    start = time.perf_counter()
+    with watching(quiet=options["quiet"]) as watcher:
+        verdict = api.verify(
+            original,
+            optimized,
+            providers=options["providers"] or ("cpu",),
+            seed=options["seed"],
+            data=options["data"],
+            rtol=options["rtol"],
+            atol=options["atol"],
+            allow_data_dir=options["allow_data_dir"],
+            allow_hardlinks=options["allow_hardlinks"],
+            progress=watcher,
+        )
+    names = [Path(name).name or name for name in (original, optimized)]
+    result = Verification(names[0], names[1], verdict, time.perf_counter() - start)
+    write_reports(options["reports"], result)
+    console = console_for_people(options["reports"])
+    if options["quiet"]:
+        show_line(result.line(), console)
+    else:
+        show_verification(result, console, verbosity=options["verbose"])
+    return result.exit_code
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@rewriting
+@reporting
+@reading
+@talking
+def inspect(model: str, **options: Any) -> ExitCode:
+    """List every normalisation: what would happen, or why not.
+
+    For what stays, the fact that is in the way and what could be done about it.
+    """
+    from normonnx import api
+    from normonnx.report.terminal import show_inspection, show_line
+
+    result = api.inspect(model, **_inspecting(options))
+    write_reports(options["reports"], result)
+    console = console_for_people(options["reports"])
+    if options["quiet"]:
+        show_line(result.line(), console)
+    else:
+        show_inspection(result, console, verbosity=options["verbose"])
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("code", type=RuleCodeType())
+@click.argument("model", metavar="[MODEL]", required=False)
+@rewriting
+@reading
+def explain(code: str, model: str | None, **options: Any) -> ExitCode:
+    """Show a rule: picture, equation, conditions.
+
+    With a MODEL, also where the rule fires in it, and where it nearly does.
+    """
+    from normonnx.report.terminal import show_inspection, show_rule
+
+    console = console_for_people()
+    show_rule(RULES[code], console)
+    if model is None:
+        return ExitCode.OK
+    from normonnx import api
+
+    result = api.inspect(model, **_inspecting(options))
+    sites = tuple(site for site in result.sites if site.rule == code)
+    console.print()
+    show_inspection(replace(result, sites=sites, operators={}), console, verbosity=1)
+    return ExitCode.OK
+
+
+@click.command()
+def doctor() -> ExitCode:
+    """Show versions, providers and what is missing."""
+    from normonnx.doctor import diagnose
+    from normonnx.report.terminal import show_diagnosis
+
+    diagnosis = diagnose()
+    show_diagnosis(diagnosis, console_for_people())
+    return ExitCode.OK if diagnosis.healthy else ExitCode.INCONCLUSIVE
+
+
+def _inspecting(options: dict[str, Any]) -> dict[str, Any]:
+    names = ("target", "opset", "freeze_initializers", "allow_data_dir", "allow_hardlinks")
+    return {name: options[name] for name in names}

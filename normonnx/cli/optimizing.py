@@ -1,0 +1,145 @@
+"""``normonnx optimize``: from options to tasks, from reports to the screen and the exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from normonnx.cli.destinations import PIPE, destinations, refuse_mixtures
+from normonnx.cli.parameters import FILE, judging, reading, reporting, rewriting, talking
+from normonnx.cli.streams import Watcher, console_for_people, watching, write_reports
+from normonnx.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from normonnx.api import Optimized
+    from normonnx.fleet import Task
+    from normonnx.report import ModelReport, Written
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write the result, - for standard output.  [default: <name>.optimized.onnx]",
+)
+@click.option(
+    "--output-dir", type=FILE, metavar="DIR", help="Where to write several, under their names."
+)
+@rewriting
+@click.option("--no-verify", is_flag=True, help="Do not judge the result.")
+@judging
+@reporting
+@click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if there is anything to do.")
+@click.option("--diff", is_flag=True, help="Write nothing; list nodes that go and come.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Models at a time."
+)
+@reading
+@talking
+def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
+    """Fold and fuse normalisation, judge the result, and write it.
+
+    MODEL is a file, or - for standard input.
+    """
+    from normonnx.doctor import versions
+    from normonnx.report import RunReport
+    from normonnx.report.terminal import show_line
+
+    tasks = _tasks(models, options)
+    to_stdout = _writes(options) and tasks[0].destination is None
+    console = console_for_people(options["reports"], stdout_taken=to_stdout)
+    reports: dict[int, ModelReport] = {}
+    interrupted = False
+    with watching(quiet=options["quiet"]) as watcher:
+        try:
+            for index, report in _work(tasks, options["jobs"], watcher, to_stdout=to_stdout):
+                reports[index] = report
+                with watcher.aside():
+                    _show(report, options, console)
+        except KeyboardInterrupt:
+            interrupted = True
+    run = RunReport(
+        tuple(reports[index] for index in sorted(reports)),
+        command=tuple(sys.argv[1:]),
+        versions=versions(),
+        interrupted=interrupted,
+    )
+    write_reports(options["reports"], run)
+    if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
+        show_line(run.line(), console)
+        return run.exit_code
+    has_work = run.rewrites > 0
+    show_line(run.line("WORK" if has_work else "CLEAN"), console)
+    return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
+
+
+def _writes(options: dict[str, Any]) -> bool:
+    return not (options["dry_run"] or options["check"] or options["diff"])
+
+
+def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
+    from normonnx.fleet import Task
+
+    refuse_mixtures(models, options["output"], options["output_dir"])
+    places = (
+        destinations(models, options["output"], options["output_dir"])
+        if _writes(options)
+        else [None] * len(models)
+    )
+    return [
+        Task(
+            source=source,
+            destination=destination,
+            target=options["target"],
+            opset=options["opset"],
+            verify=not (options["no_verify"] or options["check"] or options["diff"]),
+            freeze_initializers=options["freeze_initializers"],
+            providers=options["providers"] or ("cpu",),
+            seed=options["seed"],
+            allow_data_dir=options["allow_data_dir"],
+            allow_hardlinks=options["allow_hardlinks"],
+        )
+        for source, destination in zip(models, places, strict=True)
+    ]
+
+
+def _work(
+    tasks: list[Task], workers: int, watcher: Watcher, *, to_stdout: bool
+) -> Iterator[tuple[int, ModelReport]]:
+    from normonnx.fleet import optimize_many, optimize_one
+
+    if to_stdout:
+        yield 0, optimize_one(tasks[0], progress=watcher, deliver=_to_stdout)
+    else:
+        yield from optimize_many(tasks, workers=workers, progress=watcher)
+
+
+def _to_stdout(result: Optimized) -> Written:
+    from normonnx.report import Written
+
+    content = result.to_bytes()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+    return Written(PIPE, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def _show(report: ModelReport, options: dict[str, Any], console: Console) -> None:
+    from normonnx.report.terminal import show_changes, show_check, show_model
+
+    if options["quiet"]:
+        return
+    if options["diff"]:
+        show_changes(report, console)
+    elif options["check"]:
+        show_check(report, console)
+    else:
+        show_model(report, console, verbosity=options["verbose"], with_nodes=options["dry_run"])

@@ -1,0 +1,145 @@
+"""What can be given on the command line: types of values, and options that commands share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from normonnx.rules import RULES
+
+TARGETS = ("onnx", "ort", "normonnx")
+PROVIDERS = ("cpu", "cuda")
+REPORT_FORMATS = ("json",)
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+ReportTarget: TypeAlias = "tuple[str, Path]"
+
+FILE = click.Path(path_type=Path)
+
+
+class RuleCodeType(click.ParamType[str]):
+    """A rule's code or name, with suggestions for what is nearly one."""
+
+    name = "code"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The code in capitals."""
+        code = str(value).upper()
+        names = {rule.name: rule.code for rule in RULES.values()}
+        code = names.get(str(value).lower(), code)
+        if code not in RULES:
+            self.fail(f"no such rule: {value!r}. {_suggestion(code, RULES)}", param, ctx)
+        return code
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """The codes that begin like what is typed."""
+        return [
+            click.shell_completion.CompletionItem(code, help=rule.name)
+            for code, rule in RULES.items()
+            if code.startswith(incomplete.upper())
+        ]
+
+
+class ReportTargetType(click.ParamType[ReportTarget]):
+    """``FORMAT=PATH``; the path ``-`` is standard output."""
+
+    name = "format=path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ReportTarget:
+        """The format and the path."""
+        form, _, path = str(value).partition("=")
+        if form not in REPORT_FORMATS or not path:
+            known = ", ".join(f"{name}=PATH" for name in REPORT_FORMATS)
+            self.fail(f"{value!r} is none of {known}.", param, ctx)
+        return form, Path(path)
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+
+
+def _together(*decorators: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+reading = _together(
+    click.option(
+        "--allow-data-dir",
+        type=FILE,
+        multiple=True,
+        metavar="DIR",
+        help="A further directory that external data may lie in.",
+    ),
+    click.option(
+        "--allow-hardlinks", is_flag=True, help="Accept data files that have several names."
+    ),
+)
+"""Options of every command that reads a model."""
+
+rewriting = _together(
+    click.option(
+        "--target",
+        type=click.Choice(TARGETS),
+        default="onnx",
+        show_default=True,
+        help="Whose operators may be written.",
+    ),
+    click.option(
+        "--opset",
+        type=click.IntRange(min=1),
+        metavar="INT",
+        help="The highest opset the result may have.  [default: what is needed]",
+    ),
+    click.option(
+        "--freeze-initializers",
+        is_flag=True,
+        help="Take initializers that are inputs too for constants.",
+    ),
+)
+"""Options of every command that rewrites, or says what it would rewrite."""
+
+judging = _together(
+    click.option(
+        "--provider",
+        "providers",
+        type=click.Choice(PROVIDERS),
+        multiple=True,
+        help="What to compare on; repeat for several.  [default: cpu]",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of the generated inputs.",
+    ),
+)
+"""Options of every command that compares models."""
+
+reporting = click.option(
+    "--report",
+    "reports",
+    type=ReportTargetType(),
+    multiple=True,
+    metavar="FORMAT=PATH",
+    help="Write a report, such as json=report.json; repeat for several.",
+)
+
+talking = _together(
+    click.option("-q", "--quiet", is_flag=True, help="Print the last line only."),
+    click.option("-v", "--verbose", count=True, help="Print more; -vv with tracebacks."),
+)

@@ -1,0 +1,89 @@
+"""Who gets what: results on standard output, progress on a terminal, reports in their files."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from normonnx.cli.destinations import PIPE
+from normonnx.cli.parameters import ReportTarget
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+    from normonnx.report import Reportable
+
+
+def console_on(stream: TextIO) -> Console:
+    """A console on `stream`."""
+    from normonnx.report.terminal import console_for
+
+    return console_for(stream)
+
+
+def console_for_people(
+    reports: Sequence[ReportTarget] = (), *, stdout_taken: bool = False
+) -> Console:
+    """A console on standard output, or on standard error if a model or report goes there."""
+    taken = stdout_taken or any(str(path) == PIPE for _, path in reports)
+    return console_on(sys.stderr if taken else sys.stdout)
+
+
+def write_reports(reports: Sequence[ReportTarget], result: Reportable) -> None:
+    """Write a result in each format to its path.
+
+    Raises:
+        WriteError: a path cannot be written.
+    """
+    if not reports:
+        return
+    from normonnx.model_io import write_bytes
+    from normonnx.report import FORMATS
+
+    for form, path in reports:
+        text = FORMATS[form](result)
+        if str(path) == PIPE:
+            sys.stdout.write(text)
+        else:
+            write_bytes(path.absolute(), text.encode())
+
+
+class Watcher:
+    """Says on a terminal what is going on; says nothing where nobody watches."""
+
+    def __init__(self, status: Status | None) -> None:
+        self._status = status
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show what is being done, how much of it is done, and of how much."""
+        if self._status is None:
+            return
+        from rich.text import Text
+
+        from normonnx.report import safe_name
+
+        counts = f"  {done} of {total}" if total else ""
+        self._status.update(Text(f"{safe_name(what)}{counts}"))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the display away while results are printed on the same terminal."""
+        if self._status is None:
+            yield
+            return
+        self._status.stop()
+        yield
+        self._status.start()
+
+
+@contextlib.contextmanager
+def watching(*, quiet: bool) -> Iterator[Watcher]:
+    """A watcher on standard error for as long as work is done."""
+    if quiet or not sys.stderr.isatty():
+        yield Watcher(None)
+        return
+    with console_on(sys.stderr).status("") as status:
+        yield Watcher(status)
