@@ -53,10 +53,10 @@ SPELLINGS = (
     Case("pixels made ready, then a padded convolution", Right(),
          f"{IMAGE} {{ c = Sub (x, k)\n d = Div (c, l)\n y = Conv <pads=[1,1,1,1]> (d, W) }}",
          {"W": W, "k": (1, 3, 1, 1), "l": (1, 3, 1, 1)}),
-    Case("scaled, then a padded convolution", Right(),
+    Case("scaled, then a padded convolution", Fires("Conv"),
          f"{IMAGE} {{ c = Mul (x, k)\n y = Conv <pads=[1,1,1,1]> (c, W) }}",
          {"W": W, "k": (1, 3, 1, 1)}),
-    Case("bytes to numbers, then a convolution", Right(),
+    Case("bytes to numbers, then a convolution", Fires("Cast Conv"),
          "(uint8[2,3,7,9] x) => (float[] y) { c = Cast <to=1> (x)\n d = Div (c, k)\n"
          "y = Conv (d, W) }", {"W": W, "k": np.float32(255)}),
 )  # fmt: skip
@@ -118,11 +118,11 @@ TRAPS = (
     Case("nothing linear near", Stays("Relu Mul Add Relu", "Relu"),
          "(float[2,4] x) => (float[] y) { r = Relu (x)\n c = Mul (r, k)\n d = Add (c, l)\n"
          "y = Relu (d) }", {"k": (4,), "l": (4,)}),
-    Case("identity transposes around a Gemm", Right(),
+    Case("identity transposes around a Gemm", Fires("Transpose Gemm Transpose"),
          "(float[4,4] x) => (float[] y) { t = Transpose <perm=[0,1]> (x)\n"
          "g = Gemm <transA=1> (t, W, b)\n u = Transpose <perm=[0,1]> (g)\n y = Mul (u, k) }",
          {"W": (4, 4), "b": (4,), "k": (4,)}),
-    Case("Pad with several readers", Right(),
+    Case("Pad with several readers", Fires("Pad Conv Relu"),
          "(float[1,2,6,6] x) => (float[] y, float[] z) { p = Pad (x, pads)\n"
          "c = Conv (p, W)\n y = Mul (c, k)\n z = Relu (p) }",
          {"W": (4, 2, 3, 3), "k": C, "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}),

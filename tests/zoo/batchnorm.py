@@ -105,17 +105,17 @@ GAPS = (
     Case("Concat of two convolutions between", Fires("Conv Conv Concat"),
          f"{IMAGE} {{ p = Conv (x, W)\n q = Conv (x, U, b)\n c = Concat <axis=1> (p, q)\n {BN} }}",
          {"W": (4, 3, 3, 3), "U": (2, 3, 3, 3), "b": (2,), **P6}),
-    Case("Add of two convolutions between", Right(),
+    Case("Add of two convolutions between", Fires(gone="BatchNormalization"),
          f"{IMAGE} {{ p = Conv (x, W)\n q = Conv (x, U, b)\n c = Add (p, q)\n {BN} }}",
          {"W": (4, 3, 3, 3), "U": (4, 3, 3, 3), "b": (4,), **P4}),
     Case("Add of the convolution to what it read", Right(),
          f"(float[2,4,7,9] x) => (float[] y) {{ p = Conv <pads=[1,1,1,1]> (x, W)\n"
          f"c = Add (x, p)\n {BN} }}", {"W": (4, 4, 3, 3), **P4}),
-    Case("Slice of the channels between", Right(),
+    Case("Slice of the channels between", Fires("Conv Slice"),
          f"{IMAGE} {{ p = Conv (x, W, b)\n c = Slice (p, f, t, a)\n {BN} }}",
          {"W": (6, 3, 3, 3), "b": (6,), "f": np.array([1]), "t": np.array([5]),
           "a": np.array([1]), **P4}),
-    Case("Split of the channels between", Right(),
+    Case("Split of the channels between", Fires("Conv Split Relu"),
          "(float[2,3,7,9] x) => (float[] y, float[] z) { p = Conv (x, W, b)\n"
          f"c, d = Split <axis=1> (p, sizes)\n {BN}\n z = Relu (d) }}",
          {"W": (6, 3, 3, 3), "b": (6,), "sizes": np.array([4, 2]), **P4}),
@@ -134,7 +134,7 @@ GAPS = (
          "(float[2,4,5,5] x) => (float[] y) { r = Relu (x)\n"
          f"c = BatchNormalization (r, qs, qo, qm, qv)\n {BN} }}",
          {**P4, **batch_norm("q", 4)}),
-    Case("AveragePool between", Right(),
+    Case("AveragePool between", Fires("Conv AveragePool"),
          f"{IMAGE} {{ a = Conv (x, W)\n c = AveragePool <kernel_shape=[2,2]> (a)\n {BN} }}",
          {"W": (4, 3, 3, 3), **P4}),
     Case("padded AveragePool between, zeros counted", Right(),
@@ -186,7 +186,7 @@ FORWARD = (
     Case("before Flatten and Gemm", Fires("Flatten Gemm"),
          "(float[2,4,3,2] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
          "f = Flatten (c)\n y = Gemm (f, W, b) }", {"W": (24, 5), "b": (5,), **P4}),
-    Case("before a pool, Flatten and Gemm", Right(),
+    Case("before a pool, Flatten and Gemm", Fires("GlobalAveragePool Flatten Gemm"),
          "(float[2,4,3,2] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
          "p = GlobalAveragePool (c)\n f = Flatten (p)\n y = Gemm (f, W, b) }",
          {"W": (4, 5), "b": (5,), **P4}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Fires, Right
-from .layernorm import AFFINE, CENTRED, FUSED, NORMAL, NUMBERS, ROOT, WHOLE, norm
+from .layernorm import AFFINE, CENTRED, FUSED, LN, NORMAL, NUMBERS, ROOT, WHOLE, norm
 
 HALF = {
     name: value.astype(np.float16) if isinstance(value, np.float32) else value
@@ -63,7 +63,7 @@ AXES = (
     norm("over all axes", WHOLE.replace(" <axes=[-1]>", "").replace(
          "(x)\n", "(x)\n", 1), x="float[5,8] x"),
     norm("empty axes as an input mean all", WHOLE.replace(
-         " <axes=[-1]> (x)", " (x, none)").replace(" <axes=[-1]> (p)", " (p, none)"), Right(),
+         " <axes=[-1]> (x)", " (x, none)").replace(" <axes=[-1]> (p)", " (p, none)"), LN,
          opset=18, x="float[5,8] x", none=np.zeros(0, np.int64)),
     norm("empty axes that mean none", WHOLE.replace(
          " <axes=[-1]> (x)", " <noop_with_empty_axes=1> (x, none)").replace(
@@ -123,7 +123,7 @@ TYPES = (
 
 OPERATOR = (
     norm("LayerNormalization, then Mul and Add", "n = LayerNormalization (x, g)\n"
-         "k = Mul (n, h)\n y = Add (k, b)\n", Right(), h=(8,)),
+         "k = Mul (n, h)\n y = Add (k, b)\n", Fires("LayerNormalization"), h=(8,)),
     norm("LayerNormalization, then a residual", "n = LayerNormalization (x, g)\n y = Add (n, w)\n",
          Right(), x="float[2,5,8] x, float[2,5,8] w"),
     norm("LayerNormalization along axis 1, behind an Add", "x = Add (u, w)\n"

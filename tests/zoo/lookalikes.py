@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Right, Stays
-from .layernorm import AFFINE, CENTRED, MEAN, ROOT, VARIANCE, WHOLE, norm
+from .layernorm import AFFINE, CENTRED, LN, MEAN, ROOT, VARIANCE, WHOLE, norm
 
 
 def left(reason: str = "") -> Stays:
@@ -32,9 +32,9 @@ POWERS = (
 )  # fmt: skip
 
 SIGNS = (
-    norm("mean minus x", WHOLE.replace("Sub (x, m)", "Sub (m, x)"), Right()),
+    norm("mean minus x", WHOLE.replace("Sub (x, m)", "Sub (m, x)"), LN),
     norm("root divided by the centred value", ROOT + "n = Div (r, d)\n" + AFFINE, left()),
-    norm("negated root", ROOT + "w = Neg (r)\n n = Div (d, w)\n" + AFFINE, Right()),
+    norm("negated root", ROOT + "w = Neg (r)\n n = Div (d, w)\n" + AFFINE, LN),
     norm("TensorFlow with the wrong sign: x·k + (β + m·k)", ROOT + "i = Reciprocal (r)\n"
          "j = Mul (i, g)\n k = Mul (x, j)\n o = Mul (m, j)\n c = Add (b, o)\n y = Add (k, c)\n",
          Right()),
@@ -75,10 +75,10 @@ ROWS = (
     norm("variance of the uncentred value", WHOLE.replace("Pow (d, two)", "Pow (x, two)"),
          left("mean square that is not")),
     norm("sum instead of mean", CENTRED + "p = Pow (d, two)\n v = ReduceSum (p, last)\n"
-         "e = Add (v, eps)\n r = Sqrt (e)\n n = Div (d, r)\n" + AFFINE, Right()),
+         "e = Add (v, eps)\n r = Sqrt (e)\n n = Div (d, r)\n" + AFFINE, LN),
     norm("N almost right", CENTRED + "p = Pow (d, two)\n q = ReduceSum (p, last)\n"
          "v = Div (q, almost)\n e = Add (v, eps)\n r = Sqrt (e)\n n = Div (d, r)\n" + AFFINE,
-         Right(), almost=np.float32(8.001)),
+         LN, almost=np.float32(8.001)),
     norm("mean that is almost a mean", "t = ReduceSum (x, last)\n m = Div (t, almost)\n"
          "d = Sub (x, m)\n" + VARIANCE.split("\n", 2)[2] + "e = Add (v, eps)\n r = Sqrt (e)\n"
          "n = Div (d, r)\n" + AFFINE, Right(), almost=np.float32(8.01)),
