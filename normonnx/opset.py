@@ -47,9 +47,11 @@ def raise_opset(model: ir.Model, wanted: int, *, cap: int | None) -> tuple[ir.Mo
             light.graph.inputs.append(value)
     try:
         proto = onnx.version_converter.convert_version(ir.serde.serialize_model(light), wanted)
+        proto.ir_version = max(proto.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
+        onnx.checker.check_model(proto)
     except Exception as error:
         reason = str(error).strip().splitlines()[-1][:160] if str(error).strip() else "no reason"
-        return None, f"opset stays {current}: onnx.version_converter refused ({reason})"
+        return None, f"opset stays {current}: onnx.version_converter failed ({reason})"
     converted = ir.serde.deserialize_model(proto)
     by_name = {str(value.name): value for value in converted.graph.inputs}
     for name, tensor in weights.items():

@@ -92,8 +92,7 @@ def run(
     if journal.rewrites:
         _tidy(context)
     _forget_the_gone(context)
-    exact = {k: v for k, v in context.constants.exact.items() if k in model.graph.initializers}
-    return Outcome(model, journal, exact, tuple(notes))
+    return Outcome(model, journal, _living(context), tuple(notes))
 
 
 def _context(model: ir.Model, journal: Journal, options: Options) -> Context:
@@ -148,6 +147,15 @@ def _forget_the_gone(context: Context) -> None:
     misses = context.journal.near_misses
     for key in [key for key in misses if key.partition(":")[2] not in names]:
         del misses[key]
+
+
+def _living(context: Context) -> dict[str, np.ndarray]:
+    """The exact values of the new constants that are still there, in whichever graph."""
+    names: set[str] = set()
+    for graph in context.graphs():
+        names.update(graph.initializers)
+        names.update(str(n.outputs[0].name) for n in graph if n.op_type == "Constant")
+    return {name: exact for name, exact in context.constants.exact.items() if name in names}
 
 
 def _is_sorted(graph: ir.Graph) -> bool:

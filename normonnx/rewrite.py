@@ -369,7 +369,7 @@ def _cost(nodes: Iterable[ir.Node]) -> int:
 
 def _dead(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
     """The nodes and constants that nothing reads any more once the new values are in place."""
-    replaced = {old for old, _ in proposal.replacements}
+    replaced = dict.fromkeys(old for old, _ in proposal.replacements)
     made = frozenset(proposal.nodes)
     kept = {new for _, new in proposal.replacements if new.producer() not in made}
     dead: dict[ir.Node, None] = {}
@@ -409,7 +409,7 @@ def _with_inner(node: ir.Node) -> Iterable[ir.Node]:
 def _unread(
     value: ir.Value,
     dead: Mapping[ir.Node, None],
-    replaced: set[ir.Value],
+    replaced: Mapping[ir.Value, None],
     redirects: Mapping[ir.Value, ir.Value],
     made: frozenset[ir.Node],
 ) -> bool:
