@@ -18,8 +18,11 @@ from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
 from normonnx.report import Inspection, ModelReport, Reverted, Site
+from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
+_WRITTEN_TARGETS = ("onnx",)
+"""The targets whose operators this version writes."""
 
 _MOST_REVERTED = 8
 """After so many guilty rewrites the fault is not in single rewrites."""
@@ -99,6 +102,9 @@ def optimize(
     opset: int | None = None,
     verify: bool = True,
     freeze_initializers: bool = False,
+    allow_duplicate: bool = False,
+    rules_on: Iterable[str] = (),
+    rules_off: Iterable[str] = (),
     providers: tuple[str, ...] = ("cpu",),
     seed: int = 0,
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
@@ -115,6 +121,9 @@ def optimize(
         opset: the highest default-domain opset the result may have; None for as far as is needed.
         verify: whether to judge the result against the original.
         freeze_initializers: take initializers that are also inputs for constants.
+        allow_duplicate: copy a layer that others read too, to fold into the copy.
+        rules_on: codes of rules to use that are off by default.
+        rules_off: codes of rules not to use.
         providers: what to judge on, of "cpu" and "cuda".
         seed: of the generated feeds.
         allow_data_dir: further directories that external data may lie in.
@@ -128,7 +137,14 @@ def optimize(
     Raises:
         NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
     """
-    options = _options(target, opset, freeze_initializers)
+    options = _options(
+        target=target,
+        opset=opset,
+        freeze_initializers=freeze_initializers,
+        allow_duplicate=allow_duplicate,
+        rules_on=rules_on,
+        rules_off=rules_off,
+    )
     judged = VerifyOptions(providers=providers, seed=seed) if verify else None
     start = time.perf_counter()
     _tell(progress, "load")
@@ -219,6 +235,9 @@ def inspect(
     target: str = "onnx",
     opset: int | None = None,
     freeze_initializers: bool = False,
+    allow_duplicate: bool = False,
+    rules_on: Iterable[str] = (),
+    rules_off: Iterable[str] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     untrusted: bool = False,
@@ -230,6 +249,9 @@ def inspect(
         target: whose operators may be written.
         opset: the highest default-domain opset that may be needed.
         freeze_initializers: take initializers that are also inputs for constants.
+        allow_duplicate: copy a layer that others read too, to fold into the copy.
+        rules_on: codes of rules to use that are off by default.
+        rules_off: codes of rules not to use.
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
         untrusted: refuse data files reached through links.
@@ -237,10 +259,18 @@ def inspect(
     Raises:
         NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
     """
+    options = _options(
+        target=target,
+        opset=opset,
+        freeze_initializers=freeze_initializers,
+        allow_duplicate=allow_duplicate,
+        rules_on=rules_on,
+        rules_off=rules_off,
+    )
     loaded = model_io.load(
         model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
     )
-    outcome = pipeline.run(loaded.model, _options(target, opset, freeze_initializers))
+    outcome = pipeline.run(loaded.model, options)
     fired = (
         Site(r.rule, _kind(r), r.site, rewritten=True, outcome=r.summary)
         for r in outcome.journal.rewrites
@@ -259,12 +289,39 @@ def inspect(
     return Inspection(loaded.name, facts, tuple(sites), norms, outcome.notes)
 
 
-def _options(target: str, opset: int | None, freeze_initializers: bool) -> Options:
+def _options(
+    *,
+    target: str,
+    opset: int | None,
+    freeze_initializers: bool,
+    allow_duplicate: bool,
+    rules_on: Iterable[str],
+    rules_off: Iterable[str],
+) -> Options:
+    """What the pipeline is asked for, once it makes sense."""
     if target not in TARGETS:
         raise UsageError(f"no such target: {target!r}", hint=f"choose from {', '.join(TARGETS)}")
+    if target not in _WRITTEN_TARGETS:
+        raise UsageError(
+            f"the target {target!r} is not part of this version",
+            hint=f"this version writes {', '.join(_WRITTEN_TARGETS)}",
+        )
     if opset is not None and opset < 1:
         raise UsageError(f"no such opset: {opset}")
-    return Options(target=target, opset=opset, freeze_initializers=freeze_initializers)
+    on, off = frozenset(rules_on), frozenset(rules_off)
+    for code in sorted(on | off):
+        if code not in RULES:
+            raise UsageError(f"no such rule: {code!r}", hint=f"choose from {', '.join(RULES)}")
+    if both := on & off:
+        raise UsageError(f"asked for and switched off: {', '.join(sorted(both))}")
+    return Options(
+        target=target,
+        opset=opset,
+        freeze_initializers=freeze_initializers,
+        allow_duplicate=allow_duplicate,
+        rules_on=on,
+        rules_off=off,
+    )
 
 
 def _judged(

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from normonnx import api
-from normonnx.errors import ExitCode, NormonnxError
+from normonnx.errors import ExitCode, NormonnxError, UsageError
 from normonnx.report import ModelReport, Written, safe_name
 from normonnx.unforeseen import InternalError, unforeseen
 
@@ -29,6 +29,9 @@ class Task:
         opset: see `api.optimize`.
         verify: see `api.optimize`.
         freeze_initializers: see `api.optimize`.
+        allow_duplicate: see `api.optimize`.
+        rules_on: see `api.optimize`.
+        rules_off: see `api.optimize`.
         providers: see `api.optimize`.
         seed: see `api.optimize`.
         allow_data_dir: see `api.optimize`.
@@ -41,6 +44,9 @@ class Task:
     opset: int | None = None
     verify: bool = True
     freeze_initializers: bool = False
+    allow_duplicate: bool = False
+    rules_on: tuple[str, ...] = ()
+    rules_off: tuple[str, ...] = ()
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
     allow_data_dir: tuple[Path, ...] = ()
@@ -54,7 +60,11 @@ Deliver = Callable[[api.Optimized], Written]
 def optimize_one(
     task: Task, *, progress: api.Progress | None = None, deliver: Deliver | None = None
 ) -> ModelReport:
-    """Optimise and write one model; whatever goes wrong becomes the report."""
+    """Optimise and write one model; whatever goes wrong with it becomes the report.
+
+    Raises:
+        UsageError: the task makes no sense, whatever the model.
+    """
     start = time.perf_counter()
     try:
         result = api.optimize(
@@ -63,6 +73,9 @@ def optimize_one(
             opset=task.opset,
             verify=task.verify,
             freeze_initializers=task.freeze_initializers,
+            allow_duplicate=task.allow_duplicate,
+            rules_on=task.rules_on,
+            rules_off=task.rules_off,
             providers=task.providers,
             seed=task.seed,
             allow_data_dir=task.allow_data_dir,
@@ -76,6 +89,8 @@ def optimize_one(
             elif task.destination is not None:
                 report = replace(report, written=_write(result, task.destination))
         return replace(report, seconds=time.perf_counter() - start)
+    except UsageError:
+        raise
     except NormonnxError as error:
         return _failed(task, error, start)
     except Exception as error:

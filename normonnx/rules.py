@@ -25,6 +25,7 @@ class Rule:
         exactness: "exact" when the result is the same real number and its weights are; "rounding"
             when the same real number is computed with other roundings on the way.
         why: what is gained.
+        by_default: whether it is used without being asked for.
     """
 
     code: str
@@ -36,6 +37,7 @@ class Rule:
     conditions: tuple[str, ...]
     exactness: Literal["exact", "rounding"]
     why: str
+    by_default: bool = True
 
 
 _CARRIED = (
@@ -106,7 +108,8 @@ _PAGES = (
         conditions=(
             _CONSTANT,
             "every reader can take it: Conv, Gemm, MatMul, or another affine map",
-            "a Conv that pads with zeros takes only a map with b = 0, for its border never sees b",
+            "a Conv that pads with zeros takes b ≠ 0 only with a bias that is less at the border, "
+            "or with a Pad that puts −b/a there",
             "the map varies along the axis that the layer sums over, or not at all",
             *_CARRIED[1:],
             _STORED,
@@ -133,6 +136,45 @@ _PAGES = (
         ),
         exactness="rounding",
         why="Where no layer is near, one map is still cheaper than three.",
+    ),
+    Rule(
+        code="NX005",
+        name="merge-parallel-branches",
+        title="Convolutions of one input that are added become one convolution",
+        before=("x ─┬─ Conv(W₁, B₁) ─── Add ─ y\n   └─ Conv(W₂, B₂) ───┘"),
+        after="x ─ Conv(W₁ + W₂, B₁ + B₂) ─ y",
+        equation=(
+            "Conv(x, W₁, B₁) + Conv(x, W₂, B₂) = Conv(x, W₁ + W₂, B₁ + B₂)",
+            "Conv(x, W, B) + (a·x + b) = Conv(x, W + diag(a), B + b)",
+            "The smaller kernel is laid into the larger one, each tap where it reads the same.",
+        ),
+        conditions=(
+            _CONSTANT,
+            "both branches read the same value, and nothing but the sum reads them",
+            "groups, strides and dilations agree, and the pads fit the kernels' sizes",
+            *_CARRIED[2:],
+            _STORED,
+        ),
+        exactness="rounding",
+        why="RepVGG and MobileOne train with parallel branches; one convolution computes the same.",
+    ),
+    Rule(
+        code="NX006",
+        name="fold-norm-scale",
+        title="The scale and bias of a norm disappear into the layers that read it",
+        before="x ─ LayerNormalization(γ, β) ─ MatMul(W) ─ y",
+        after="x ─ LayerNormalization(1) ─ MatMul(W′) ─ Add(B′) ─ y",
+        equation=("(γ·n + β)·W = n·W′ + B′,   W′[i, :] = γ[i]·W[i, :],   B′ = β·W",),
+        conditions=(
+            _CONSTANT,
+            "every reader can take it: Conv, Gemm or MatMul",
+            *_CARRIED[1:],
+            _STORED,
+        ),
+        exactness="rounding",
+        why="It saves no node, only a multiplication and an addition inside the norm, which some "
+        "runtimes turn into speed.",
+        by_default=False,
     ),
     Rule(
         code="NX101",

@@ -226,11 +226,29 @@ def test_inspect(models_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"target": "tensorrt"}, {"opset": 0}, {"providers": ("tpu",)}, {"seed": -1}]
+    "options",
+    [
+        {"target": "tensorrt"},
+        {"target": "ort"},
+        {"opset": 0},
+        {"providers": ("tpu",)},
+        {"seed": -1},
+        {"rules_off": ["NX999"]},
+        {"rules_on": ["NX006"], "rules_off": ["NX006"]},
+    ],
 )
 def test_options_that_make_no_sense(models_dir: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         normonnx.optimize(models_dir / BATCHNORM, **options)
+
+
+def test_rules_can_be_switched_off(models_dir: Path) -> None:
+    path = models_dir / "conformer_batchnorm_layernorm.onnx"
+    everything = {r.rule for r in normonnx.optimize(path, verify=False).report.rewrites}
+    assert {"NX001", "NX101"} <= everything
+    rest = normonnx.optimize(path, verify=False, rules_off=["NX101"]).report
+    assert "NX101" not in {r.rule for r in rest.rewrites}
+    assert {r.rule for r in rest.rewrites} >= everything - {"NX101"}
 
 
 def test_public_names() -> None:

@@ -261,6 +261,15 @@ def test_usage_errors(run: Run, case: str, tmp_path: Path, monkeypatch: pytest.M
     assert names(tmp_path) == [], "nothing is done before the call makes sense"
 
 
+def test_target_of_a_later_version_is_a_usage_error(run: Run, house: Path) -> None:
+    before = names(house)
+    for more in ([], [house / DENSE, "--output-dir", house.parent / "o", "--jobs", 2]):
+        code, out, err = run("optimize", house / BATCHNORM, "--target", "ort", *more)
+        assert (code, out) == (2, "")
+        assert "the target 'ort' is not part of this version" in err
+    assert names(house) == before
+
+
 def test_did_you_mean(run: Run) -> None:
     assert "Did you mean 'optimize'?" in run("optimise")[2]
     code, _, err = run("explain", "NX11")

@@ -27,7 +27,7 @@ def test_page_is_complete(rule: Rule) -> None:
 
 
 def test_every_code_in_the_engines_has_a_page() -> None:
-    engines = [*(_PACKAGE / "affine").glob("*.py"), *(_PACKAGE / "norm").glob("*.py")]
+    engines = [path for room in ("affine", "norm") for path in (_PACKAGE / room).rglob("*.py")]
     codes = {code for path in engines for code in re.findall(r'"(NX\d{3})"', path.read_text())}
     assert codes == set(RULES)
 

@@ -12,6 +12,8 @@ import click
 from normonnx.cli.destinations import PIPE
 from normonnx.cli.parameters import (
     FILE,
+    READING,
+    REWRITING,
     RuleCodeType,
     judging,
     reading,
@@ -130,5 +132,4 @@ def doctor() -> ExitCode:
 
 
 def _inspecting(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("target", "opset", "freeze_initializers", "allow_data_dir", "allow_hardlinks")
-    return {name: options[name] for name in names}
+    return {name: options[name] for name in (*REWRITING, *READING)}

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from normonnx.cli.destinations import PIPE, destinations, refuse_mixtures
-from normonnx.cli.parameters import FILE, judging, reading, reporting, rewriting, talking
+from normonnx.cli.parameters import (
+    FILE,
+    READING,
+    REWRITING,
+    judging,
+    reading,
+    reporting,
+    rewriting,
+    talking,
+)
 from normonnx.cli.streams import Watcher, console_for_people, watching, write_reports
 from normonnx.errors import ExitCode
 
@@ -95,18 +104,15 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
         if _writes(options)
         else [None] * len(models)
     )
+    shared = {name: options[name] for name in (*REWRITING, *READING)}
     return [
         Task(
             source=source,
             destination=destination,
-            target=options["target"],
-            opset=options["opset"],
             verify=not (options["no_verify"] or options["check"] or options["diff"]),
-            freeze_initializers=options["freeze_initializers"],
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
-            allow_data_dir=options["allow_data_dir"],
-            allow_hardlinks=options["allow_hardlinks"],
+            **shared,
         )
         for source, destination in zip(models, places, strict=True)
     ]

@@ -109,8 +109,39 @@ rewriting = _together(
         is_flag=True,
         help="Take initializers that are inputs too for constants.",
     ),
+    click.option(
+        "--allow-duplicate",
+        is_flag=True,
+        help="Copy a layer that others read too, to fold into the copy.",
+    ),
+    click.option(
+        "--rule",
+        "rules_on",
+        type=RuleCodeType(),
+        multiple=True,
+        metavar="CODE",
+        help="Use a rule that is off by default; repeat for several.",
+    ),
+    click.option(
+        "--no-rule",
+        "rules_off",
+        type=RuleCodeType(),
+        multiple=True,
+        metavar="CODE",
+        help="Do not use a rule; repeat for several.",
+    ),
 )
 """Options of every command that rewrites, or says what it would rewrite."""
+
+REWRITING = (
+    "target",
+    "opset",
+    "freeze_initializers",
+    "allow_duplicate",
+    "rules_on",
+    "rules_off",
+)
+READING = ("allow_data_dir", "allow_hardlinks")
 
 judging = _together(
     click.option(

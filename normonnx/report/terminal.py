@@ -151,6 +151,7 @@ def show_rule(rule: Rule, console: Console) -> None:
         ("if", "\n".join(f"· {condition}" for condition in rule.conditions)),
         ("numbers", _EXACTNESS[rule.exactness]),
         ("why", rule.why),
+        ("default", "on" if rule.by_default else f"off: --rule {rule.code} turns it on"),
     ):
         console.print()
         _print(Text(title, "cyan"), console, 0)
