@@ -9,8 +9,6 @@ from normonnx.norm.search import roots
 from normonnx.norm.write import propose, summary
 from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
 
-_NO_GAIN = Refusal("it would not make the graph smaller")
-
 
 def wanted_opset(context: Context, *, cap: int | None = None) -> int:
     """The lowest default-domain opset that has the operators of all recognised norms.
@@ -40,7 +38,7 @@ def fuse_norms(context: Context) -> None:
         if isinstance(found, NormMiss):
             missed.append(found)
         elif found is not None:
-            missed.extend(filter(None, [_fuse(context, site) for site in found]))
+            missed.extend(filter(None, [_fuse(context, found)]))
     for near in missed:
         if near.root.graph is not None:  # it has not gone with another norm
             miss(
@@ -53,31 +51,31 @@ def fuse_norms(context: Context) -> None:
             )
 
 
-def _fuse(context: Context, site: NormSite) -> NormMiss | None:
-    refusal = _refusal(context, site)
-    if refusal is None:
-        for rule in ("NX101", "NX102"):
-            context.journal.near_misses.pop(f"{rule}:{_name(site.root)}", None)
-        return None
-    return NormMiss(site.kind, site.root, refusal.reason, refusal.remedy)
+def _fuse(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:
+    root, kind = sites[0].root, sites[0].kind
+    refusal = _refusal(context, sites)
+    if refusal is not None:
+        return NormMiss(kind, root, refusal.reason, refusal.remedy)
+    for rule in ("NX101", "NX102"):
+        context.journal.near_misses.pop(f"{rule}:{_name(root)}", None)
+    return None
 
 
-def _refusal(context: Context, site: NormSite) -> Refusal | None:
-    """Write the site, or say why not."""
-    assert isinstance(site.root.graph, ir.Graph)
-    opset = context.opset_of(site.root.graph)
-    if opset < site.needs_opset:
+def _refusal(context: Context, sites: tuple[NormSite, ...]) -> Refusal | None:
+    """Write the sites of one root, or say why not."""
+    root, kind, needed = sites[0].root, sites[0].kind, sites[0].needs_opset
+    assert isinstance(root.graph, ir.Graph)
+    opset = context.opset_of(root.graph)
+    if opset < needed:
         return Refusal(
-            f"{OPERATOR[site.kind]} needs opset {site.needs_opset}, the model has {opset}",
-            f"allow opset {site.needs_opset} (--opset {site.needs_opset}, or no cap)",
+            f"{OPERATOR[kind]} needs opset {needed}, the model has {opset}",
+            f"allow opset {needed} (--opset {needed}, or no cap)",
         )
-    if site.saves <= 0:
-        return _NO_GAIN
     try:
-        proposal = propose(context, site)
-        result = commit(proposal, summary=summary(site, proposal))
+        proposal = propose(context, sites)
     except RefusedError as refused:
         return refused.refusal
+    result = commit(proposal, summary=summary(proposal))
     return result if isinstance(result, Refusal) else None
 
 

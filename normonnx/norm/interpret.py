@@ -6,10 +6,10 @@ as it is, as an atom from outside. So a site is never lost for what happens besi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from normonnx.constants import Constants, is_float
@@ -126,10 +126,12 @@ class Interpreter:
             return False
         return self.algebra.has_root(form.poly)
 
-    def varies_outside(self, poly: Poly) -> bool:
-        """Whether a value from outside occurs that is no constant."""
+    def is_modulated(self, poly: Poly, over: frozenset[int]) -> bool:
+        """Whether a value occurs that is no constant and varies along more than these labels."""
         return any(
-            isinstance(atom, Outside) and not atom.constant
+            isinstance(atom, Outside)
+            and not atom.constant
+            and not self.algebra.varies[index] <= over
             for monomial in poly
             for index, _ in monomial
             for atom in [self.algebra.atoms[index]]
@@ -181,7 +183,7 @@ class Interpreter:
         if not any(form is not None and self.depends(form) for form in forms):
             return ""
         inherited = [self.refusals[v] for v in node.inputs if v is not None and v in self.refusals]
-        return reason or (inherited[0] if inherited else "")
+        return inherited[0] if inherited else reason
 
     def _outside(self, value: ir.Value, *, refused: bool = False) -> Form | None:
         dims = self.context.shapes.dims(value)
@@ -219,7 +221,10 @@ def _uniform(constants: Constants, value: ir.Value) -> float | None:
     flat = array.reshape(-1)
     if flat.size > 1 and (flat[0] != flat[-1] or (flat != flat[0]).any()):
         return None
-    exact = constants.float64(value)
-    assert exact is not None
-    number = float(exact.reshape(-1)[0])
-    return number if np.isfinite(number) else None
+    producer = value.producer()
+    leaf = producer is None or producer.op_type == "Constant"
+    if not leaf or value.name in constants.exact:
+        array = constants.float64(value)  # it may have been rounded on the way
+        assert array is not None
+    number = float(array.reshape(-1)[0])
+    return number if math.isfinite(number) else None

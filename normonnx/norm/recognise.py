@@ -144,22 +144,25 @@ def recognise(context: Context, root: ir.Node) -> tuple[NormSite, ...] | NormMis
     useless: tuple[NormSite, ...] = ()
     scalars = Scalars(context.constants)
     for subject in subjects(context, root, scalars):
+        own: list[NormMiss] = []
         try:
             it = Interpreter(context, graph, subject, rules=RULES, scalars=scalars)
         except IntractableError as error:
             misses.append(NormMiss("norm", root, str(error), "state the shapes of the inputs", 0))
             continue
         try:
-            norms = _norms(it, root, misses)
+            norms = _norms(it, root, own)
         except IntractableError:
             reason = next(iter(it.refusals.values()), "")
             misses.append(NormMiss("norm", root, reason, weight=1))
             continue
         surely = surely or _is_sure(it, root)
-        chosen = _chosen(it, root, norms, misses)
+        chosen = _chosen(it, root, norms, own)
         if chosen and chosen[0].saves > 0:
             return chosen
         useless = useless or chosen
+        # Of the values that follow from the root, the farthest is what was meant.
+        misses.extend(reversed(own))
     told = [miss for miss in misses if miss.reason and (not surely or miss.weight >= _SURE)]
     return useless or max(told, key=lambda miss: miss.weight, default=None)
 
@@ -190,8 +193,8 @@ def _norms(it: Interpreter, root: ir.Node, misses: list[NormMiss]) -> dict[ir.Va
 
 
 def _is_modulated(it: Interpreter, norm: NormalForm) -> bool:
-    """Whether scale or bias have a part that is no constant."""
-    return it.varies_outside(norm.scale) or it.varies_outside(norm.bias)
+    """Whether scale or bias have a part that no operator takes: one that differs by row."""
+    return it.is_modulated(norm.scale, norm.over) or it.is_modulated(norm.bias, norm.over)
 
 
 def _drain(pending: list[ir.Value]) -> Iterator[ir.Value]:
@@ -269,7 +272,7 @@ def _chosen(
 ) -> tuple[NormSite, ...]:
     """The site that saves most, or all the norms that leave the region, if they save more.
 
-    A norm with a scale or bias that is no constant is only looked at if there is no other: what
+    A norm whose scale or bias differs by row is only looked at if there is no other: what
     multiplies or is added stays a node of its own either way.
     """
     plain = {value: norm for value, norm in norms.items() if not _is_modulated(it, norm)}
@@ -277,23 +280,29 @@ def _chosen(
         leaving = [value for value in pool if is_read_beyond(value, pool.keys())]
         # One value leaves, and nothing need stand beside the operator: there is nothing better.
         candidates = leaving if len(leaving) == 1 else list(pool)
-        sites = _sites(it, root, {value: pool[value] for value in candidates}, misses)
+        sites = _sites(it, root, pool, candidates, misses)
         if len(leaving) == 1 and not any(site.nodes == 1 for site in sites):
-            sites = _sites(it, root, pool, misses)
+            others = [value for value in pool if value not in candidates]
+            sites += _sites(it, root, pool, others, misses)
+            sites.sort(key=lambda site: list(pool).index(site.output))  # the nearest first
         if not sites:
             continue
         best = max(sites, key=lambda site: site.saves)
         ends = [site for site in sites if site.output in leaving]
         if len(ends) > 1 and _together(ends) > best.saves:
-            return tuple(reversed(ends))
+            return tuple(ends)
         return (best,)
     return ()
 
 
 def _sites(
-    it: Interpreter, root: ir.Node, norms: dict[ir.Value, NormalForm], misses: list[NormMiss]
+    it: Interpreter,
+    root: ir.Node,
+    norms: dict[ir.Value, NormalForm],
+    values: list[ir.Value],
+    misses: list[NormMiss],
 ) -> list[NormSite]:
-    found = [_site(it, root, value, norm) for value, norm in norms.items()]
+    found = [_site(it, root, value, norms[value]) for value in values]
     misses.extend(miss for miss in found if isinstance(miss, NormMiss))
     return [site for site in found if isinstance(site, NormSite)]
 

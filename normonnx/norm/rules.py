@@ -26,6 +26,8 @@ from normonnx.norm.interpret import Form, Interpreter, Rule
 from normonnx.shapes import attribute_int, attribute_ints, axes_of, normalized
 
 _MAX_POWER = 4
+_INFERENCE_IS_DEFAULT = 7
+"""From which opset on Dropout without further words is the identity."""
 HOLDS = {
     ir.DataType.FLOAT16: {ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE},
     ir.DataType.BFLOAT16: {ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE},
@@ -55,9 +57,10 @@ def _cast(it: Interpreter, node: ir.Node) -> Form:
 
 
 def _dropout(it: Interpreter, node: ir.Node) -> Form:
-    """Dropout drops nothing unless it is told that this is training."""
-    if len(node.inputs) > 2 and it.scalar(node.inputs[2]) != 0.0:
-        raise IntractableError
+    """Dropout drops nothing unless it is told that this is training, as it was before opset 7."""
+    told = len(node.inputs) > 2 and it.scalar(node.inputs[2]) != 0.0
+    if told or it.context.opset < _INFERENCE_IS_DEFAULT:
+        raise IntractableError(f"Dropout '{node.name}' is in training mode")
     return it.form(node.inputs[0])
 
 

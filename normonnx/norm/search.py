@@ -97,5 +97,8 @@ class _Search:
         elif node.op_type == "Sub":
             self.over(node.inputs[0], steps + 1)
             self.over(node.inputs[1], steps + 1)
-        elif node.op_type in _VIEWS or (node.op_type == "Mul" and node.inputs[0] is node.inputs[1]):
+        elif node.op_type in _VIEWS:
             self.over(node.inputs[0], steps + 1)
+        elif node.op_type == "Mul" and (steps == 0 or node.inputs[0] is node.inputs[1]):
+            for operand in dict.fromkeys(node.inputs):
+                self.over(operand, steps + 1)

@@ -8,6 +8,8 @@ What is in brackets is there only where the site needs it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -16,28 +18,30 @@ from normonnx.norm.recognise import OPERATOR, NormSite
 from normonnx.rewrite import Context, Proposal, RefusedError
 
 
-def propose(context: Context, site: NormSite) -> Proposal:
-    """The proposal that writes a site with the operators of the default domain.
+def propose(context: Context, sites: Sequence[NormSite]) -> Proposal:
+    """The proposal that writes the sites of one root with the operators of the default domain.
 
     Raises:
-        RefusedError: if a scale or bias cannot be stored in the type of the site.
+        RefusedError: if a scale or bias cannot be stored in the type of its site.
     """
-    graph = site.root.graph
+    first = sites[0]
+    graph = first.root.graph
     assert isinstance(graph, ir.Graph)
     proposal = Proposal(
-        context, graph, key=site.key, rule=site.rule, site=site.root, kind=site.kind
+        context, graph, key=first.key, rule=first.rule, site=first.root, kind=first.kind
     )
     try:
-        proposal.replace(site.output, _written(proposal, site))
+        for site in sites:
+            proposal.replace(site.output, _written(proposal, site))
     except RefusedError:
         proposal.withdraw()
         raise
     return proposal
 
 
-def summary(site: NormSite, proposal: Proposal) -> str:
+def summary(proposal: Proposal) -> str:
     """The rewrite in one line."""
-    return f"decomposed {site.kind} → {'·'.join(node.op_type for node in proposal.nodes)}"
+    return f"decomposed {proposal.kind} → {'·'.join(node.op_type for node in proposal.nodes)}"
 
 
 def _written(proposal: Proposal, site: NormSite) -> ir.Value:

@@ -52,7 +52,9 @@ class Graph:
             return self.op(op_type, value, self.constant(axes, np.int64), **attributes)
         return self.op(op_type, value, axes=list(axes), **attributes)
 
-    def output(self, value: str, shape: Sequence[int | str] | None, dtype: Any = np.float32) -> None:
+    def output(
+        self, value: str, shape: Sequence[int | str] | None, dtype: Any = np.float32
+    ) -> None:
         self.outputs.append(helper.make_tensor_value_info(value, ELEMENT[np.dtype(dtype)], shape))
 
     def model(self) -> onnx.ModelProto:

@@ -56,7 +56,9 @@ class _Drawing:
         self.rng = np.random.default_rng(seed)
         self.choices: dict[str, Any] = {"seed": seed}
 
-    def pick(self, name: str, options: Sequence[Any], weights: Sequence[float] | None = None) -> Any:
+    def pick(
+        self, name: str, options: Sequence[Any], weights: Sequence[float] | None = None
+    ) -> Any:
         shares = None if weights is None else np.array(weights) / sum(weights)
         choice = options[int(self.rng.choice(len(options), p=shares))]
         self.choices[name] = choice
@@ -227,9 +229,7 @@ class _Writer:
             "1 / Sqrt": lambda: self.graph.op("Div", one, self.graph.op("Sqrt", inner)),
             "Pow -0.5": lambda: self.graph.op("Pow", inner, self.scalar(-0.5)),
             "Pow 0.5, Div": lambda: self.graph.op("Pow", inner, self.scalar(0.5)),
-            "Sqrt of Reciprocal": lambda: self.graph.op(
-                "Sqrt", self.graph.op("Reciprocal", inner)
-            ),
+            "Sqrt of Reciprocal": lambda: self.graph.op("Sqrt", self.graph.op("Reciprocal", inner)),
         }
         return self.maybe(writers[way]())
 
@@ -291,9 +291,7 @@ class _Writer:
         self.cast_back = self.sandwich and not late
         return value
 
-    def tensorflow(
-        self, x: str, mean: str, root: str, scale: str | None, bias: str | None
-    ) -> str:
+    def tensorflow(self, x: str, mean: str, root: str, scale: str | None, bias: str | None) -> str:
         """x·k + (β − m·k) with k = γ·r."""
         self.draw.choices["TensorFlow"] = True
         self.cast_back = self.sandwich
