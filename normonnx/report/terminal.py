@@ -347,7 +347,8 @@ def _show_verdict(verdict: Verdict, console: Console, verbosity: int) -> None:
 def _ending(report: ModelReport) -> Text:
     seconds = f"{report.seconds:.1f} s"
     if report.written is None:
-        return Text(f"nothing written  {seconds}", "dim")
+        way_out = " (--no-verify writes it unjudged)" if report.status == "inconclusive" else ""
+        return Text(f"nothing written{way_out}  {seconds}", "dim")
     text = Text(safe_name(Path(report.written.path).name), "bold")
     text.append(f"  sha256 {report.written.sha256[:12]}", "not bold")
     return text.append(f"  {_size(report.written.nbytes)}  {seconds}", "not bold")
