@@ -126,7 +126,7 @@ TRAPS = (
          "(float[1,2,6,6] x) => (float[] y, float[] z) { p = Pad (x, pads)\n"
          "c = Conv (p, W)\n y = Mul (c, k)\n z = Relu (p) }",
          {"W": (4, 2, 3, 3), "k": C, "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}),
-    Case("quantised weight", Right(),
+    Case("quantised weight", Fires("DequantizeLinear Conv"),
          f"{IMAGE} {{ W = DequantizeLinear <axis=0> (q, qs, qz)\n c = Conv (x, W, b)\n"
          "d = Mul (c, k)\n y = Add (d, l) }",
          {"q": np.arange(108, dtype=np.int8).reshape(W), "qs": np.float32([0.1, 0.2, 0.01, 0.3]),
