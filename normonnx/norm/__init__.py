@@ -13,6 +13,7 @@ written, `write` builds it, and `engine` does all that for a model.
 from __future__ import annotations
 
 from normonnx.norm.engine import fuse_norms, wanted_opset
-from normonnx.norm.recognise import NormSite, find_sites
+from normonnx.norm.recognise import find_sites
+from normonnx.norm.site import NormSite
 
 __all__ = ["NormSite", "find_sites", "fuse_norms", "wanted_opset"]

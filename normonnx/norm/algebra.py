@@ -1,11 +1,5 @@
-"""Polynomials in x, its moments, inverse roots, and values from outside.
+"""What can be done with polynomials in x, its moments and its inverse roots.
 
-    x            the subject
-    E_S[x^p]     its first and second moment over a set S of its axes
-    √P           the root of another polynomial, with a positive or negative power
-    v            a constant that varies, or any other value of the graph, taken as it is
-
-A monomial is a sorted tuple of (atom, power), a polynomial maps monomials to float64 coefficients.
 E[·] is linear and takes out what does not vary along S. Scalars are taken out of roots,
 √(k·P) = √k·√P, so that a rescaled variance has the same root as the variance itself.
 """
@@ -14,92 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from normonnx.norm.layout import Group, Groups, substitute
-
-Monomial = tuple[tuple[int, int], ...]
-Poly = Mapping[Monomial, float]
-
-MAX_TERMS = 32
-CANCELS = 1e-6
-"""Terms that cancel to this fraction are gone: 1/N as a float32 constant is off by 6e-8."""
-
-SUBJECT = 0
-X: Poly = {((SUBJECT, 1),): 1.0}
-
-
-class IntractableError(Exception):
-    """A value that is no such polynomial; the message, if any, says why in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The atom x."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The atom E_S[x^power]."""
-
-    power: int
-    over: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """The atom √P; ``scale`` is what was taken out of P on its first appearance."""
-
-    inner: tuple[tuple[Monomial, float], ...]
-    scale: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """A value that is taken as it is, lying along these axes of the subject.
-
-    Attributes:
-        value: the value.
-        groups: its layout.
-        constant: whether it is a constant.
-        refused: whether it depends on the subject, in a way that is not interpreted.
-    """
-
-    value: ir.Value
-    groups: Groups
-    constant: bool = False
-    refused: bool = False
-
-
-Atom = Subject | Moment | Root | Outside
-
-
-def number(value: float) -> Poly:
-    """The constant polynomial."""
-    return {(): value} if value else {}
-
-
-def scaled(poly: Poly, factor: float) -> Poly:
-    """k·P."""
-    return {monomial: factor * c for monomial, c in poly.items()} if factor else {}
-
-
-def plus(left: Poly, right: Poly) -> Poly:
-    """P + Q; terms that cancel but for rounding are dropped."""
-    result = dict(left)
-    for monomial, c in right.items():
-        old = result.get(monomial)
-        if old is None:
-            result[monomial] = c
-        elif abs(old + c) <= CANCELS * abs(old):
-            del result[monomial]
-        else:
-            result[monomial] = old + c
-    if len(result) > MAX_TERMS:
-        raise IntractableError
-    return result
+from normonnx.norm.layout import Group, substitute
+from normonnx.norm.polynomial import (
+    SUBJECT,
+    Atom,
+    IntractableError,
+    Moment,
+    Monomial,
+    Outside,
+    Poly,
+    Root,
+    Subject,
+    collected,
+    monomial,
+    number,
+    scaled,
+)
 
 
 class Algebra:
@@ -139,8 +67,8 @@ class Algebra:
         return tuple(atom.value for atom in atoms if isinstance(atom, Outside) and atom.refused)
 
     def _all_atoms(self, poly: Poly) -> Iterator[Atom]:
-        for monomial in poly:
-            for index, _ in monomial:
+        for term in poly:
+            for index, _ in term:
                 atom = self.atoms[index]
                 yield atom
                 if isinstance(atom, Root):
@@ -148,23 +76,20 @@ class Algebra:
 
     def product(self, left: Poly, right: Poly) -> Poly:
         """P·Q; an even positive power of a root is multiplied out."""
-        result: Poly = {}
+        plain: list[tuple[Monomial, float]] = []
         for a, ca in left.items():
             for b, cb in right.items():
                 powers = dict(a)
                 for index, power in b:
                     powers[index] = powers.get(index, 0) + power
-                squared = next(
-                    (i for i, p in powers.items() if p > 1 and isinstance(self.atoms[i], Root)),
-                    None,
-                )
+                squared = next((i for i, p in powers.items() if p > 1 and self._is_root(i)), None)
                 if squared is None:
-                    result = plus(result, {_monomial(powers): ca * cb})
+                    plain.append((monomial(powers), ca * cb))
                     continue
                 powers[squared] -= 2
-                rest = {_monomial(powers): ca * cb}
-                result = plus(result, self.product(rest, self.inner(squared)))
-        return result
+                rest = {monomial(powers): ca * cb}
+                plain.extend(self.product(rest, self.inner(squared)).items())
+        return collected(plain)
 
     def power(self, poly: Poly, exponent: int) -> Poly:
         """P^n for a small integer n."""
@@ -216,16 +141,15 @@ class Algebra:
         Raises:
             IntractableError: for the mean of something else than 1, x and x².
         """
-        result: Poly = {}
-        for monomial, c in poly.items():
-            varying = [(i, p) for i, p in monomial if self.varies[i] & over]
-            rest = tuple((i, p) for i, p in monomial if not self.varies[i] & over)
+        terms: list[tuple[Monomial, float]] = []
+        for term, c in poly.items():
+            varying = [(i, p) for i, p in term if self.varies[i] & over]
+            powers = {i: p for i, p in term if not self.varies[i] & over}
             if varying:
                 moment = self._mean_of(varying, over)
-                result = plus(result, self.product({rest: c}, {((moment, 1),): 1.0}))
-            else:
-                result = plus(result, {rest: c})
-        return result
+                powers[moment] = powers.get(moment, 0) + 1
+            terms.append((monomial(powers), c))
+        return collected(terms)
 
     def second_moment(self, over: frozenset[int]) -> Monomial:
         """E_S[x²] as a monomial."""
@@ -235,14 +159,14 @@ class Algebra:
         """The polynomial with free labels of its atoms replaced by what they are bound to."""
         if not bound:
             return poly
-        result: Poly = {}
-        for monomial, c in poly.items():
+        terms: list[tuple[Monomial, float]] = []
+        for term, c in poly.items():
             powers: dict[int, int] = {}
-            for index, power in monomial:
+            for index, power in term:
                 new = self._renamed(index, bound)
                 powers[new] = powers.get(new, 0) + power
-            result = plus(result, {_monomial(powers): c})
-        return result
+            terms.append((monomial(powers), c))
+        return collected(terms)
 
     def _mean_of(self, varying: list[tuple[int, int]], over: frozenset[int]) -> int:
         if len(varying) == 1:
@@ -255,6 +179,9 @@ class Algebra:
             if isinstance(atom, Subject) and power > 2:
                 raise IntractableError(f"a mean is taken of x^{power}, where a norm takes x²")
         raise IntractableError("a mean is taken of something else than x and x²")
+
+    def _is_root(self, index: int) -> bool:
+        return isinstance(self.atoms[index], Root)
 
     def _moment(self, power: int, over: frozenset[int]) -> int:
         return self._atom(Moment(power, over), self.varies[SUBJECT] - over)
@@ -290,10 +217,6 @@ class Algebra:
         second = len(monomial) == 1 and monomial[0][1] == 1
         second = second and getattr(self.atoms[monomial[0][0]], "power", 0) == 2
         return second, abs(c)
-
-
-def _monomial(powers: Mapping[int, int]) -> Monomial:
-    return tuple(sorted((index, power) for index, power in powers.items() if power))
 
 
 def _alike(left: Poly, right: Poly) -> bool:

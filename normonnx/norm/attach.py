@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.norm.algebra import Monomial, Outside, Poly
 from normonnx.norm.interpret import Interpreter
 from normonnx.norm.layout import Group, Groups
+from normonnx.norm.polynomial import Monomial, Outside, Poly
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.norm.recognise import OPERATOR, NormMiss, NormSite, find_sites, recognise
+from normonnx.norm.recognise import find_sites, recognise
 from normonnx.norm.search import roots
+from normonnx.norm.site import OPERATOR, NormMiss, NormSite
 from normonnx.norm.write import propose, summary
 from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
 
@@ -25,7 +26,9 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
     wanted = [
         site.needs_opset
         for site in find_sites(context)
-        if site.saves > 0 and site.root.graph not in functions
+        if site.saves > 0
+        and site.rule not in context.rules_off
+        and site.root.graph not in functions
     ]
     return max((opset for opset in wanted if cap is None or opset <= cap), default=0)
 

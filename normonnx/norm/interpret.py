@@ -6,20 +6,20 @@ as it is, as an atom from outside. So a site is never lost for what happens besi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from normonnx.constants import Constants, is_float
-from normonnx.norm.algebra import Algebra, IntractableError, Outside, Poly, X, number
+from normonnx.constants import is_float
+from normonnx.norm.algebra import Algebra
 from normonnx.norm.layout import Groups, Labels
+from normonnx.norm.polynomial import IntractableError, Outside, Poly, X, number
+from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
 from normonnx.shapes import Dim
 
 _MAX_DEPTH = 16
-_MAX_UNIFORM = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Form:
     groups: Groups
 
 
-Rule = Callable[["Interpreter", ir.Node], "Form | None"]
+Rule = Callable[["Interpreter", ir.Node], Form]
 
 
 class Interpreter:
@@ -173,9 +173,7 @@ class Interpreter:
             if reason:
                 self.refusals[value] = reason
             return self._outside(value, refused=bool(reason))
-        if form is None or not self.depends(form):
-            return self._outside(value)
-        return form
+        return form if self.depends(form) else self._outside(value)
 
     def _refusal(self, node: ir.Node, reason: str) -> str:
         """Why a node that depends on the subject was refused, it or one before it; or ""."""
@@ -193,38 +191,3 @@ class Interpreter:
         constant = self.context.constants.is_constant(value)
         atom = Outside(value, groups, constant=constant, refused=refused)
         return Form(self.algebra.outside(atom), groups)
-
-
-class Scalars:
-    """The constants that hold one number everywhere, each read once."""
-
-    def __init__(self, constants: Constants) -> None:
-        """Prepare to read the constants of a model."""
-        self._constants = constants
-        self._known: dict[ir.Value, float | None] = {}
-
-    def of(self, value: ir.Value | None) -> float | None:
-        """The number that a constant holds everywhere, or None."""
-        if value is None:
-            return None
-        if value not in self._known:
-            self._known[value] = _uniform(self._constants, value)
-        return self._known[value]
-
-
-def _uniform(constants: Constants, value: ir.Value) -> float | None:
-    if not constants.is_constant(value):
-        return None
-    array = constants.array(value)
-    if array is None or not 0 < array.size <= _MAX_UNIFORM or array.dtype.kind in "OSU":
-        return None
-    flat = array.reshape(-1)
-    if flat.size > 1 and (flat[0] != flat[-1] or (flat != flat[0]).any()):
-        return None
-    producer = value.producer()
-    leaf = producer is None or producer.op_type == "Constant"
-    if not leaf or value.name in constants.exact:
-        array = constants.float64(value)  # it may have been rounded on the way
-        assert array is not None
-    number = float(array.reshape(-1)[0])
-    return number if math.isfinite(number) else None

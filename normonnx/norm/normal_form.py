@@ -15,7 +15,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from normonnx.norm.algebra import SUBJECT, Algebra, Moment, Monomial, Outside, Poly, Root
+from normonnx.norm.algebra import Algebra
+from normonnx.norm.polynomial import SUBJECT, Moment, Monomial, Outside, Poly, Root
 
 Kind = Literal["LayerNorm", "RMSNorm"]
 

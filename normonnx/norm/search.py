@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from normonnx.constants import subgraphs
-from normonnx.norm.interpret import Scalars
+from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
 
 _MAX_NODES = 24

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from normonnx.norm.algebra import Outside, X
+from normonnx.norm.arithmetic import HOLDS
 from normonnx.norm.interpret import Form, Interpreter
 from normonnx.norm.layout import Groups
 from normonnx.norm.place import Plan, plan
-from normonnx.norm.rules import HOLDS
+from normonnx.norm.polynomial import Outside, X
 
 _STATISTICS = {
     ir.DataType.FLOAT16: {ir.DataType.FLOAT16, ir.DataType.FLOAT},

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.norm.attach import Operand
-from normonnx.norm.recognise import OPERATOR, NormSite
+from normonnx.norm.site import OPERATOR, NormSite
 from normonnx.rewrite import Context, Proposal, RefusedError
 
 

@@ -43,6 +43,12 @@ def test_the_wanted_opset() -> None:
     assert wanted(layer("y = Sqrt (x)")) == 0
 
 
+def test_a_rule_that_is_off_wants_nothing() -> None:
+    context = context_of(ir.from_proto(model(layer(RMS_SCALED), opset=13)))
+    context.rules_off = frozenset({"NX102"})
+    assert wanted_opset(context) == 0
+
+
 def rms_of(value: str) -> str:
     return (f"p2 = Mul ({value}, {value}) v2 = ReduceMean <axes=[-1]> (p2) e2 = Add (v2, eps)"
             f" r2 = Sqrt (e2) y = Div ({value}, r2)")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -102,6 +103,15 @@ def test_statistics_in_double_stay_in_double() -> None:
     fused = fuse(proto)
     assert fused.operators == ["Cast", "LayerNormalization", "Cast"]
     assert fused.node("LayerNormalization").attribute[-1].i == onnx.TensorProto.DOUBLE
+
+
+def test_bfloat16_around_single() -> None:
+    body = f"{UP} {LAYER} c = Cast <to=16> (n) y = Mul (c, g)"
+    proto = model(layer(body, x="bfloat16[2,3,8] h", y="bfloat16[2,3,8] y"), {"g": EXACT})
+    [tensor] = [t for t in proto.graph.initializer if t.name == "g"]
+    brain = onnx.numpy_helper.to_array(tensor).astype(ml_dtypes.bfloat16)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(brain, "g"))
+    check(proto, "LayerNormalization", 1e-6)
 
 
 def test_a_narrowing_cast_of_the_input_stays() -> None:
