@@ -37,6 +37,7 @@ class Algebra:
         """Begin with the subject, which varies along `axes`."""
         self.atoms: list[Atom] = [Subject()]
         self.varies: list[frozenset[int]] = [axes]
+        self._depends: list[bool] = [True]
         self._index: dict[Atom, int] = {}
 
     def outside(self, atom: Outside) -> Poly:
@@ -46,16 +47,11 @@ class Algebra:
 
     def depends_on_subject(self, poly: Poly) -> bool:
         """Whether x occurs: itself, under a moment or a root, or in a value that was refused."""
-        return any(
-            isinstance(atom, Subject | Moment) or (isinstance(atom, Outside) and atom.refused)
-            for atom in self._all_atoms(poly)
-        )
+        return any(self._depends[index] for term in poly for index, _ in term)
 
     def has_root(self, poly: Poly) -> bool:
         """Whether a root occurs."""
-        return any(
-            isinstance(self.atoms[index], Root) for monomial in poly for index, _ in monomial
-        )
+        return any(self._is_root(index) for term in poly for index, _ in term)
 
     def has_second_moment(self, poly: Poly) -> bool:
         """Whether a mean square occurs, under a root too."""
@@ -105,22 +101,22 @@ class Algebra:
         if not poly:
             raise IntractableError
         if len(poly) == 1:
-            [(monomial, c)] = poly.items()
-            return {tuple((index, -power) for index, power in monomial): 1.0 / c}
-        [(monomial, c)] = self.root(poly).items()
-        return {tuple((index, -2 * power) for index, power in monomial): 1.0 / c**2}
+            [(term, c)] = poly.items()
+            return {tuple((index, -power) for index, power in term): 1.0 / c}
+        [(term, c)] = self.root(poly).items()
+        return {tuple((index, -2 * power) for index, power in term): 1.0 / c**2}
 
     def root(self, poly: Poly) -> Poly:
         """√P as a multiple of a single root."""
         if not poly:
             raise IntractableError
-        lead = poly[max(poly, key=lambda monomial: self._rank(monomial, poly[monomial]))]
+        lead = poly[max(poly, key=lambda term: self._rank(term, poly[term]))]
         scale = abs(lead)
         unit = scaled(poly, 1.0 / scale)
         if len(unit) == 1:
-            [(monomial, c)] = unit.items()
-            if c > 0 and all(p % 2 == 0 and isinstance(self.atoms[i], Root) for i, p in monomial):
-                return {tuple((i, p // 2) for i, p in monomial): math.sqrt(scale)}
+            [(term, c)] = unit.items()
+            if c > 0 and all(p % 2 == 0 and self._is_root(i) for i, p in term):
+                return {tuple((i, p // 2) for i, p in term): math.sqrt(scale)}
         return {((self._root(unit, scale), 1),): math.sqrt(scale)}
 
     def inner(self, root: int) -> Poly:
@@ -210,16 +206,21 @@ class Algebra:
             index = self._index[atom] = len(self.atoms)
             self.atoms.append(atom)
             self.varies.append(varies)
+            self._depends.append(self._is_dependent(atom))
         return index
 
-    def _rank(self, monomial: Monomial, c: float) -> tuple[bool, float]:
+    def _is_dependent(self, atom: Atom) -> bool:
+        if isinstance(atom, Root):
+            return self.depends_on_subject(dict(atom.inner))
+        return not isinstance(atom, Outside) or atom.refused
+
+    def _rank(self, term: Monomial, c: float) -> tuple[bool, float]:
         """Roots are scaled by their second moment, or else by their largest coefficient."""
-        second = len(monomial) == 1 and monomial[0][1] == 1
-        second = second and getattr(self.atoms[monomial[0][0]], "power", 0) == 2
-        return second, abs(c)
+        atom = self.atoms[term[0][0]] if len(term) == 1 and term[0][1] == 1 else None
+        return isinstance(atom, Moment) and atom.power == 2, abs(c)
 
 
 def _alike(left: Poly, right: Poly) -> bool:
     return left.keys() == right.keys() and all(
-        math.isclose(c, right[monomial], rel_tol=1e-5) for monomial, c in left.items()
+        math.isclose(c, right[term], rel_tol=1e-5) for term, c in left.items()
     )
