@@ -77,8 +77,29 @@ class WriteError(NormonnxError):
     code = "NX-E13"
 
 
+class UnsupportedModelError(NormonnxError):
+    """The model holds something that could not be written back as it was."""
+
+    code = "NX-E14"
+
+
 class EnvironmentLacksError(NormonnxError):
     """A package, a provider or a runtime version that the request needs is not here."""
 
     code = "NX-E20"
     exit_code = ExitCode.INCONCLUSIVE
+
+
+class InternalError(NormonnxError):
+    """Something went wrong that is not the model's or the caller's fault."""
+
+    code = "NX-E99"
+    exit_code = ExitCode.INCONCLUSIVE
+
+    @classmethod
+    def of(cls, error: Exception) -> InternalError:
+        """`error` as one of ours, with a request to report it."""
+        return cls(
+            f"internal error: {type(error).__name__}: {error}",
+            hint="please report this, with the model if you can; -vv shows the traceback",
+        )

@@ -13,9 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from normonnx import api
-from normonnx.errors import ExitCode, NormonnxError, UsageError
+from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
 from normonnx.report import ModelReport, Written, safe_name
-from normonnx.unforeseen import InternalError, unforeseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def optimize_one(
     except NormonnxError as error:
         return _failed(task, error, start)
     except Exception as error:
-        report = _failed(task, unforeseen(error), start)
+        report = _failed(task, InternalError.of(error), start)
         return replace(report, status="error", traceback=traceback.format_exc())
 
 

@@ -18,8 +18,7 @@ from normonnx import __version__
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.streams import console_on
-from normonnx.errors import ExitCode, NormonnxError
-from normonnx.unforeseen import unforeseen
+from normonnx.errors import ExitCode, InternalError, NormonnxError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,7 +60,7 @@ def _tell(error: Exception) -> ExitCode:
     """Print an error that ended a command, and say what to exit with."""
     from normonnx.report.terminal import show_error
 
-    ours = error if isinstance(error, NormonnxError) else unforeseen(error)
+    ours = error if isinstance(error, NormonnxError) else InternalError.of(error)
     show_error(ours, console_on(sys.stderr))
     return ours.exit_code
 

@@ -12,21 +12,14 @@ output names left empty at the end of a node's list (dropped), an external tenso
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
 
 import onnx
 from onnx import AttributeProto, ModelProto, TypeProto
 
-from normonnx.errors import InvalidModelError, NormonnxError
+from normonnx.errors import InvalidModelError, UnsupportedModelError
 from normonnx.model_io.contents import Contents
 
 DEVICE_CONFIGURATION_IR_VERSION = 11
-
-
-class UnsupportedModelError(NormonnxError):
-    """The model holds something that could not be written back as it was."""
-
-    code: ClassVar[str] = "NX-E14"
 
 
 def _duplicate(names: Iterable[str]) -> str | None:

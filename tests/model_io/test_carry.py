@@ -10,7 +10,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper
 from small_models import branch_model, constant_function, model, weight
 
 from normonnx import model_io
-from normonnx.errors import InvalidModelError
+from normonnx.errors import InvalidModelError, UnsupportedModelError
 from normonnx.model_io.contents import contents_of
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_carried_is_refused(case: str) -> None:
     change, sentence = UNSUPPORTED[case]
     proto = model()
     change(proto)
-    with pytest.raises(model_io.UnsupportedModelError) as caught:
+    with pytest.raises(UnsupportedModelError) as caught:
         model_io.load(proto)
     assert sentence in str(caught.value)
 
@@ -87,7 +87,7 @@ def test_fields_of_a_newer_onnx_are_refused(deep: bool) -> None:
     else:
         content = proto.SerializeToString() + field
     for source in (content, ModelProto.FromString(content)):
-        with pytest.raises(model_io.UnsupportedModelError, match="does not know"):
+        with pytest.raises(UnsupportedModelError, match="does not know"):
             model_io.load(source)
 
 
