@@ -110,6 +110,9 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     elif not m.is_scale:
         new_c = b[:, None] if side == 0 else b
     inputs = [new_weight if side == 0 else left, new_weight if side == 1 else right]
+    if new_c is None and c is not None and proposal.context.opset_of(proposal.graph) < 11:
+        # Before opset 11 a Gemm cannot do without C, not even where β = 0 takes no notice of it.
+        return _with_attributes(proposal, node, [*inputs, c], drop=())
     if new_c is not None:
         inputs.append(proposal.constant(new_c, dtype, name_of(c, node, "bias")))
     return _with_attributes(proposal, node, inputs, drop=("beta",))
