@@ -58,7 +58,7 @@ def compare_in_float64(
         defined = np.isfinite(t)
         if not np.isfinite(y[defined]).all():
             return AlgebraResult(name, np.inf, np.inf)
-        far = float(np.abs(y - t)[defined].max(initial=0.0))
+        far = float(np.abs(y[defined] - t[defined]).max(initial=0.0))
         if not far:
             continue
         scale = float(np.abs(t[defined]).max(initial=0.0))

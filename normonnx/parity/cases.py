@@ -24,8 +24,9 @@ from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
 from normonnx.parity.graph_facts import random_outputs
 from normonnx.parity.interface import required_inputs
 from normonnx.parity.options import VerifyOptions
-from normonnx.parity.oracle import Oracle
+from normonnx.parity.oracle import Evaluation, Oracle
 from normonnx.parity.rounding import LEAST_COMPARABLE
+from normonnx.parity.saturation import before_saturation
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting, settings
 from normonnx.parity.values import Family
 
@@ -66,6 +67,18 @@ class Case:
     seconds: float = 0.0
 
 
+def open_session(host: Host, setting: Setting, inner: Mapping[str, ir.Value]) -> Session:
+    """A session that also gives the inner values, where the model runs as it is written."""
+    marked = {str(value.name): name for name, value in inner.items()}
+    return host.session(setting, marked=None if setting.as_shipped else marked)
+
+
+def with_inner(evaluation: Evaluation, inner: Mapping[str, ir.Value]) -> dict[str, Any]:
+    """The outputs of an evaluation and the inner values, under their names in reports."""
+    extras = {name: evaluation.extras[str(value.name)] for name, value in inner.items()}
+    return {**evaluation.outputs, **extras}
+
+
 class Cases:
     """The feeds of one original model, with its outputs and the truth for each.
 
@@ -78,6 +91,7 @@ class Cases:
         domains: what each input was taken to hold, by name.
         lacking: why there is no truth, or "".
         random: outputs that depend on random numbers.
+        inner: what lies before a saturating last operator, by its name in reports.
 
     Raises:
         NotComparableError: if the original does not load, or accepts no feed.
@@ -89,6 +103,7 @@ class Cases:
         self.notes: list[str] = []
         self.lacking = ""
         self.random = random_outputs(model)
+        self.inner = before_saturation(model, without=self.random)
         self.domains: dict[str, str] = {}
         self._options = options
         self._deadline = time.monotonic() + options.budget_seconds
@@ -239,7 +254,9 @@ class Cases:
             return Case(feed, originals, None)
         try:
             # The first truth may take what time there is; the others must leave some.
-            evaluation = self._oracle.run(feed.inputs, deadline=self._deadline)
+            evaluation = self._oracle.run(
+                feed.inputs, also=set(self.inner.values()), deadline=self._deadline
+            )
         except OverBudgetError:
             if any(case.truth is not None for case in self._kept.values()):
                 raise
@@ -255,7 +272,7 @@ class Cases:
             return Case(
                 feed,
                 originals,
-                flattened(evaluation.outputs),
+                flattened(with_inner(evaluation, self.inner)),
                 evaluation.multiplications,
                 evaluation.seconds,
             )
@@ -267,7 +284,7 @@ class Cases:
         with Host(model) as host:
             for setting in settings(self._options.providers):
                 try:
-                    opened[setting] = host.session(setting)
+                    opened[setting] = open_session(host, setting, self.inner)
                 except SessionFailedError as error:
                     complaint = str(error)
                     self._note(f"the original does not load ({setting.label}): {error}")

@@ -113,9 +113,12 @@ def _parted(
     outputs = []
     for model in (original, optimized):
         present = {str(v.name) for v in model.graph.outputs}
-        with Host(model, marked=[n for n in names if n not in present]) as host:
-            outputs.append(host.session(setting).run(feeds))
+        marked = {n: n for n in names if n not in present}
+        with Host(model) as host:
+            outputs.append(host.session(setting, marked=marked).run(feeds))
     before, after = outputs
+    if any(name not in values for name in names for values in outputs):
+        return None
     for position, (new, _) in enumerate(batch):
         o, y, t = (values[str(new.name)] for values in (before, after, truth))
         excess = _excess(np.asarray(o), np.asarray(y), np.asarray(t))

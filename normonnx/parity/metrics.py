@@ -168,7 +168,8 @@ def _agreement(o: Array, y: Array) -> float | None:
 
 
 def _worst(o: Array, y: Array, t: Array, ok: Array) -> Worst:
-    distance = np.where(ok, np.abs(y - o), -1)
+    with np.errstate(invalid="ignore"):
+        distance = np.where(ok, np.abs(y - o), -1)
     flat = int(distance.argmax())
     index = tuple(int(i) for i in np.unravel_index(flat, o.shape))
     return Worst(index, *(float(a.reshape(-1)[flat]) for a in (o, y, t)))

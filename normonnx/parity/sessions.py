@@ -6,6 +6,7 @@ rewrite alone, and as a user runs it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -63,13 +64,16 @@ class Session:
     Args:
         model: serialised model, or the path of one.
         setting: how to run it.
+        names: other names for some of its outputs.
 
     Raises:
         SessionFailedError: if the runtime does not load it.
         EnvironmentLacksError: if the provider is not there.
     """
 
-    def __init__(self, model: bytes | str, setting: Setting) -> None:
+    def __init__(
+        self, model: bytes | str, setting: Setting, *, names: Mapping[str, str] | None = None
+    ) -> None:
         provider = PROVIDERS[setting.provider]
         if provider not in onnxruntime.get_available_providers():
             raise EnvironmentLacksError(
@@ -103,7 +107,8 @@ class Session:
                 f"ONNX Runtime fell back from {provider} to {ran}",
                 hint="the libraries of the provider do not load: see its installation page",
             )
-        self._names = [o.name for o in self._session.get_outputs()]
+        renamed = names or {}
+        self._names = [renamed.get(o.name, o.name) for o in self._session.get_outputs()]
         self._inputs = {i.name for i in self._session.get_inputs()}
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = _FATAL_ONLY
@@ -127,24 +132,34 @@ class Host:
 
     Args:
         model: the model.
-        marked: further values of the main graph, by name, to be outputs as well.
     """
 
-    def __init__(self, model: ir.Model, *, marked: Sequence[str] = ()) -> None:
+    def __init__(self, model: ir.Model) -> None:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._form: bytes | str
         if model_io.weight_bytes(model) <= _BYTES_LIMIT:
             self._form = model_io.dump(model)
-            if marked:
-                proto = onnx.ModelProto.FromString(self._form)
-                proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in marked)
-                self._form = proto.SerializeToString()
         else:
             self._directory = tempfile.TemporaryDirectory(prefix="normonnx-")
             self._form = str(model_io.to_session_file(model, Path(self._directory.name)))
 
-    def session(self, setting: Setting) -> Session:
-        """A new session; see `Session` for what it raises."""
+    def session(self, setting: Setting, *, marked: Mapping[str, str] | None = None) -> Session:
+        """A new session.
+
+        Args:
+            setting: how to run the model.
+            marked: further values of the main graph, by name, that are to be outputs under another
+                name; of a model in files, or one that does not load with them, there are none.
+
+        Raises:
+            SessionFailedError: if the runtime does not load the model.
+            EnvironmentLacksError: if the provider is not there.
+        """
+        if marked and isinstance(self._form, bytes):
+            proto = onnx.ModelProto.FromString(self._form)
+            proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in marked)
+            with contextlib.suppress(SessionFailedError):
+                return Session(proto.SerializeToString(), setting, names=marked)
         return Session(self._form, setting)
 
     def __enter__(self) -> Self:

@@ -66,6 +66,7 @@ class OutputResult:
         message: what is wrong, or "".
         metrics: None for discrete outputs.
         decisive: whether it counts.
+        inner: whether it is no output but what lies before the operator that gives one.
     """
 
     output: str
@@ -77,6 +78,7 @@ class OutputResult:
     message: str
     metrics: Metrics | None
     decisive: bool
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Verdict:
         """The comparison that decides the headline: the greatest excess among the decisive ones."""
         measured = [r for r in self.outputs if r.metrics is not None and r.decisive]
         broken = [r for r in measured if not r.passed]
-        return max(broken or measured, key=lambda r: r.excess, default=None)
+        outer = [r for r in measured if not r.inner]
+        return max(broken or outer, key=lambda r: r.excess, default=None)
 
     def line(self) -> str:
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""
@@ -146,7 +149,7 @@ class Verdict:
             distance = f"at most {worst.metrics.max_abs:.3g} from the original"
         parts = [f"{worst.output}: {distance}"]
         farthest = max(
-            (r for r in self.outputs if r.metrics is not None and r.decisive),
+            (r for r in self.outputs if r.metrics is not None and r.decisive and not r.inner),
             key=lambda r: r.metrics.ulps if r.metrics is not None else 0.0,
         )
         if farthest.metrics is not None and farthest.metrics.worst is not None:
@@ -156,7 +159,7 @@ class Verdict:
                 parts.append("bitwise equal to the original")
             else:
                 parts.append(f"worst {farthest.metrics.ulps:.2g} ulp at {owner}{place}")
-        names = {r.output for r in self.outputs}
+        names = {r.output for r in self.outputs if not r.inner}
         if len(names) > 1:
             parts[0] += f" (farthest of {len(names)} outputs)"
         return parts
@@ -164,10 +167,11 @@ class Verdict:
     def _feeds(self) -> str:
         count = len(self.feeds)
         text = f"{count} feed{'s' if count != 1 else ''}"
-        symbols = list(dict.fromkeys(s for f in self.feeds if f.decisive for s in f.binding))
+        decisive = [f for f in self.feeds if f.decisive]
+        symbols = list(dict.fromkeys(s for f in decisive for s in f.binding))
         shown = []
         for symbol in symbols[:3]:
-            sizes = dict.fromkeys(f.binding[symbol] for f in self.feeds if symbol in f.binding)
+            sizes = dict.fromkeys(f.binding[symbol] for f in decisive if symbol in f.binding)
             shown.append(f"{symbol} = {', '.join(map(str, sizes))}")
         return ", ".join([text, *shown])
 
@@ -220,6 +224,7 @@ def _result(result: OutputResult) -> dict[str, Any]:
         "message": result.message,
         "metrics": metrics,
         "decisive": result.decisive,
+        "inner": result.inner,
     }
 
 

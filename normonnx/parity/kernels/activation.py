@@ -73,7 +73,8 @@ def _rows(call: Call, x: Array) -> tuple[Array, int]:
     """
     if call.since >= 13:
         return x, int(call.get("axis", -1))
-    axis = int(call.get("axis", 1)) % (x.ndim + 1)
+    axis = int(call.get("axis", 1))
+    axis += x.ndim if axis < 0 else 0
     return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:])), 1
 
 

@@ -121,7 +121,7 @@ def _transposed_crop(
     if wanted is not None:
         wanted = tuple(wanted)[-rank:]
     elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = tuple(s * stride for s, stride in zip(size, strides, strict=True))
+        wanted = tuple(min(size[i] * strides[i], full[i] + extra[i]) for i in range(rank))
     if wanted is None:
         pads = (0,) * (2 * rank) if auto_pad == "VALID" else call.get("pads") or (0,) * (2 * rank)
         out = tuple(full[i] + extra[i] - pads[i] - pads[i + rank] for i in range(rank))

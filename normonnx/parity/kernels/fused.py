@@ -44,7 +44,10 @@ def _activated(call: Call, y: Array) -> Outputs | None:
     name = call.get("activation")
     if not name:
         return (y,)
+    # FusedConv has its parameters in a list, FusedGemm under their names.
     p = list(call.get("activation_params") or ())
+    named = (call.get(f"activation_{which}") for which in ("alpha", "beta"))
+    p += [value for value in named if value is not None]
     forms: dict[str, Callable[[], Array]] = {
         "Relu": lambda: np.maximum(y, 0),
         "Sigmoid": lambda: sigmoid_of(y),

@@ -168,12 +168,14 @@ def _directions(call: Call, inputs: Inputs, default: Sequence[str], gates: int) 
     betas = list(call.get("activation_beta") or ())
     clip = call.get("clip")
     functions = []
-    for name in names:
+    for number, name in enumerate(names):
         form, alpha, beta = _ACTIVATIONS[name]
         # The standard lists alphas and betas only for the functions that take them.
         alpha = alphas.pop(0) if alphas and alpha else alpha
         beta = betas.pop(0) if betas and beta else beta
-        functions.append(_bound(form, alpha, beta, clip))
+        # What is clipped are the sums that enter the gates, not the cell of an LSTM.
+        is_gate = number % len(default) < 2
+        functions.append(_bound(form, alpha, beta, clip if is_gate else None))
     way = call.get("direction", "forward")
     each = len(default)
     result = []
