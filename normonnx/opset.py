@@ -16,20 +16,17 @@ _IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 
 """The lowest IR version whose readers know the opset (onnx's versioning table)."""
 
 
-def raise_opset(model: ir.Model, wanted: int, *, cap: int | None) -> tuple[ir.Model | None, str]:
+def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     """Convert a model to a higher default-domain opset.
 
     Args:
         model: the model; it is not changed.
         wanted: the opset to reach.
-        cap: the highest the user allows, None for any.
 
     Returns:
         The converted model, or None where it may not or could not be converted; and a note.
     """
     current = model.opset_imports.get("", 0)
-    if cap is not None and wanted > cap:
-        return None, f"opset {wanted} would be needed, --opset allows {cap}"
     if model.functions:
         return None, f"opset stays {current}: the model has functions of its own"
     light = model.clone()

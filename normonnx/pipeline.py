@@ -80,13 +80,16 @@ def run(
     model = model.clone()
     notes = list(_unlist_initializers(model, options))
     context = _context(model, journal, options)
-    wanted = norm.wanted_opset(context)
-    if wanted > context.opset:
-        raised, note = raise_opset(model, wanted, cap=options.opset)
+    cap = options.opset
+    while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
+        raised, note = raise_opset(model, wanted)
         notes.append(note)
         if raised is not None:
             model = raised
             context = _context(model, journal, options)
+            break
+        # A lower opset may be reached, and may do for some of the norms.
+        cap = wanted - 1
     norm.fuse_norms(context)
     fold_affine(context)
     if journal.rewrites:

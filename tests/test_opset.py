@@ -19,7 +19,7 @@ def test_the_whole_model_is_converted_and_keeps_its_face() -> None:
     p.metadata_props.add(key="k", value="v")
     p.graph.input[0].doc_string = "an input"
     m = ir.from_proto(p)
-    raised, note = raise_opset(m, 18, cap=None)
+    raised, note = raise_opset(m, 18)
     assert note == "opset 13 → 18"
     assert raised is not None
     out = ir.to_proto(raised)
@@ -40,21 +40,15 @@ def test_the_whole_model_is_converted_and_keeps_its_face() -> None:
 
 def test_large_weights_are_not_copied() -> None:
     m = model(TEXT, opset=13, w=(4, 4000))
-    raised, _ = raise_opset(m, 17, cap=None)
+    raised, _ = raise_opset(m, 17)
     assert raised is not None
     assert raised.graph.initializers["w"].const_value is m.graph.initializers["w"].const_value
-
-
-def test_a_cap_is_kept() -> None:
-    raised, note = raise_opset(model(TEXT, opset=13, w=(4, 4)), 17, cap=16)
-    assert raised is None
-    assert "--opset allows 16" in note
 
 
 def test_the_ir_version_is_raised_no_further_than_the_opset_needs() -> None:
     p = proto(TEXT, opset=13, w=(4, 4))
     p.ir_version = 7
-    raised, _ = raise_opset(ir.from_proto(p), 17, cap=None)
+    raised, _ = raise_opset(ir.from_proto(p), 17)
     assert raised is not None
     assert raised.ir_version == 8
 
@@ -62,6 +56,6 @@ def test_the_ir_version_is_raised_no_further_than_the_opset_needs() -> None:
 def test_what_the_converter_cannot_do_is_said() -> None:
     p = proto("(float[2,3] x) => (float[2,3] y) { y = Relu (x) }", opset=13)
     p.graph.node[0].op_type = "NoSuchOperator"
-    raised, note = raise_opset(ir.from_proto(p), 17, cap=None)
+    raised, note = raise_opset(ir.from_proto(p), 17)
     assert raised is None
     assert note.startswith("opset stays 13")

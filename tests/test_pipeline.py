@@ -100,6 +100,39 @@ def test_a_rule_can_be_switched_off() -> None:
     assert "switched off" in next(iter(outcome.journal.near_misses.values())).reason
 
 
+def test_a_cap_is_kept_and_used() -> None:
+    m = model(
+        """(float[n,6] x) => (float[] y) {
+          m = ReduceMean <axes=[-1]> (x)
+          c = Sub (x, m)
+          s = Mul (c, c)
+          v = ReduceMean <axes=[-1]> (s)
+          e = Add (v, eps)
+          r = Sqrt (e)
+          l = Div (c, r)
+          t = Relu (l)
+          q = Mul (t, t)
+          p = ReduceMean <axes=[-1]> (q)
+          f = Add (p, eps)
+          g = Sqrt (f)
+          y = Div (t, g)
+        }""",
+        opset=13,
+        eps=np.float32(1e-5),
+    )
+    m.graph.outputs[0].shape = None
+    free = run(m, Options())
+    assert free.model.opset_imports[""] == 23
+    assert operators(free.model) == "LayerNormalization Relu RMSNormalization"
+    capped = run(m, Options(opset=17))
+    assert capped.model.opset_imports[""] == 17
+    assert operators(capped.model).startswith("LayerNormalization Relu Mul ReduceMean")
+    low = run(m, Options(opset=16))
+    assert low.model.opset_imports[""] == 13
+    assert not low.journal.rewrites
+    assert any("17" in miss.reason for miss in low.journal.near_misses.values())
+
+
 def test_exact_weights_are_those_of_the_result_in_every_graph() -> None:
     m = model(
         """(bool c, float[2,3,8,8] x) => (float[] y) {
