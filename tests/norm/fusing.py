@@ -61,7 +61,7 @@ def fuse(proto: onnx.ModelProto, *, cap: int | None = None) -> Fused:
     context = context_of(model)
     wanted = wanted_opset(context, cap=cap)
     if wanted > context.opset:
-        raised, note = raise_opset(model, wanted, cap=cap)
+        raised, note = raise_opset(model, wanted)
         assert raised is not None, note
         context = context_of(raised)
     fuse_norms(context)
