@@ -301,7 +301,7 @@ def _check_range(
 def gain(proposal: Proposal) -> int:
     """Nodes that a proposal saves, weighted; negative if it adds more than it removes."""
     dead, _ = _dead(proposal)
-    return _cost(dead) - _cost(proposal.nodes)
+    return _saved(proposal, dead)
 
 
 def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
@@ -312,7 +312,7 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
     if proposal.rule in context.rules_off:
         return _decline(proposal, Refusal(f"rule {proposal.rule} is switched off"))
     dead, dead_constants = _dead(proposal)
-    if _cost(dead) - _cost(proposal.nodes) < proposal.least_gain:
+    if _saved(proposal, dead) < proposal.least_gain:
         return _decline(proposal, Refusal("it would not make the graph smaller"))
     growth = sum(value.const_value.nbytes for value in proposal.constants if value.const_value)
     growth -= sum(v.const_value.nbytes for v in dead_constants if v.const_value is not None)
@@ -361,6 +361,13 @@ def miss(
             remedy=refusal.remedy,
         )
     )
+
+
+def _saved(proposal: Proposal, dead: Iterable[ir.Node]) -> int:
+    """Arithmetic on constants costs nothing: every runtime does it once, when it loads a model."""
+    constants = proposal.context.constants
+    paid = [node for node in dead if not all(map(constants.is_constant, node.outputs))]
+    return _cost(paid) - _cost(proposal.nodes)
 
 
 def _cost(nodes: Iterable[ir.Node]) -> int:
