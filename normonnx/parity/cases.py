@@ -24,9 +24,9 @@ from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
 from normonnx.parity.graph_facts import random_outputs
 from normonnx.parity.interface import required_inputs
 from normonnx.parity.options import VerifyOptions
-from normonnx.parity.oracle import Evaluation, Oracle
+from normonnx.parity.oracle import Oracle
 from normonnx.parity.rounding import LEAST_COMPARABLE
-from normonnx.parity.saturation import before_saturation
+from normonnx.parity.saturation import saturating_outputs
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting, settings
 from normonnx.parity.values import Family
 
@@ -67,18 +67,6 @@ class Case:
     seconds: float = 0.0
 
 
-def open_session(host: Host, setting: Setting, inner: Mapping[str, ir.Value]) -> Session:
-    """A session that also gives the inner values, where the model runs as it is written."""
-    marked = {str(value.name): name for name, value in inner.items()}
-    return host.session(setting, marked=None if setting.as_shipped else marked)
-
-
-def with_inner(evaluation: Evaluation, inner: Mapping[str, ir.Value]) -> dict[str, Any]:
-    """The outputs of an evaluation and the inner values, under their names in reports."""
-    extras = {name: evaluation.extras[str(value.name)] for name, value in inner.items()}
-    return {**evaluation.outputs, **extras}
-
-
 class Cases:
     """The feeds of one original model, with its outputs and the truth for each.
 
@@ -91,7 +79,7 @@ class Cases:
         domains: what each input was taken to hold, by name.
         lacking: why there is no truth, or "".
         random: outputs that depend on random numbers.
-        inner: what lies before a saturating last operator, by its name in reports.
+        saturating: outputs of a last Softmax or Sigmoid, with which of them it is.
 
     Raises:
         NotComparableError: if the original does not load, or accepts no feed.
@@ -103,7 +91,7 @@ class Cases:
         self.notes: list[str] = []
         self.lacking = ""
         self.random = random_outputs(model)
-        self.inner = before_saturation(model, without=self.random)
+        self.saturating = saturating_outputs(model)
         self.domains: dict[str, str] = {}
         self._options = options
         self._deadline = time.monotonic() + options.budget_seconds
@@ -254,9 +242,7 @@ class Cases:
             return Case(feed, originals, None)
         try:
             # The first truth may take what time there is; the others must leave some.
-            evaluation = self._oracle.run(
-                feed.inputs, also=set(self.inner.values()), deadline=self._deadline
-            )
+            evaluation = self._oracle.run(feed.inputs, deadline=self._deadline)
         except OverBudgetError:
             if any(case.truth is not None for case in self._kept.values()):
                 raise
@@ -272,7 +258,7 @@ class Cases:
             return Case(
                 feed,
                 originals,
-                flattened(with_inner(evaluation, self.inner)),
+                flattened(evaluation.outputs),
                 evaluation.multiplications,
                 evaluation.seconds,
             )
@@ -284,7 +270,7 @@ class Cases:
         with Host(model) as host:
             for setting in settings(self._options.providers):
                 try:
-                    opened[setting] = open_session(host, setting, self.inner)
+                    opened[setting] = host.session(setting)
                 except SessionFailedError as error:
                     complaint = str(error)
                     self._note(f"the original does not load ({setting.label}): {error}")

@@ -17,11 +17,10 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity import tiers
-from normonnx.parity.cases import Case, Cases, NotComparableError, Progress, open_session
+from normonnx.parity.cases import Case, Cases, NotComparableError, Progress
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
-from normonnx.parity.saturation import before_saturation
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
 from normonnx.parity.verdict import FeedNote, Tier, Verdict
 
@@ -112,10 +111,9 @@ class Judge:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
         with Host(optimized) as host:
             sessions: dict[Setting, Session] = {}
-            inner = before_saturation(optimized)
             for setting in cases.settings:
                 try:
-                    sessions[setting] = open_session(host, setting, inner)
+                    sessions[setting] = host.session(setting)
                 except SessionFailedError as error:
                     message = f"the optimised model does not load ({setting.label}): {error}"
                     found[0] = Tier("T0", "interface", "fail", message)

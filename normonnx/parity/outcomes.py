@@ -20,6 +20,7 @@ from normonnx.parity.comparison import (
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
+from normonnx.parity.saturation import logarithm, logarithm_of
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
 from normonnx.parity.verdict import OutputResult, Tier
 
@@ -95,7 +96,8 @@ class Outcomes:
             return ["there is no output to compare"]
         sentences = []
         for name in dict.fromkeys(r.output for r in decisive):
-            metrics = [r.metrics for r in decisive if r.output == name and r.metrics is not None]
+            rows = [r for r in decisive if r.output == name and not r.inner]
+            metrics = [r.metrics for r in rows if r.metrics is not None]
             count = sum(m.elements for m in metrics)
             share = sum(m.elements * m.comparable for m in metrics) / count if count else 1.0
             if share < rounding.LEAST_COMPARABLE:
@@ -158,14 +160,23 @@ class Outcomes:
         for name, original in case.originals[setting].items():
             if name in self._source.random:
                 continue
-            if name in self._source.inner and name not in found:
-                continue
             truth = None if case.truth is None else case.truth.get(name)
             result = compare_output(name, original, found.get(name), truth, place, self._options)
             if result.flaw == "discrete":
                 result = self._excused(result, original, found[name], case, setting)
-            results.append(replace(result, inner=name in self._source.inner))
+            results.append(result)
+            relative = self._source.saturating.get(name) == "Softmax"
+            if relative and result.passed and truth is not None:
+                results.append(self._logarithmic(name, original, found[name], truth, place))
         return results
+
+    def _logarithmic(
+        self, name: str, original: Array, optimized: Array, truth: Array, place: Place
+    ) -> OutputResult:
+        """The same output on a logarithmic scale."""
+        o, y, t = (logarithm(v, original.dtype) for v in (original, optimized, truth))
+        result = compare_output(logarithm_of(name), o, y, t, place, self._options)
+        return replace(result, inner=True)
 
     def _excused(
         self, result: OutputResult, original: Array, optimized: Array, case: Case, setting: Setting

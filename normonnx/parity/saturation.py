@@ -1,36 +1,51 @@
-"""What lies before a last Softmax or Sigmoid, where errors are not squeezed out of sight.
+"""Outputs of a last Softmax or Sigmoid on a logarithmic scale, where no error is squeezed away.
 
-A class of probability 1e-12 may be wrong by half and no output shows it. So where both models end
-in the same operator, its inputs are compared as well.
+A class of probability 1e-12 may be wrong by half, and no difference shows it: its logarithm does.
+
+    log max(y, f),      f so far above the smallest numbers that y still has all its digits
+
+In float64 that holds for both. Runtimes compute a Softmax to so many digits of each value, and a
+Sigmoid to so many digits of 1 only: its logarithm says nothing about rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
+import ml_dtypes
+import numpy as np
 import onnx_ir as ir
 
-_SATURATING = frozenset(("Softmax", "Sigmoid", "Tanh", "HardSigmoid"))
+from normonnx.parity.kernels import Array
+
+_SATURATING = frozenset(("Softmax", "Sigmoid"))
 _MOVING = frozenset(("Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Flatten", "Cast"))
+_ABOVE_TINY = 16
 
 
-def before_saturation(model: ir.Model, *, without: Collection[str] = ()) -> dict[str, ir.Value]:
-    """The inputs of the last saturating operators, under names such as ``y before Softmax``.
-
-    Args:
-        model: the model.
-        without: outputs to leave out.
-    """
-    visible = {*model.graph.inputs, *model.graph.outputs}
+def saturating_outputs(model: ir.Model) -> dict[str, str]:
+    """The outputs that come from a Softmax or a Sigmoid, perhaps moved about, with which it is."""
     found = {}
     for output in model.graph.outputs:
-        node = None if output.name in without else output.producer()
+        node = output.producer()
         while node is not None and node.domain == "" and node.op_type in _MOVING:
             source = node.inputs[0]
             node = None if source is None else source.producer()
-        if node is None or node.domain != "" or node.op_type not in _SATURATING:
-            continue
-        value = node.inputs[0]
-        if value is not None and value.name and value not in visible and value.producer():
-            found[f"{output.name} before {node.op_type}"] = value
+        if node is not None and node.domain == "" and node.op_type in _SATURATING:
+            found[str(output.name)] = node.op_type
     return found
+
+
+def logarithm_of(name: str) -> str:
+    """The name in reports of the logarithm of an output."""
+    return f"log {name}"
+
+
+def logarithm(values: Array, dtype: np.dtype[np.generic]) -> Array:
+    """The logarithm of an output in its own type, cut off below.
+
+    Args:
+        values: the output, or its float64 value.
+        dtype: the type of the output, which decides where it is cut off.
+    """
+    floor = float(ml_dtypes.finfo(dtype).tiny) * _ABOVE_TINY
+    result: Array = np.log(np.maximum(values.astype(np.float64), floor)).astype(values.dtype)
+    return result

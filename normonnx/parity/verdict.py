@@ -66,7 +66,7 @@ class OutputResult:
         message: what is wrong, or "".
         metrics: None for discrete outputs.
         decisive: whether it counts.
-        inner: whether it is no output but what lies before the operator that gives one.
+        inner: whether it is an output on a logarithmic scale.
     """
 
     output: str

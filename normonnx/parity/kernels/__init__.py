@@ -29,6 +29,7 @@ KERNELS: dict[tuple[str, str], Kernel] = {
     ("", "GatherElements"): indexing.gather_elements,
     ("", "GatherND"): indexing.gather_nd,
     ("", "Gelu"): activation.gelu,
+    ("", "GlobalMaxPool"): pooling.global_max_pool,
     ("", "GroupNormalization"): normalization.group_normalization,
     ("", "Hardmax"): activation.hardmax,
     ("", "InstanceNormalization"): normalization.instance_normalization,

@@ -1,4 +1,4 @@
-"""MaxPool and AveragePool: one pass over the input per element of the window."""
+"""MaxPool and AveragePool: one pass over the input per element of the window; GlobalMaxPool."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def max_pool(call: Call, inputs: Inputs) -> Outputs | None:
     for _, cut in place.taps():
         np.maximum(y, padded[cut], out=y)
     return (y,)
+
+
+def global_max_pool(call: Call, inputs: Inputs) -> Outputs:
+    """The largest element of each channel; onnx.reference has it for two spatial axes only."""
+    x = present(inputs, 0)
+    return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
 def average_pool(call: Call, inputs: Inputs) -> Outputs:
