@@ -1,0 +1,25 @@
+"""A rewrite is a pair of expressions over the same inputs: proposed, certified, committed.
+
+An engine builds new nodes that are attached to no graph and says which old value each new value
+stands for. `commit` counts what would die against what would come, asks the certificate, and only
+then touches the graph. Nothing else in normonnx changes a graph.
+"""
+
+from __future__ import annotations
+
+from normonnx.rewrite.commit import MAX_COPIED_BYTES, commit
+from normonnx.rewrite.context import Context, Refusal, RefusedError, miss
+from normonnx.rewrite.gain import gain
+from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
+
+__all__ = [
+    "MAX_COPIED_BYTES",
+    "SHAPE_READERS",
+    "Context",
+    "Proposal",
+    "Refusal",
+    "RefusedError",
+    "commit",
+    "gain",
+    "miss",
+]

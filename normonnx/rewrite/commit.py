@@ -1,0 +1,119 @@
+"""Certify a proposal and make it, or leave the graph as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.certificate import Window, certify
+from normonnx.journal import Rewrite
+from normonnx.rewrite.context import Refusal
+from normonnx.rewrite.gain import dying, saved
+from normonnx.rewrite.placing import place, remove, take_place
+from normonnx.rewrite.proposal import SHAPE_READERS, UNNAMED, Proposal
+
+MAX_COPIED_BYTES = 16 << 20
+"""How much a single rewrite may add to the model in weights that others keep reading."""
+
+
+def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
+    """Certify a proposal and make it, or say why not and leave the graph as it was."""
+    context = proposal.context
+    if objection := context.journal.objection(proposal.key):
+        return _decline(proposal, Refusal(objection))
+    if proposal.rule in context.rules_off:
+        return _decline(proposal, Refusal(f"rule {proposal.rule} is switched off"))
+    dead, dead_constants = dying(proposal)
+    if saved(proposal, dead) < proposal.least_gain:
+        return _decline(proposal, Refusal("it would not make the graph smaller"))
+    growth = sum(value.const_value.nbytes for value in proposal.constants if value.const_value)
+    growth -= sum(v.const_value.nbytes for v in dead_constants if v.const_value is not None)
+    if growth > MAX_COPIED_BYTES:
+        return _decline(
+            proposal,
+            Refusal(
+                f"its weights are read elsewhere, and a copy of {growth >> 20} MiB is over the "
+                f"budget of {MAX_COPIED_BYTES >> 20} MiB"
+            ),
+        )
+    certificate = certify(
+        Window(
+            old=tuple(old for old, _ in proposal.replacements),
+            new=tuple(new for _, new in proposal.replacements),
+            made=frozenset(proposal.nodes),
+            constants=context.constants,
+            shapes=context.shapes,
+            exact=proposal.constants,
+            exact_attributes=proposal.exact_attributes,
+            functions=context.model.functions,
+            opsets=context.opsets_of(proposal.graph),
+        )
+    )
+    if isinstance(certificate, str):
+        return _make(proposal, dead, dead_constants, summary=summary, certificate=certificate)
+    return _decline(proposal, Refusal(f"no certificate: {certificate.reason}"))
+
+
+def _decline(proposal: Proposal, refusal: Refusal) -> Refusal:
+    proposal.withdraw()
+    return refusal
+
+
+def _make(
+    proposal: Proposal,
+    dead: list[ir.Node],
+    dead_constants: list[ir.Value],
+    *,
+    summary: str,
+    certificate: str,
+) -> Rewrite:
+    context, graph = proposal.context, proposal.graph
+    removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
+    in_function = any(graph is f.graph for f in context.model.functions.values())
+    prelude: list[ir.Node] = []
+    for value, exact in proposal.constants.items():
+        if not value.uses():
+            continue
+        name = context.fresh(str(value.name))
+        if in_function:
+            prelude.append(_constant_node(value, name))
+            context.constants.visit(prelude[-1])
+        else:
+            value.name = name
+            graph.register_initializer(value)
+        if exact.dtype == np.float64:
+            context.constants.exact[name] = exact
+    place(proposal, prelude)
+    for old, new in proposal.redirects.items():
+        for use in list(old.uses()):
+            if use.node.op_type in SHAPE_READERS:
+                use.node.replace_input_with(use.idx, new)
+    for old, new in proposal.replacements:
+        take_place(context, old, new)
+    for node in proposal.nodes:
+        for out in node.outputs:
+            if out.name is None or out.name.startswith(UNNAMED):
+                out.name = context.fresh(f"{proposal.site}_{node.op_type}")
+        if node.name is None:
+            node.name = context.fresh(f"{proposal.site}_{node.op_type}")
+    remove(dead, dead_constants)
+    rewrite = Rewrite(
+        key=proposal.key,
+        rule=proposal.rule,
+        site=proposal.site,
+        summary=summary,
+        removed=removed,
+        added=tuple((node.op_type, str(node.name)) for node in proposal.nodes),
+        certificate=certificate,
+    )
+    context.journal.record(rewrite)
+    return rewrite
+
+
+def _constant_node(value: ir.Value, name: str) -> ir.Node:
+    """A function has no initializers: its constants are nodes."""
+    node = ir.node("Constant", [], {"value": value.const_value})
+    node.name = name
+    node.outputs[0].name = name
+    value.replace_all_uses_with(node.outputs[0])
+    return node

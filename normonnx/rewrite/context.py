@@ -1,0 +1,109 @@
+"""What the engines work with in one run, and why a rewrite is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from normonnx.constants import Constants, subgraphs, walk
+from normonnx.journal import Journal, NearMiss
+from normonnx.shapes import Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a rewrite is not made: one sentence without a full stop, and the way out or ""."""
+
+    reason: str
+    remedy: str = ""
+
+
+class RefusedError(Exception):
+    """Raised inside the building of a proposal; `commit`'s callers turn it into a near miss."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, remedy)
+
+
+@dataclass(slots=True)
+class Context:
+    """What the engines work with in one run.
+
+    Attributes:
+        model: the model being rewritten, a private copy.
+        constants: what is constant in it.
+        shapes: what is known of its dimensions and types.
+        journal: the record of the run.
+        target: "onnx", "ort" or "normonnx".
+        opset: version of the default domain the model has now.
+        allow_duplicate: whether a layer with other readers may be copied to fold into the copy.
+        rules_on: rules that are off by default and were asked for.
+        rules_off: rules that were switched off.
+    """
+
+    model: ir.Model
+    constants: Constants
+    shapes: Shapes
+    journal: Journal
+    target: str = "onnx"
+    opset: int = 0
+    allow_duplicate: bool = False
+    rules_on: frozenset[str] = frozenset()
+    rules_off: frozenset[str] = frozenset()
+    names: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Take stock of every name in use, so that a new one never clashes in any scope."""
+        self.opset = self.opset or self.model.opset_imports.get("", 0)
+        for graph in self.graphs():
+            self.names.update(str(value.name) for value in graph.inputs)
+            self.names.update(graph.initializers)
+            for node in graph:
+                self.names.add(str(node.name))
+                self.names.update(str(value.name) for value in node.outputs)
+
+    def graphs(self) -> Iterable[ir.Graph]:
+        """Every graph of the model: the main one, function bodies, and all their subgraphs."""
+        for top in (self.model.graph, *(f.graph for f in self.model.functions.values())):
+            yield top
+            for node in walk(top):
+                yield from subgraphs(node)
+
+    def fresh(self, hint: str) -> str:
+        """A name that is not in use, the hint itself if it is free."""
+        name, count = hint, 0
+        while name in self.names or not name:
+            count += 1
+            name = f"{hint}_{count}"
+        self.names.add(name)
+        return name
+
+    def opset_of(self, graph: ir.Graph) -> int:
+        """The default-domain opset in force in a graph."""
+        return self.opsets_of(graph).get("", self.opset)
+
+    def opsets_of(self, graph: ir.Graph) -> Mapping[str, int]:
+        """The opsets in force in a graph: a function has its own, subgraphs those around them."""
+        for function in self.model.functions.values():
+            if function.graph is graph or any(graph is inner for inner in function.subgraphs()):
+                return function.opset_imports
+        return self.model.opset_imports
+
+
+def miss(
+    context: Context, *, key: str, rule: str, site: ir.Node, kind: str, refusal: Refusal
+) -> None:
+    """Note a near miss in the journal."""
+    context.journal.miss(
+        NearMiss(
+            key=key,
+            rule=rule,
+            site=str(site.name or site.outputs[0].name),
+            kind=kind,
+            reason=refusal.reason,
+            remedy=refusal.remedy,
+        )
+    )

@@ -1,0 +1,88 @@
+"""What a proposal saves: the nodes that die with the old values, less those that come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx_ir as ir
+
+from normonnx.constants import subgraphs, walk
+from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
+
+_COST = {"Constant": 0, "BatchNormalization": 2}
+"""What a node counts when gain is judged; BatchNormalization multiplies and adds."""
+
+
+def gain(proposal: Proposal) -> int:
+    """Nodes that a proposal saves, weighted; negative if it adds more than it removes."""
+    dead, _ = dying(proposal)
+    return saved(proposal, dead)
+
+
+def saved(proposal: Proposal, dead: Iterable[ir.Node]) -> int:
+    """Arithmetic on constants costs nothing: every runtime does it once, when it loads a model."""
+    constants = proposal.context.constants
+    paid = [node for node in dead if not all(map(constants.is_constant, node.outputs))]
+    return _cost(paid) - _cost(proposal.nodes)
+
+
+def _cost(nodes: Iterable[ir.Node]) -> int:
+    return sum(_COST.get(node.op_type, 1) for node in nodes)
+
+
+def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
+    """The nodes and constants that nothing reads any more once the new values are in place."""
+    replaced = dict.fromkeys(old for old, _ in proposal.replacements)
+    made = frozenset(proposal.nodes)
+    kept = {new for _, new in proposal.replacements if new.producer() not in made}
+    dead: dict[ir.Node, None] = {}
+    dead_constants: dict[ir.Value, None] = {}
+    pending = [old.producer() for old in replaced]
+    while pending:
+        node = pending.pop()
+        if node is None or node in dead or node.graph is None:
+            continue
+        if not all(
+            out not in kept and _unread(out, dead, replaced, proposal.redirects, made)
+            for out in node.outputs
+        ):
+            continue
+        dead[node] = None
+        inner = [value for n in _with_inner(node) for value in n.inputs if value is not None]
+        for value in inner:
+            producer = value.producer()
+            if producer is not None:
+                pending.append(producer)
+            elif (
+                value.is_initializer()
+                and not value.is_graph_input()
+                and not value.is_graph_output()
+                and all(use.node in dead for use in value.uses())
+            ):
+                dead_constants[value] = None
+    return list(dead), list(dead_constants)
+
+
+def _with_inner(node: ir.Node) -> Iterable[ir.Node]:
+    yield node
+    for graph in subgraphs(node):
+        yield from walk(graph)
+
+
+def _unread(
+    value: ir.Value,
+    dead: Mapping[ir.Node, None],
+    replaced: Mapping[ir.Value, None],
+    redirects: Mapping[ir.Value, ir.Value],
+    made: frozenset[ir.Node],
+) -> bool:
+    if value in replaced:
+        return True
+    if value.is_graph_output():
+        return False
+    return all(
+        use.node in dead
+        or (value in redirects and use.node.op_type in SHAPE_READERS)
+        or (use.node.graph is None and use.node not in made)
+        for use in value.uses()
+    )

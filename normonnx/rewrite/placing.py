@@ -1,0 +1,78 @@
+"""Putting new nodes into a graph and taking dead ones out."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from normonnx.rewrite.context import Context
+from normonnx.rewrite.proposal import UNNAMED, Proposal
+
+
+def place(proposal: Proposal, prelude: list[ir.Node]) -> None:
+    """Put each new node before the first old node whose value needs it."""
+    made = set(proposal.nodes)
+    placed: set[ir.Node] = set()
+    terminals = [(old.producer(), new) for old, new in proposal.replacements]
+    if len(terminals) > 1:
+        order = {node: i for i, node in enumerate(proposal.graph)}
+        terminals.sort(key=lambda pair: order.get(pair[0], 0) if pair[0] is not None else 0)
+    for anchor, new in terminals:
+        assert anchor is not None
+        needed: list[ir.Node] = []
+        stack: list[tuple[ir.Node | None, bool]] = [(new.producer(), False)]
+        while stack:
+            node, ready = stack.pop()
+            if node is None or node not in made or node in placed:
+                continue
+            if ready:
+                placed.add(node)
+                needed.append(node)
+                continue
+            stack.append((node, True))
+            stack.extend((v.producer(), False) for v in node.inputs if v is not None)
+        proposal.graph.insert_before(anchor, [*prelude, *needed])
+        prelude = []
+
+
+def take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
+    """Let `new` carry the name, type, documentation and readers of `old`."""
+    node, successor = old.producer(), new.producer()
+    assert node is not None
+    name = old.name
+    if successor is not None and new.name is not None and new.name.startswith(UNNAMED):
+        successor.name = node.name if len(node.outputs) == 1 else context.fresh(f"{node.name}")
+        successor.metadata_props.update(node.metadata_props)
+        successor.doc_string = successor.doc_string or node.doc_string
+        new.type, new.shape = old.type, old.shape
+        new.doc_string = old.doc_string
+        new.metadata_props.update(old.metadata_props)
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        old.name = None
+        new.name = name
+        return
+    # The new value exists already under its own name, and an output of the graph keeps its own.
+    if not old.is_graph_output():
+        old.replace_all_uses_with(new)
+        return
+    identity = ir.node("Identity", [new])
+    identity.name = context.fresh(f"{node.name}_Identity")
+    assert node.graph is not None
+    node.graph.insert_before(node, identity)
+    out = identity.outputs[0]
+    out.type, out.shape = old.type, old.shape
+    context.shapes.adopt(out, old)
+    old.replace_all_uses_with(out, replace_graph_outputs=True)
+    old.name = None
+    out.name = name
+
+
+def remove(dead: list[ir.Node], dead_constants: list[ir.Value]) -> None:
+    by_graph: dict[ir.Graph, list[ir.Node]] = {}
+    for node in dead:
+        if node.graph is not None:
+            by_graph.setdefault(node.graph, []).append(node)
+    for graph, nodes in by_graph.items():
+        graph.remove(nodes, safe=True)
+    for value in dead_constants:
+        if not value.uses() and value.graph is not None and not value.is_graph_output():
+            value.graph.initializers.pop(str(value.name))
