@@ -182,6 +182,10 @@ class Backward(Attempt):
             index = value.index()
             assert index is not None
             return BACKWARD[producer.op_type](self.proposal, producer, index, m, push)
+        if isinstance(inner, Affine) and is_part_of_gelu(inner):
+            raise RefusedError(
+                f"it follows a GELU, which ends in {describe(producer)} and is no linear map"
+            )
         raise RefusedError(f"{describe(producer)} cannot take it")
 
 
