@@ -17,6 +17,7 @@ from normonnx.norm.polynomial import (
     SUBJECT,
     Atom,
     IntractableError,
+    Length,
     Moment,
     Monomial,
     Outside,
@@ -28,6 +29,7 @@ from normonnx.norm.polynomial import (
     number,
     scaled,
 )
+from normonnx.shapes import Dim
 
 
 class Algebra:
@@ -45,9 +47,23 @@ class Algebra:
         labels = frozenset(label for group in atom.groups for label in group)
         return {((self._atom(atom, labels), 1),): 1.0}
 
+    def length(self, dim: Dim) -> Poly:
+        """A dimension as a polynomial."""
+        if isinstance(dim, int):
+            return number(float(dim))
+        powers: dict[int, int] = {}
+        for symbol in dim.symbols:
+            index = self._atom(Length(symbol), frozenset())
+            powers[index] = powers.get(index, 0) + 1
+        return {monomial(powers): float(dim.factor)}
+
     def depends_on_subject(self, poly: Poly) -> bool:
         """Whether x occurs: itself, under a moment or a root, or in a value that was refused."""
         return any(self._depends[index] for term in poly for index, _ in term)
+
+    def is_number(self, poly: Poly) -> bool:
+        """Whether only numbers and dimensions occur."""
+        return all(isinstance(self.atoms[index], Length) for term in poly for index, _ in term)
 
     def has_root(self, poly: Poly) -> bool:
         """Whether a root occurs."""
@@ -212,7 +228,9 @@ class Algebra:
     def _is_dependent(self, atom: Atom) -> bool:
         if isinstance(atom, Root):
             return self.depends_on_subject(dict(atom.inner))
-        return not isinstance(atom, Outside) or atom.refused
+        return not isinstance(atom, Outside | Length) or (
+            isinstance(atom, Outside) and atom.refused
+        )
 
     def _rank(self, term: Monomial, c: float) -> tuple[bool, float]:
         """Roots are scaled by their second moment, or else by their largest coefficient."""

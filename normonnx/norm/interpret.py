@@ -159,6 +159,9 @@ class Interpreter:
                 return self._outside(value)
             dims = self.context.shapes.dims(value)
             return None if dims is None else Form(number(k), self.labels.free(dims))
+        vector = self.context.shapes.vector(value)
+        if vector is not None and len(vector) == 1:  # a dimension, cast to the subject's type
+            return Form(self.algebra.length(vector[0]), ((),) * len(self.dims(value)))
         node = value.producer()
         if node is None or node.graph is not self.graph or self._depth > _MAX_DEPTH:
             return self._outside(value)
@@ -173,7 +176,8 @@ class Interpreter:
             if reason:
                 self.refusals[value] = reason
             return self._outside(value, refused=bool(reason))
-        return form if self.depends(form) else self._outside(value)
+        kept = self.depends(form) or self.algebra.is_number(form.poly)  # however often it occurs
+        return form if kept else self._outside(value)
 
     def _refusal(self, node: ir.Node, reason: str) -> str:
         """Why a node that depends on the subject was refused, it or one before it; or ""."""

@@ -16,7 +16,7 @@ from typing import Literal
 import onnx_ir as ir
 
 from normonnx.norm.algebra import Algebra
-from normonnx.norm.polynomial import SUBJECT, Moment, Monomial, Outside, Poly, Root
+from normonnx.norm.polynomial import SUBJECT, Length, Moment, Monomial, Outside, Poly, Root
 
 Kind = Literal["LayerNorm", "RMSNorm"]
 
@@ -221,6 +221,8 @@ def _spread(algebra: Algebra, root: int) -> tuple[Kind, frozenset[int], float] |
 
 
 def _foreign(algebra: Algebra, inner: Poly) -> Mismatch:
+    if any(isinstance(algebra.atoms[i], Length) for monomial in inner for i, _ in monomial):
+        return Mismatch("it sums over axes whose length is not static, and takes no mean of that")
     values = {
         atom.value: None
         for monomial in inner

@@ -3,6 +3,7 @@
     x            the subject
     E_S[x^p]     its first and second moment over a set S of its axes
     √P           the root of another polynomial, with a positive or negative power
+    n            a dimension that only the run knows
     v            a constant that varies, or any other value of the graph, taken as it is
 
 A monomial is a sorted tuple of (atom, power), where an atom is its number in an `Algebra`; a
@@ -47,6 +48,13 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Length:
+    """The atom of a dimension that only the run knows, by the name of its symbol."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
 class Root:
     """The atom √P; ``scale`` is what was taken out of P on its first appearance."""
 
@@ -71,7 +79,7 @@ class Outside:
     refused: bool = False
 
 
-Atom = Subject | Moment | Root | Outside
+Atom = Subject | Moment | Length | Root | Outside
 
 
 def number(value: float) -> Poly:

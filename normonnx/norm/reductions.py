@@ -1,4 +1,4 @@
-"""The rules of reductions: means over axes, and sums where their length is known."""
+"""The rules of reductions: means over axes, and sums, which are means times a length."""
 
 from __future__ import annotations
 
@@ -27,24 +27,16 @@ def _reduced(it: Interpreter, node: ir.Node, form: Form, *, total: bool, square:
         it,
         Form(poly, form.groups),
         places,
-        node,
         total=total,
         keep=bool(attribute_int(node, "keepdims", 1)),
     )
 
 
-def _mean_over(
-    it: Interpreter, form: Form, places: set[int], node: ir.Node, *, total: bool, keep: bool
-) -> Form:
+def _mean_over(it: Interpreter, form: Form, places: set[int], *, total: bool, keep: bool) -> Form:
     over = frozenset(label for place in places for label in form.groups[place])
     poly = it.algebra.mean(form.poly, over)
     if total:
-        length = it.labels.length(sorted(over))
-        if length is None:
-            raise IntractableError(
-                f"{node.op_type} '{node.name}' sums over axes whose length is not static"
-            )
-        poly = scaled(poly, float(length))
+        poly = it.algebra.product(poly, it.algebra.length(it.labels.size(tuple(sorted(over)))))
     groups = tuple(
         () if place in places else group
         for place, group in enumerate(form.groups)
@@ -67,7 +59,7 @@ def reduce_l2(it: Interpreter, node: ir.Node) -> Form:
 
 def global_average_pool(it: Interpreter, node: ir.Node) -> Form:
     form = it.form(node.inputs[0])
-    return _mean_over(it, form, set(range(2, len(form.groups))), node, total=False, keep=True)
+    return _mean_over(it, form, set(range(2, len(form.groups))), total=False, keep=True)
 
 
 def matmul(it: Interpreter, node: ir.Node) -> Form:
@@ -89,6 +81,6 @@ def matmul(it: Interpreter, node: ir.Node) -> Form:
     if not form.groups:
         raise IntractableError
     last = len(form.groups) - 1
-    row = _mean_over(it, form, {last}, node, total=True, keep=False)
+    row = _mean_over(it, form, {last}, total=True, keep=False)
     columns = it.labels.free(dims[1:])
     return Form(scaled(row.poly, k), (*row.groups, *columns))

@@ -6,21 +6,24 @@ leaves the algebra, with a sentence if that is worth telling.
 
 from __future__ import annotations
 
-from normonnx.norm import arithmetic, clamps, reductions, views
+from normonnx.norm import arithmetic, clamps, operators, reductions, views
 from normonnx.norm.interpret import Rule
 
 RULES: dict[str, Rule] = {
     "Abs": clamps.relu,  # |v| = max(v, 0) where v is never negative
     "Add": arithmetic.elementwise(arithmetic.sum_of),
+    "BatchNormalization": operators.batch_normalization,
     "Cast": arithmetic.cast,
     "CastLike": arithmetic.cast,
     "Clip": clamps.clip,
     "Div": arithmetic.elementwise(arithmetic.quotient),
+    "ConstantOfShape": views.constant_of_shape,
     "Dropout": arithmetic.dropout,
     "Expand": views.expand,
     "Flatten": views.reshape,
     "GlobalAveragePool": reductions.global_average_pool,
     "Identity": arithmetic.identity,
+    "InstanceNormalization": operators.instance_normalization,
     "MatMul": reductions.matmul,
     "Max": clamps.maximum,
     "Min": clamps.minimum,

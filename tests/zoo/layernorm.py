@@ -135,7 +135,7 @@ SPELLINGS = (
 KERAS = (
     norm("Keras: BatchNormalization in training mode between reshapes",
          "f = Reshape (x, flat)\n t, nm, nv = BatchNormalization <training_mode=1, epsilon=1e-3>"
-         "(f, ones, nil, mean, var)\n n = Reshape (t, back)\n" + AFFINE, Right(),
+         "(f, ones, nil, mean, var)\n n = Reshape (t, back)\n" + AFFINE,
          flat=np.array([1, 10, 8]), back=np.array([2, 5, 8]), ones=np.ones(10, np.float32),
          nil=np.zeros(10, np.float32), mean=np.zeros(10, np.float32), var=np.ones(10, np.float32)),
 )  # fmt: skip
