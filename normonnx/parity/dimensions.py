@@ -36,6 +36,7 @@ _FIRST: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...] = (
 _LENGTHS = (16, 32, 64, 8, 128, 224, 512, 48, 256, 1024, 1536, 320, 4096, 640, 1, 2, 3, 4, 7, 16000)
 _SIDES = (64, 48, 128, 32, 224, 96, 256, 320, 16, 384, 512, 640, 28, 100, 1, 2, 4, 8, 299, 1024)
 _MOST_ELEMENTS = 1 << 24
+_LONGEST_FORMULA = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,11 @@ def _role(axis: Axis, index: int, row: Sequence[Axis], dtype: ir.DataType | None
 
 def _names(formula: str) -> list[str]:
     """The names in an expression of +, −, × and ÷, none if it is no such expression."""
+    if len(formula) > _LONGEST_FORMULA:
+        return []
     try:
         tree = ast.parse(formula, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError):
         return []
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp):
@@ -188,6 +191,8 @@ def _evaluated(node: ast.expr, binding: Binding) -> int:
         return binding[node.id]
     if isinstance(node, ast.BinOp):
         left, right = _evaluated(node.left, binding), _evaluated(node.right, binding)
+        if right == 0 and isinstance(node.op, ast.Div | ast.FloorDiv):
+            return -1  # no size: such a binding is not admissible
         return _OPERATORS[type(node.op)](left, right)
     assert isinstance(node, ast.Constant)
     assert isinstance(node.value, int)

@@ -69,3 +69,15 @@ def test_what_would_not_fit_is_not_tried() -> None:
     shapes = open_shapes([value("x", ["batch", "a", "b", "c"])])
     assert not shapes.admissible({"batch": 2, "a": 1024, "b": 1024, "c": 1024})
     assert shapes.admissible({"batch": 2, "a": 17, "b": 11, "c": 7})
+
+
+def test_a_formula_that_cannot_be_is_not_tried() -> None:
+    shapes = open_shapes([value("x", ["a", "a // b"]), value("z", ["b"])])
+    assert shapes.admissible({"a": 4, "b": 2})
+    assert not shapes.admissible({"a": 4, "b": 0})
+
+
+def test_names_that_are_no_formula_are_names_of_their_own() -> None:
+    for text in ("a ** b", "f(a)", "a +", "1.5 * a", "a + " * 100 + "a"):
+        shapes = open_shapes([value("x", [text, 3])])
+        assert shapes.symbols == ("x[0]",), text

@@ -1,0 +1,61 @@
+"""Sessions run what they are given, in the setting they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from normonnx.parity import sessions
+from normonnx.parity.sessions import Host, SessionFailedError, Setting, settings
+from tests.parity.building import graph_model
+
+TEXT = "(float[N] x) => (float[N] y) { a = Exp(x) b = Neg(a) y = Abs(b) }"
+WRITTEN = Setting("cpu", as_shipped=False)
+
+
+def test_every_provider_runs_as_written_and_as_shipped() -> None:
+    labels = [s.label for s in settings(("cpu", "cuda"))]
+    assert labels == ["CPU, as written", "CPU, as shipped", "CUDA, as written", "CUDA, as shipped"]
+
+
+def test_a_session_gives_the_outputs_by_name_and_ignores_other_inputs() -> None:
+    with Host(ir.from_proto(graph_model(TEXT))) as host:
+        outputs = host.session(WRITTEN).run({"x": np.zeros(2, np.float32), "other": np.ones(1)})
+    assert {name: a.tolist() for name, a in outputs.items()} == {"y": [1, 1]}
+
+
+def test_inner_values_can_be_marked() -> None:
+    with Host(ir.from_proto(graph_model(TEXT))) as host:
+        session = host.session(WRITTEN, marked={"b": "inside"})
+        outputs = session.run({"x": np.zeros(1, np.float32)})
+        assert {name: a.tolist() for name, a in outputs.items()} == {"y": [1], "inside": [-1]}
+        # A name that is not there leaves the outputs as they are.
+        plain = host.session(WRITTEN, marked={"nowhere": "inside"})
+        assert list(plain.run({"x": np.zeros(1, np.float32)})) == ["y"]
+
+
+def test_failures_say_what_the_runtime_says() -> None:
+    broken = ir.from_proto(graph_model(TEXT.replace("Exp", "NoSuchThing")))
+    with Host(broken) as host, pytest.raises(SessionFailedError, match="NoSuchThing"):
+        host.session(WRITTEN)
+    with Host(ir.from_proto(graph_model(TEXT))) as host:
+        session = host.session(WRITTEN)
+    with pytest.raises(SessionFailedError, match="Invalid rank for input: x"):
+        session.run({"x": np.zeros((2, 2), np.float32)})
+
+
+def test_large_models_go_through_a_file_that_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sessions, "_BYTES_LIMIT", 10)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    text = "(float[N, 4] x) => (float[N, 4] y) { y = MatMul(x, w) }"
+    host = Host(ir.from_proto(graph_model(text, w=np.eye(4, dtype=np.float32))))
+    assert list(tmp_path.iterdir())
+    outputs = host.session(WRITTEN).run({"x": np.ones((1, 4), np.float32)})
+    assert outputs["y"].tolist() == [[1, 1, 1, 1]]
+    host.close()
+    assert not list(tmp_path.iterdir())
