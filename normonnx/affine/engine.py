@@ -108,6 +108,8 @@ def _by_gain(
         yield forward
     else:
         forward.proposal.withdraw()
+        if not forward.obstacles:
+            obstacles.append(Refusal("what its readers would leave over is no smaller than it"))
     if backward.gain > 0:
         backward = Backward(context, graph, found, kind)
         backward.build()
