@@ -4,9 +4,9 @@
 
 t is the float64 truth, o the original's output, y the optimised model's, ulp the distance between
 neighbouring numbers at max|t|. An output of few elements tells little about the original's own
-distance, so that is drawn towards what the same output shows on all feeds:
+distance, so that is raised towards what the same output shows on all feeds:
 
-    rms² ← (n·rms² + 8·pooled²) / (n + 8),    both in ulp
+    rms² ← max(rms², (n·rms² + 8·pooled²) / (n + 8)),    both in ulp
 """
 
 from __future__ import annotations
@@ -64,9 +64,22 @@ class Excess:
 
 def pooled_distance(metrics: Sequence[Metrics]) -> float:
     """The original's own distance to the truth in ulp, over all feeds of one output."""
-    total = sum(m.elements * m.comparable * (m.rms_original / m.ulp) ** 2 for m in metrics if m.ulp)
-    count = sum(m.elements * m.comparable for m in metrics if m.ulp)
-    return math.sqrt(total / count) if count else 0.0
+    return _pooled([(m, m.rms_original) for m in metrics])
+
+
+def pooled_ratio(metrics: Sequence[Metrics]) -> float:
+    """The optimised model's distance to the truth over the original's, over all feeds."""
+    own = pooled_distance(metrics)
+    made = _pooled([(m, m.rms_optimized) for m in metrics])
+    if own == 0:
+        return 1.0 if made == 0 else math.inf
+    return made / own
+
+
+def _pooled(distances: Sequence[tuple[Metrics, float]]) -> float:
+    weighted = [(m.elements * m.comparable, d / m.ulp) for m, d in distances if m.ulp]
+    count = sum(weight for weight, _ in weighted)
+    return math.sqrt(sum(w * d**2 for w, d in weighted) / count) if count else 0.0
 
 
 def excess(metrics: Metrics, pooled: float, *, double: bool) -> Excess:
@@ -81,7 +94,8 @@ def excess(metrics: Metrics, pooled: float, *, double: bool) -> Excess:
         return Excess(0.0, 0.0)
     count = metrics.elements * metrics.comparable
     own = metrics.rms_original / metrics.ulp
-    own = math.sqrt((count * own**2 + _PRIOR_ELEMENTS * pooled**2) / (count + _PRIOR_ELEMENTS))
+    prior = (count * own**2 + _PRIOR_ELEMENTS * pooled**2) / (count + _PRIOR_ELEMENTS)
+    own = max(own, math.sqrt(prior))
     largest = max(metrics.max_original / metrics.ulp, own)
     floor = _DOUBLE_FLOOR if double else 1.0
     return Excess(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from normonnx.parity.metrics import ULP_CLASSES, Metrics
+from normonnx.parity.rounding import pooled_ratio
 
 SCHEMA = "normonnx.verdict/1"
 
@@ -128,6 +129,16 @@ class Verdict:
         outer = [r for r in measured if not r.inner]
         return max(broken or outer, key=lambda r: r.excess, default=None)
 
+    def ratio(self, output: str) -> float:
+        """How far an output is from the truth over how far the original's is, on all feeds."""
+        return pooled_ratio(
+            [
+                r.metrics
+                for r in self.outputs
+                if r.output == output and r.metrics is not None and r.decisive
+            ]
+        )
+
     def line(self) -> str:
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""
         head = f"parity {self.status.upper()}  "
@@ -142,10 +153,11 @@ class Verdict:
         worst = self.worst
         if worst is None or worst.metrics is None:
             return ["discrete outputs equal"] if self.outputs else []
-        distance = f"{worst.metrics.ratio:.2f}× the original's own distance to float64"
+        ratio = self.ratio(worst.output)
+        distance = f"{ratio:.2f}× the original's own distance to float64"
         if worst.metrics.rms_original == worst.metrics.rms_optimized == 0:
             distance = "exactly the float64 value"
-        elif self.approximate or not math.isfinite(worst.metrics.ratio):
+        elif self.approximate or not math.isfinite(ratio):
             distance = f"at most {worst.metrics.max_abs:.3g} from the original"
         parts = [f"{worst.output}: {distance}"]
         farthest = max(

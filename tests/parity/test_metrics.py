@@ -136,6 +136,22 @@ def test_small_outputs_lean_on_the_other_feeds() -> None:
     assert judged(0, 6, count=10_000, pooled=4.0) > 1
 
 
+def test_what_is_equal_to_the_original_is_never_too_far() -> None:
+    # Off by 60 ulp on this feed and by next to nothing on the others, both models alike.
+    assert judged(60, 60, count=2, pooled=0.1) <= 0.5
+
+
+def test_the_ratio_over_all_feeds() -> None:
+    truth = np.ones(100)
+    unit = np.spacing(F32(1))
+    near, far = ((truth + unit * n).astype(F32) for n in (1, 3))
+    metrics = [measure(near, far, truth), measure(near, near, truth)]
+    assert rounding.pooled_ratio(metrics) == pytest.approx(math.sqrt((9 + 1) / 2))
+    exact = truth.astype(F32)
+    assert rounding.pooled_ratio([measure(exact, exact, truth)]) == 1
+    assert rounding.pooled_ratio([measure(exact, near, truth)]) == math.inf
+
+
 def test_double_outputs_have_room_for_the_rounding_of_the_truth() -> None:
     truth = np.ones(100)
     y = truth + 20 * np.spacing(1.0)
