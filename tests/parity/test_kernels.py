@@ -132,6 +132,10 @@ def draw_instance_norm(random: Random) -> tuple[dict[str, Any], list[Array | Non
     return {"epsilon": 1e-3}, [x, scale, bias], 1
 
 
+def draw_image(random: Random) -> tuple[dict[str, Any], list[Array | None], int]:
+    return {}, [random.standard_normal(spatial(random, int(random.integers(3, 6)), 1, 5))], 1
+
+
 def draw_softmax(random: Random) -> tuple[dict[str, Any], list[Array | None], int]:
     rank = int(random.integers(1, 5))
     x = random.standard_normal(spatial(random, rank, 1, 6)) * 5
@@ -267,6 +271,7 @@ CASES: dict[str, tuple[Draw, int, int]] = {
     "RMSNormalization": (draw_norm, 23, 60),
     "BatchNormalization": (draw_batch_norm, 15, 60),
     "InstanceNormalization": (draw_instance_norm, 17, 30),
+    "GlobalMaxPool": (draw_image, 17, 20),
     "Softmax": (draw_softmax, 13, 60),
     "LogSoftmax": (draw_softmax, 13, 60),
     "Hardmax": (draw_softmax, 13, 60),
