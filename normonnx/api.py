@@ -12,12 +12,13 @@ import onnx_ir as ir
 
 from normonnx import model_io, parity, pipeline
 from normonnx.errors import UsageError, WriteError
-from normonnx.facts import NORM_OPERATORS, facts_of
+from normonnx.facts import facts_of
+from normonnx.inspection import survey
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
-from normonnx.report import Inspection, ModelReport, Reverted, Site
+from normonnx.report import Inspection, ModelReport, Reverted
 from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
@@ -270,23 +271,7 @@ def inspect(
     loaded = model_io.load(
         model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
     )
-    outcome = pipeline.run(loaded.model, options)
-    fired = (
-        Site(r.rule, _kind(r), r.site, rewritten=True, outcome=r.summary)
-        for r in outcome.journal.rewrites
-    )
-    missed = (
-        Site(m.rule, m.kind, m.site, rewritten=False, outcome=m.reason, remedy=m.remedy)
-        for m in outcome.journal.near_misses.values()
-    )
-    facts = facts_of(loaded.model)
-    norms = {
-        operator: count
-        for operator, count in facts.operators.items()
-        if operator.rpartition("::")[2] in NORM_OPERATORS and operator != "BatchNormalization"
-    }
-    sites = sorted((*fired, *missed), key=lambda site: (site.rule, not site.rewritten))
-    return Inspection(loaded.name, facts, tuple(sites), norms, outcome.notes)
+    return survey(loaded.model, loaded.name, options)
 
 
 def _options(
@@ -377,13 +362,6 @@ def _guilty(
         return None
     position = bisect(len(rewrites), fails)
     return None if position is None else rewrites[position]
-
-
-def _kind(rewrite: Rewrite) -> str:
-    """What a rewritten site was, in the words of the near misses."""
-    if any(operator == "BatchNormalization" for operator, _ in rewrite.removed):
-        return "BatchNormalization"
-    return {"NX101": "LayerNorm", "NX102": "RMSNorm"}.get(rewrite.rule, "affine arithmetic")
 
 
 def _tell(progress: Progress | None, what: str) -> None:

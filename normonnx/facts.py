@@ -9,24 +9,6 @@ import onnx_ir as ir
 from normonnx.model_io import bodies_of, tensors_of, weight_bytes
 from normonnx.report import ModelFacts
 
-NORM_OPERATORS = frozenset(
-    {
-        "BatchNormalization",
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LayerNormalization",
-        "LpNormalization",
-        "MeanVarianceNormalization",
-        "RMSNormalization",
-        "SimplifiedLayerNormalization",
-        "SkipLayerNormalization",
-        "SkipSimplifiedLayerNormalization",
-        "GroupNorm",
-        "SkipGroupNorm",
-    }
-)
-
-
 def facts_of(model: ir.Model) -> ModelFacts:
     """Operators, parameters and bytes of `model`, its subgraphs and functions."""
     operators = Counter(

@@ -56,17 +56,28 @@ class Journal:
 
     A run may be told to skip rewrites by their keys (``skip``) or to stop after the first
     ``limit`` of them: with the pipeline being deterministic, that is how a guilty rewrite is
-    found and taken back.
+    found and taken back. Or it may be told to make those of a plan and no others (``only``).
     """
 
     skip: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
     limit: int | None = None
     rewrites: list[Rewrite] = field(default_factory=list)
     near_misses: dict[str, NearMiss] = field(default_factory=dict)
 
     def allows(self, key: str) -> bool:
         """Whether the rewrite of this key may be made in this run."""
-        return key not in self.skip and (self.limit is None or len(self.rewrites) < self.limit)
+        return not self.objection(key)
+
+    def objection(self, key: str) -> str:
+        """Why the rewrite of this key may not be made in this run, or ""."""
+        if key in self.skip:
+            return "taken back: the judge found it guilty"
+        if self.only is not None and key not in self.only:
+            return "it is not part of the plan"
+        if self.limit is not None and len(self.rewrites) >= self.limit:
+            return "the run was to stop before it"
+        return ""
 
     def record(self, rewrite: Rewrite) -> None:
         """Add a rewrite; its site is then no near miss any more."""

@@ -18,6 +18,7 @@ from normonnx.journal import Journal
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
 from normonnx.shapes import Shapes
+from normonnx.unread import UnreadConstants
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ def run(
     options: Options,
     *,
     skip: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
     limit: int | None = None,
+    read_large: bool = True,
 ) -> Outcome:
     """Rewrite a copy of the model.
 
@@ -71,22 +74,25 @@ def run(
         model: any valid model; never changed.
         options: what may be written and assumed.
         skip: keys of rewrites not to make.
+        only: keys of the rewrites to make; None for all.
         limit: stop after this many rewrites.
+        read_large: whether large weights in data files may be read; a rewrite that needs one
+            is a near miss otherwise.
 
     Returns:
         The copy, the journal, the exact weights and notes.
     """
-    journal = Journal(skip=skip, limit=limit)
+    journal = Journal(skip=skip, only=only, limit=limit)
     model = model.clone()
     notes = list(_unlist_initializers(model, options))
-    context = _context(model, journal, options)
+    context = context_of(model, journal, options, read_large=read_large)
     cap = options.opset
     while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
         raised, note = raise_opset(model, wanted)
         notes.append(note)
         if raised is not None:
             model = raised
-            context = _context(model, journal, options)
+            context = context_of(model, journal, options, read_large=read_large)
             break
         # A lower opset may be reached, and may do for some of the norms.
         cap = wanted - 1
@@ -98,8 +104,19 @@ def run(
     return Outcome(model, journal, _living(context), tuple(notes))
 
 
-def _context(model: ir.Model, journal: Journal, options: Options) -> Context:
-    constants = Constants(model, frozen_inputs=options.freeze_initializers)
+def context_of(
+    model: ir.Model, journal: Journal, options: Options, *, read_large: bool = True
+) -> Context:
+    """What the engines work with on a model, which must be the caller's own copy.
+
+    Args:
+        model: the copy.
+        journal: the record of the run.
+        options: what may be written and assumed.
+        read_large: as in `run`.
+    """
+    find = Constants if read_large else UnreadConstants
+    constants = find(model, frozen_inputs=options.freeze_initializers)
     shapes = Shapes(model, constants)
     return Context(
         model,

@@ -372,17 +372,26 @@ def test_verify(run: Run, house: Path, tmp_path: Path) -> None:
 def test_inspect_and_explain(run: Run, house: Path, tmp_path: Path) -> None:
     code, out, _ = run("inspect", house / LAYERNORM, "--report", f"json={tmp_path / 'i.json'}")
     assert code == 0
-    assert "NX101 2 × LayerNorm" in out
-    assert out.splitlines()[-1] == "normonnx: 2 rewrites to make, 0 left alone"
+    lines = out.splitlines()
+    assert lines[1].split() == [
+        "rule", "kind", "where", "axes", "channels", "eps", "type", "verdict",
+    ]  # fmt: skip
+    assert lines[2].split() == [
+        "NX101", "LayerNorm", "sequential/layer_normalization", "1", "64", "0.001", "float32",
+        "fuses", "into", "LayerNormalization",
+    ]  # fmt: skip
+    assert lines[-1] == "normonnx: 2 sites to rewrite, 0 left alone"
     sites = json.loads((tmp_path / "i.json").read_text())["sites"]
     assert [site["rewritten"] for site in sites] == [True, True]
+    code, out, _ = run("inspect", house / LAYERNORM, "--format", "json")
+    assert (code, json.loads(out)["sites"]) == (0, sites)
     code, out, _ = run("explain", "nx101")
     assert code == 0
     assert "LayerNormalization(γ, β, axis, epsilon)" in out
     code, out, _ = run("explain", "fold-into-convolution", house / BATCHNORM)
     assert code == 0
     assert out.count("NX001") >= 2
-    assert out.splitlines()[-1] == "normonnx: 7 rewrites to make, 0 left alone"
+    assert out.splitlines()[-1] == "normonnx: 7 sites to rewrite, 0 left alone"
 
 
 def test_doctor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from normonnx.rewrite import (
     commit,
     miss,
 )
+from normonnx.unread import is_left_unread
 
 _ROUNDS = 4
 """The engine stops when a round changes nothing; this many rounds have always been enough."""
@@ -70,7 +71,8 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
         if not isinstance(result, Refusal):
             return
         obstacles.insert(0, result)
-    if kind == "BatchNormalization" or found.map.axis is not None:
+    unread = any(is_left_unread(obstacle.reason) for obstacle in obstacles)
+    if kind == "BatchNormalization" or found.map.axis is not None or unread:
         miss(
             context,
             key=key_of(node),
@@ -101,6 +103,8 @@ def _by_gain(
         yield backward
         return
     backward.proposal.withdraw()
+    if not backward.obstacles:
+        obstacles.append(Refusal("what stays behind it is as large as it is"))
     forward = Forward(context, graph, found, kind)
     forward.build()
     obstacles.extend(forward.obstacles[:1])
@@ -109,7 +113,7 @@ def _by_gain(
     else:
         forward.proposal.withdraw()
         if not forward.obstacles:
-            obstacles.append(Refusal("what its readers would leave over is no smaller than it"))
+            obstacles.append(Refusal("what its readers leave over is as large as it is"))
     if backward.gain > 0:
         backward = Backward(context, graph, found, kind)
         backward.build()

@@ -74,19 +74,32 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @rewriting
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @reporting
 @reading
 @talking
 def inspect(model: str, **options: Any) -> ExitCode:
     """List every normalisation: what would happen, or why not.
 
-    For what stays, the fact that is in the way and what could be done about it.
+    For what stays, the fact that is in the way and what could be done about it. Large weights in
+    data files are not read.
     """
     from normonnx import api
+    from normonnx.report import render_json
     from normonnx.report.terminal import show_inspection, show_line
 
     result = api.inspect(model, **_inspecting(options))
     write_reports(options["reports"], result)
+    if options["form"] == "json":
+        click.echo(render_json(result), nl=False)
+        return ExitCode.OK
     console = console_for_people(options["reports"])
     if options["quiet"]:
         show_line(result.line(), console)
@@ -116,7 +129,7 @@ def explain(code: str, model: str | None, **options: Any) -> ExitCode:
     result = api.inspect(model, **_inspecting(options))
     sites = tuple(site for site in result.sites if site.rule == code)
     console.print()
-    show_inspection(replace(result, sites=sites, operators={}), console, verbosity=1)
+    show_inspection(replace(result, sites=sites), console, verbosity=1)
     return ExitCode.OK
 
 

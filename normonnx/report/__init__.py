@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from normonnx.report.inspected import Inspection, Site
 from normonnx.report.json import Reportable, render_json
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
-    Inspection,
     ModelFacts,
     ModelReport,
     Reverted,
     RunReport,
-    Site,
     Verification,
     Written,
     counted,

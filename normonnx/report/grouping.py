@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from normonnx.journal import NearMiss
-from normonnx.report.result import Site
+from normonnx.report.inspected import Site
 
 _QUOTED = re.compile(r"'[^']*'")
 

@@ -283,57 +283,6 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """One normalisation, or arithmetic like one, and what would become of it.
-
-    Attributes:
-        rule: code of the rule that fires or nearly does.
-        kind: what it is, such as ``BatchNormalization`` or ``LayerNorm``.
-        name: of its node.
-        rewritten: whether a rewrite would be made.
-        outcome: the rewrite in one line, or why there is none.
-        remedy: what the user could do, or "".
-    """
-
-    rule: str
-    kind: str
-    name: str
-    rewritten: bool
-    outcome: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Every normalisation of a model, as it is and as it would be.
-
-    Attributes:
-        name: the file's name, or the graph's.
-        facts: what the model is made of.
-        sites: what fires and what nearly does.
-        operators: normalisations that are one operator already, by operator.
-        notes: what would be done besides.
-    """
-
-    name: str
-    facts: ModelFacts
-    sites: tuple[Site, ...]
-    operators: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def line(self) -> str:
-        """One stable line, such as ``normonnx: 4 rewrites to make, 2 left alone``."""
-        fire = sum(site.rewritten for site in self.sites)
-        return (
-            f"normonnx: {counted(fire, 'rewrite')} to make, {len(self.sites) - fire:,} left alone"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"schema": SCHEMA, **asdict(self)}
-
-
-@dataclass(frozen=True, slots=True)
 class Verification:
     """A verdict on two models, as a report."""
 

@@ -16,9 +16,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from normonnx.report.grouping import Group, grouped, site_of
+from normonnx.report.inspected import FUSED, Inspection, Site
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
-    Inspection,
     ModelFacts,
     ModelReport,
     Verification,
@@ -37,8 +37,11 @@ _GROUPS_SHOWN = 5
 _NAMES_SHOWN = 2
 _SITES_SHOWN = 8
 _OPERATORS_SHOWN = 4
+_ROWS_SHOWN = 60
+_PATH_SHOWN = 48
 _LONG = 400
 
+_COLUMNS = ("rule", "kind", "where", "axes", "channels", "eps", "type", "verdict")
 _COLOURS = {
     "PASS": "bold green",
     "CLEAN": "bold green",
@@ -130,14 +133,41 @@ def show_verification(result: Verification, console: Console, *, verbosity: int 
 
 
 def show_inspection(result: Inspection, console: Console, *, verbosity: int = 0) -> None:
-    """Every site: what it is, what would happen, or why not and what to do."""
+    """A table of every site; then, for those that stay, why and what to do.
+
+    Args:
+        result: of an inspection.
+        console: where to print.
+        verbosity: from 1 on every row and the names of all nodes.
+    """
     _print(_heading(result.name, result.facts), console, 0)
-    for group in grouped(result.sites):
+    shown = result.sites if verbosity else result.sites[:_ROWS_SHOWN]
+    if shown:
+        rows = [[Text(title, "cyan") for title in _COLUMNS]]
+        _print_columns([*rows, *(_site_row(site) for site in shown)], console)
+    if len(shown) < len(result.sites):
+        rest = len(result.sites) - len(shown)
+        _print(Text(f"and {rest:,} more, -v lists all", "dim"), console)
+    staying = grouped(site for site in result.sites if site.verdict == "stays")
+    for group in staying:
         _show_group(group, console, verbosity)
-    for operator, count in result.operators.items():
-        _print(Text(f"{safe_name(operator)}: {count}, one operator each already"), console)
     _show_notes(result.notes, console)
     show_line(result.line(), console)
+
+
+def _site_row(site: Site) -> list[Text]:
+    axes = "" if site.axes is None else ", ".join(map(str, site.axes)) or "scalar"
+    colour = "green" if site.rewritten else "dim" if site.verdict == FUSED else "yellow"
+    return [
+        Text(site.rule or "-"),
+        Text(safe_name(site.kind)),
+        Text(safe_name(site.path or site.name, longest=_PATH_SHOWN), "bold"),
+        Text(axes or "-"),
+        Text("-" if site.channels is None else f"{site.channels}"),
+        Text("-" if site.epsilon is None else f"{site.epsilon:g}"),
+        Text(site.dtype or "-"),
+        Text(safe_name(site.verdict, longest=_PATH_SHOWN + 16), colour),
+    ]
 
 
 def show_rule(rule: Rule, console: Console) -> None:

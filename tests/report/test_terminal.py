@@ -96,29 +96,36 @@ def test_traceback_only_when_asked(stream: io.StringIO, console: Console) -> Non
     assert "boom" in stream.getvalue()
 
 
-def test_inspection_tells_alike_sites_once(stream: io.StringIO, console: Console) -> None:
+def test_inspection_is_a_table_and_tells_alike_sites_once(
+    stream: io.StringIO, console: Console
+) -> None:
     stays = [
         Site(
-            "NX003", "affine arithmetic", f"Add_{n}", False, f"Relu '{n}' is in the way", "move it"
+            "NX003", "affine arithmetic", f"Add_{n}", False, f"Relu '{n}' is in the way", "move it",
+            "stays", channels=8, axes=(1,),
         )
-        for n in range(12)
-    ]
-    folds = Site("NX001", "BatchNormalization", "bn", True, "Conv·BatchNormalization → Conv")
-    found = Inspection("m.onnx", AFTER, (folds, *stays), {"LayerNormalization": 3})
+        for n in range(70)
+    ]  # fmt: skip
+    folds = Site(
+        "NX001", "BatchNorm", "bn", True, "Conv·BatchNormalization → Conv", "",
+        "folds into Conv 'c'", "stem/bn", "operator", (1,), 64, 1e-5, "float32",
+    )  # fmt: skip
+    fused = Site("", "LayerNorm", "ln", False, "one operator already", "", "fused")
+    found = Inspection("m.onnx", AFTER, (folds, *stays, fused))
     terminal.show_inspection(found, console)
     lines = stream.getvalue().splitlines()
-    assert lines[1:4] == [
-        "  NX001 BatchNormalization  → Conv·BatchNormalization → Conv",
-        "      bn",
-        "  NX003 12 × affine arithmetic  stays: Relu '…' is in the way (move it)",
+    assert [line.split(maxsplit=7) for line in lines[1:3]] == [
+        ["rule", "kind", "where", "axes", "channels", "eps", "type", "verdict"],
+        ["NX001", "BatchNorm", "stem/bn", "1", "64", "1e-05", "float32", "folds into Conv 'c'"],
     ]
-    assert lines[-3:] == [
-        "      and 4 more, -v lists all",
-        "  LayerNormalization: 3, one operator each already",
-        "normonnx: 1 rewrite to make, 12 left alone",
+    assert "  and 12 more, -v lists all" in lines
+    assert "  NX003 70 × affine arithmetic  stays: Relu '…' is in the way (move it)" in lines
+    assert lines[-2:] == [
+        "      and 62 more, -v lists all",
+        "normonnx: 1 site to rewrite, 70 left alone, 1 fused already",
     ]
     terminal.show_inspection(found, console, verbosity=1)
-    assert "      Add_11  Relu '11' is in the way" in stream.getvalue()
+    assert "      Add_69  Relu '69' is in the way" in stream.getvalue()
 
 
 @pytest.mark.parametrize("code", RULES)
