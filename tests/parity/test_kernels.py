@@ -271,7 +271,6 @@ CASES: dict[str, tuple[Draw, int, int]] = {
     "RMSNormalization": (draw_norm, 23, 60),
     "BatchNormalization": (draw_batch_norm, 15, 60),
     "InstanceNormalization": (draw_instance_norm, 17, 30),
-    "GlobalMaxPool": (draw_image, 17, 20),
     "Softmax": (draw_softmax, 13, 60),
     "LogSoftmax": (draw_softmax, 13, 60),
     "Hardmax": (draw_softmax, 13, 60),
@@ -302,6 +301,7 @@ AGAINST_RUNTIME: dict[str, tuple[str, Draw, int, int]] = {
     # title: (operator, draw, operator set, cases)
     "MaxPool": ("MaxPool", draw_max_pool, 17, 80),
     "AveragePool": ("AveragePool", draw_average_pool, 19, 80),
+    "GlobalMaxPool": ("GlobalMaxPool", draw_image, 17, 20),
     "GatherElements": ("GatherElements", draw_gather_elements, 17, 40),
     "grouped ConvTranspose": ("ConvTranspose", draw_grouped_transposed, 17, 60),
     "old Softmax": ("Softmax", draw_old_softmax, 11, 40),
