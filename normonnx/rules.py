@@ -40,6 +40,13 @@ class Rule:
     by_default: bool = True
 
 
+EXACTNESS = {
+    "exact": "exact: the same numbers, bit for bit",
+    "rounding": "rounding: the same real numbers; each new weight is computed in float64 and "
+    "rounded once",
+}
+"""What a rule does to the numbers, in words."""
+
 _CARRIED = (
     "no node but the site's own reads the values in between, and none of them is a graph output",
     "only operators that keep the map affine lie in between (Identity, Dropout, Cast to no less "

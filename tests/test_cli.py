@@ -23,6 +23,7 @@ from normonnx.cli import main
 from normonnx.journal import NearMiss
 from normonnx.parity import Verdict
 from normonnx.report import ModelReport
+from normonnx.rules import RULES
 
 BATCHNORM = "conv1d_batchnorm.onnx"
 LAYERNORM = "tutorial_dense_layernorm.onnx"
@@ -388,6 +389,10 @@ def test_inspect_and_explain(run: Run, house: Path, tmp_path: Path) -> None:
     code, out, _ = run("explain", "nx101")
     assert code == 0
     assert "LayerNormalization(γ, β, axis, epsilon)" in out
+    code, out, _ = run("explain")
+    assert [line.split()[0] for line in out.splitlines()] == list(RULES)
+    code, out, _ = run("explain", "nx101", house / BATCHNORM)
+    assert out.splitlines()[-1] == "normonnx: 0 sites to rewrite, 0 left alone"
     code, out, _ = run("explain", "fold-into-convolution", house / BATCHNORM)
     assert code == 0
     assert out.count("NX001") >= 2

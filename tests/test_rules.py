@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import normonnx
+from normonnx.report.rule_pages import rules_markdown
 from normonnx.rules import RULES, Rule, rule_name
 
 _PACKAGE = Path(normonnx.__file__).parent
@@ -36,3 +37,10 @@ def test_names_are_unique_and_unknown_codes_have_none() -> None:
     assert len({rule.name for rule in RULES.values()}) == len(RULES)
     assert rule_name("NX001") == "fold-into-convolution"
     assert rule_name("NX999") == ""
+
+
+def test_the_documentation_is_written_from_the_pages() -> None:
+    page = Path(__file__).parent.parent / "docs" / "rules.md"
+    assert page.read_text(encoding="utf-8") == rules_markdown(RULES.values()), (
+        "python -m normonnx.report.rule_pages > docs/rules.md"
+    )

@@ -109,18 +109,22 @@ def inspect(model: str, **options: Any) -> ExitCode:
 
 
 @click.command()
-@click.argument("code", type=RuleCodeType())
+@click.argument("code", type=RuleCodeType(), metavar="[CODE]", required=False)
 @click.argument("model", metavar="[MODEL]", required=False)
 @rewriting
 @reading
-def explain(code: str, model: str | None, **options: Any) -> ExitCode:
+def explain(code: str | None, model: str | None, **options: Any) -> ExitCode:
     """Show a rule: picture, equation, conditions.
 
-    With a MODEL, also where the rule fires in it, and where it nearly does.
+    With a MODEL, also where the rule fires in it, and where it nearly does. Without a CODE, list
+    the rules.
     """
-    from normonnx.report.terminal import show_inspection, show_rule
+    from normonnx.report.terminal import show_inspection, show_rule, show_rules
 
     console = console_for_people()
+    if code is None:
+        show_rules(RULES.values(), console)
+        return ExitCode.OK
     show_rule(RULES[code], console)
     if model is None:
         return ExitCode.OK

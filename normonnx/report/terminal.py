@@ -24,6 +24,7 @@ from normonnx.report.result import (
     Verification,
     counted,
 )
+from normonnx.rules import EXACTNESS
 
 if TYPE_CHECKING:
     from normonnx.doctor import Diagnosis
@@ -47,11 +48,6 @@ _COLOURS = {
     "CLEAN": "bold green",
     "FAIL": "bold red",
     "REFUSED": "bold red",
-}
-_EXACTNESS = {
-    "exact": "exact: the same numbers, bit for bit",
-    "rounding": "rounding: the same real numbers; each new weight is computed in float64 and "
-    "rounded once",
 }
 
 
@@ -179,7 +175,7 @@ def show_rule(rule: Rule, console: Console) -> None:
         ("after", rule.after),
         ("because", "\n".join(rule.equation)),
         ("if", "\n".join(f"· {condition}" for condition in rule.conditions)),
-        ("numbers", _EXACTNESS[rule.exactness]),
+        ("numbers", EXACTNESS[rule.exactness]),
         ("why", rule.why),
         ("default", "on" if rule.by_default else f"off: --rule {rule.code} turns it on"),
     ):
@@ -187,6 +183,19 @@ def show_rule(rule: Rule, console: Console) -> None:
         _print(Text(title, "cyan"), console, 0)
         for line in body.splitlines():
             _print(Text(line), console)
+
+
+def show_rules(rules: Iterable[Rule], console: Console) -> None:
+    """The rules in a line each."""
+    rows = [
+        [
+            Text(rule.code, "bold"),
+            Text(rule.name),
+            Text(rule.title, "" if rule.by_default else "dim"),
+        ]
+        for rule in rules
+    ]
+    _print_columns(rows, console)
 
 
 def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
