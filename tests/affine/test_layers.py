@@ -179,7 +179,8 @@ MERGED = (
         weights={**SIGNED, **bn(4, "q")}),
     Row("what cancels goes away",
         "(float[n,4] x) => (float[] y) { r = Relu (x)\n a = Mul (r, k)\n b = Neg (a)\n"
-        "c = Div (b, k)\n d = Neg (c)\n y = Sigmoid (d) }", "Relu Sigmoid", weights={"k": np.float32([1, 2, 4, 8])}),
+        "c = Div (b, k)\n d = Neg (c)\n y = Sigmoid (d) }", "Relu Sigmoid",
+        weights={"k": np.float32([1, 2, 4, 8])}),
     Row("into a LayerNormalization", f"{ROW} {{ {NORM}\n a = Mul (c, k)\n y = Add (a, l) }}",
         "LayerNormalization", weights={"g": (4,), "e": (4,), "k": (4,), "l": (4,)}),
     Row("into a LayerNormalization without a bias",

@@ -54,7 +54,8 @@ def _per_channel(values: Array, rank: int) -> Array:
 
 def batch_normalization(call: Call, inputs: Inputs) -> Outputs | None:
     """Inference form, and from operator set 14 on the training form on this batch's statistics."""
-    if call.since < 7 or call.get("spatial", 1) == 0:
+    trains = call.since < 7 and not call.get("is_test", 0)
+    if trains or call.get("spatial", 1) == 0:
         return None
     x = present(inputs, 0)
     scale, bias, mean, variance = (present(inputs, i) for i in range(1, 5))
