@@ -1,4 +1,4 @@
-"""What is known of the original model: on each feed its outputs, and the float64 truth.
+"""Which feeds a comparison looks at, and what the original makes of them.
 
 It is computed once and reused for every optimised model that is judged against the original.
 """
@@ -6,28 +6,22 @@ It is computed once and reused for every optimised model that is judged against 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.parity.comparison import flattened, is_float
+from normonnx.parity.comparison import is_float
 from normonnx.parity.data import feeds_from
-from normonnx.parity.execution import (
-    LacksOperatorError,
-    OracleFailedError,
-    OverBudgetError,
-)
+from normonnx.parity.execution import OverBudgetError
 from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
 from normonnx.parity.graph_facts import random_outputs
 from normonnx.parity.interface import required_inputs
 from normonnx.parity.options import VerifyOptions
-from normonnx.parity.oracle import Oracle
 from normonnx.parity.rounding import LEAST_COMPARABLE
 from normonnx.parity.saturation import saturating_outputs
-from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting, settings
+from normonnx.parity.sessions import Setting
+from normonnx.parity.subject import Case, NotComparableError, Subject
 from normonnx.parity.values import Family
 
 Progress = Callable[[str, int, int], None]
@@ -38,33 +32,12 @@ _VERY_COSTLY = 8_000_000_000
 # Outputs of few elements are seen on more feeds.
 _FEW_ELEMENTS = 32
 _MOST_DRAWS = 8
+# How many feeds may turn out to be of no use.
+_MOST_MISSES = 6
 _STRESS = (Family.EDGE, Family.WIDE)
 # Numbers of further draws, apart from those of the first ones.
-STRESS_DRAW = 50
-REDRAW = 100
-
-
-class NotComparableError(Exception):
-    """The original gives nothing to compare with; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The original model on one feed.
-
-    Attributes:
-        feed: the feed.
-        originals: its outputs in each setting.
-        truth: its outputs in float64, None if they cannot be computed.
-        multiplications: about how many the truth took.
-        seconds: how long the truth took.
-    """
-
-    feed: Feed
-    originals: Mapping[Setting, Mapping[str, Any]]
-    truth: Mapping[str, Any] | None
-    multiplications: int = 0
-    seconds: float = 0.0
+_STRESS_DRAW = 50
+_REDRAW = 100
 
 
 class Cases:
@@ -80,6 +53,7 @@ class Cases:
         lacking: why there is no truth, or "".
         random: outputs that depend on random numbers.
         saturating: outputs of a last Softmax or Sigmoid, with which of them it is.
+        deadline: when the time is over, on the clock of `time.monotonic`.
 
     Raises:
         NotComparableError: if the original does not load, or accepts no feed.
@@ -88,34 +62,26 @@ class Cases:
     """
 
     def __init__(self, model: ir.Model, options: VerifyOptions) -> None:
-        self.notes: list[str] = []
         self.lacking = ""
         self.random = random_outputs(model)
         self.saturating = saturating_outputs(model)
         self.domains: dict[str, str] = {}
+        self.deadline = time.monotonic() + options.budget_seconds
         self._options = options
-        self._deadline = time.monotonic() + options.budget_seconds
-        self._oracle = Oracle(model)
-        if self._oracle.lacking:
-            self.lacking = f"no float64 reference for {', '.join(self._oracle.lacking)}"
-        self._sessions = self._opened(model)
-        self._source: FeedSource | None = None
+        self._subject = Subject(model, options.providers)
+        self.notes = list(self._subject.notes)
+        self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
         self._given: list[Feed] = []
+        self._source: FeedSource | None = None
         if options.data is not None:
             self._given = feeds_from(options.data, required_inputs(model))
         else:
             self._source = self._asked(model)
-        self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings in which the original runs."""
-        return tuple(self._sessions)
-
-    @property
-    def deadline(self) -> float:
-        """When the time is over, on the clock of `time.monotonic`."""
-        return self._deadline
+        return tuple(self._subject.sessions)
 
     @property
     def is_cheap(self) -> bool:
@@ -124,26 +90,30 @@ class Cases:
 
     def restart_clock(self) -> None:
         """Give the whole budget to the next comparison; what is known already costs nothing."""
-        self._deadline = time.monotonic() + self._options.budget_seconds
+        self.deadline = time.monotonic() + self._options.budget_seconds
 
     def first(self, progress: Progress | None) -> list[Case]:
         """The cases that every comparison looks at.
 
         Raises:
-            NotComparableError: if the original does not run on one.
+            NotComparableError: if the original runs on none.
         """
         cases: list[Case] = []
-        planned = len(self._given) or self._options.draws
-        for feed in self._planned(cases):
-            if progress is not None:
-                progress("original and float64 truth", len(cases), max(planned, len(cases) + 1))
-            try:
-                case = self.case(feed)
-            except OverBudgetError:
-                self._note(f"time for {len(cases)} feeds only")
-                break
-            if self._suits(case):
-                cases.append(case)
+        try:
+            if self._source is None:
+                for number, feed in enumerate(self._given):
+                    _tell(progress, number, len(self._given))
+                    cases.append(self._case(feed))
+            else:
+                self._decisive(self._source, cases, progress)
+                self._stress(self._source, cases, progress)
+        except OverBudgetError:
+            if not cases:
+                reason = f"the float64 truth takes more than {self._options.budget_seconds:g} s"
+                feed = self._given[0] if self._source is None else self._source.decisive(0)
+                cases = [self._subject.case(feed, deadline=self.deadline, instead=reason)]
+            self._note(f"time for {len(cases)} feed{'' if len(cases) == 1 else 's'} only")
+        self.lacking = next((c.complaint for c in cases if c.feed.decisive and c.complaint), "")
         return cases
 
     def redrawn(self, count: int) -> list[Case]:
@@ -151,139 +121,86 @@ class Cases:
         if self._source is None:
             return []
         try:
-            return [self.case(self._source.decisive(REDRAW + i)) for i in range(count)]
-        except OverBudgetError:
+            return [self._case(self._source.decisive(_REDRAW + i)) for i in range(count)]
+        except (OverBudgetError, NotComparableError):
             return []
-
-    def case(self, feed: Feed) -> Case:
-        """The original on one feed, computed once.
-
-        Raises:
-            NotComparableError: if the original does not run on it.
-            OverBudgetError: if there is no time for its truth, and others have theirs.
-        """
-        key = (feed.draw, tuple(feed.binding.values()))
-        if key in self._kept:
-            return self._kept[key]
-        originals = {}
-        for setting, session in self._sessions.items():
-            try:
-                originals[setting] = flattened(session.run(feed.inputs))
-            except SessionFailedError as error:
-                raise NotComparableError(
-                    f"the original does not run on feed {feed.draw} ({setting.label}): {error}"
-                ) from error
-        case = self._with_truth(feed, originals)
-        self._kept[key] = case
-        return case
 
     def own_difference(self, case: Case) -> float:
         """How far the original is from itself when it runs again on the same feed."""
-        setting, session = list(self._sessions.items())[-1]
-        again = flattened(session.run(case.feed.inputs))
-        largest = 0.0
-        for name, before in case.originals[setting].items():
-            if is_float(before) and before.shape == again[name].shape:
-                difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
-                largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
-        return largest
+        return self._subject.own_difference(case)
 
-    def _planned(self, cases: list[Case]) -> Iterator[Feed]:
-        """The feeds in order; how many there are depends on what the first ones cost."""
-        if self._source is None:
-            yield from self._given
-            return
-        wanted, number = self._options.draws, 0
-        while number < wanted:
-            yield self._source.decisive(number)
-            if len(cases) == number:
-                continue  # these sizes do not suit: the same draw again, with others
-            number += 1
-            cost = cases[0].multiplications
-            if number == 1 and cost > _COSTLY:
+    def _decisive(self, source: FeedSource, cases: list[Case], progress: Progress | None) -> None:
+        """The feeds that decide on rounding; how many depends on what the first one costs."""
+        wanted = self._options.draws
+        draw, misses = 0, 0
+        while len(cases) < wanted:
+            _tell(progress, len(cases), wanted)
+            try:
+                case = self._case(source.decisive(draw))
+            except NotComparableError:
+                misses += 1
+                if misses > _MOST_MISSES:
+                    raise
+                draw += 1
+                continue
+            if not self._suits(source, case):
+                continue
+            cases.append(case)
+            draw += 1
+            cost = case.multiplications
+            if len(cases) == 1 and cost > _COSTLY:
                 wanted = min(wanted, 1 if cost > _VERY_COSTLY else 2)
                 self._note(f"{wanted} feeds only: one evaluation takes {cost / 1e9:.1f} G products")
-            if number == wanted < _MOST_DRAWS and cost <= _COSTLY and self._is_scarce(cases):
+            if len(cases) == wanted < _MOST_DRAWS and cost <= _COSTLY and _is_scarce(cases):
                 wanted += 1
-        if cases[0].multiplications <= _COSTLY:
-            for offset, family in enumerate(_STRESS):
-                yield self._source.stress(STRESS_DRAW + offset, family)
 
-    def _suits(self, case: Case) -> bool:
+    def _stress(self, source: FeedSource, cases: list[Case], progress: Progress | None) -> None:
+        """Unnatural feeds, as far as the original takes them."""
+        if not self.is_cheap:
+            return
+        for offset, family in enumerate(_STRESS):
+            _tell(progress, len(cases), len(cases) + 1)
+            try:
+                case = self._case(source.stress(_STRESS_DRAW + offset, family))
+            except NotComparableError as error:
+                self._note(str(error))
+                continue
+            if case.truth is not None or cases[0].truth is None:
+                cases.append(case)
+
+    def _case(self, feed: Feed) -> Case:
+        """The original on one feed, computed once."""
+        key = (feed.draw, tuple(feed.binding.values()))
+        if key not in self._kept:
+            case = self._subject.case(feed, deadline=self.deadline)
+            if case.narrow:
+                self._note(f"in less than float64: {', '.join(case.narrow)}")
+            self._kept[key] = case
+        return self._kept[key]
+
+    def _suits(self, source: FeedSource, case: Case) -> bool:
         """Whether these sizes mean something to the model, as long as there are others.
 
         A size that the runtime accepts may still leave nothing behind the last pooling.
         """
-        if self._source is None or len(self._source.bindings) == 1 or not case.feed.decisive:
+        if len(source.bindings) == 1 or case.complaint.startswith("no float64"):
             return True
         arrays = [*next(iter(case.originals.values())).values(), *(case.truth or {}).values()]
         floats = [a for a in arrays if is_float(a)]
         defined = all(a.size and np.isfinite(a).mean() >= LEAST_COMPARABLE for a in floats)
-        if defined and (case.truth is not None or self._oracle.lacking):
+        if defined and case.truth is not None:
             return True
         sizes = ", ".join(f"{s} = {n}" for s, n in case.feed.binding.items())
-        self._source.bindings.remove(case.feed.binding)
+        source.bindings.remove(case.feed.binding)
         self._note(f"the original gives nothing sensible for {sizes}")
-        self.lacking = ""
-        self._source.ask(next(iter(self._sessions.values())).run, deadline=self._deadline)
+        source.ask(self._subject.run, deadline=self.deadline)
         return False
 
-    def _is_scarce(self, cases: list[Case]) -> bool:
-        """Whether some output is so small that the feeds so far say little about it."""
-        seen: dict[str, int] = {}
-        for case in cases:
-            for name, array in next(iter(case.originals.values())).items():
-                if is_float(array):
-                    seen[name] = seen.get(name, 0) + array.size
-        return any(0 < count < _FEW_ELEMENTS for count in seen.values())
-
-    def _with_truth(self, feed: Feed, originals: Mapping[Setting, Mapping[str, Any]]) -> Case:
-        if self.lacking:
-            return Case(feed, originals, None)
-        try:
-            # The first truth may take what time there is; the others must leave some.
-            evaluation = self._oracle.run(feed.inputs, deadline=self._deadline)
-        except OverBudgetError:
-            if any(case.truth is not None for case in self._kept.values()):
-                raise
-            self.lacking = (
-                f"the float64 truth takes more than the budget of "
-                f"{self._options.budget_seconds:g} s"
-            )
-        except (LacksOperatorError, OracleFailedError) as error:
-            self.lacking = f"the float64 truth cannot be computed: {error}"
-        else:
-            if evaluation.narrow:
-                self._note(f"in less than float64: {', '.join(evaluation.narrow)}")
-            return Case(
-                feed,
-                originals,
-                flattened(evaluation.outputs),
-                evaluation.multiplications,
-                evaluation.seconds,
-            )
-        return Case(feed, originals, None)
-
-    def _opened(self, model: ir.Model) -> dict[Setting, Session]:
-        opened: dict[Setting, Session] = {}
-        complaint = ""
-        with Host(model) as host:
-            for setting in settings(self._options.providers):
-                try:
-                    opened[setting] = host.session(setting)
-                except SessionFailedError as error:
-                    complaint = str(error)
-                    self._note(f"the original does not load ({setting.label}): {error}")
-        if not opened:
-            raise NotComparableError(f"the original does not load in ONNX Runtime: {complaint}")
-        return opened
-
     def _asked(self, model: ir.Model) -> FeedSource:
-        session = next(iter(self._sessions.values()))
         try:
             source = FeedSource(model, seed=self._options.seed)
             half = time.monotonic() + self._options.budget_seconds / 2
-            source.ask(session.run, deadline=half)
+            source.ask(self._subject.run, deadline=half)
         except NoFeedError as error:
             raise NotComparableError(str(error)) from error
         self.domains = {name: f"{d} ({d.why})" for name, d in source.domains.items()}
@@ -292,3 +209,18 @@ class Cases:
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def _is_scarce(cases: Sequence[Case]) -> bool:
+    """Whether some output is so small that the feeds so far say little about it."""
+    seen: dict[str, int] = {}
+    for case in cases:
+        for name, array in next(iter(case.originals.values())).items():
+            if is_float(array):
+                seen[name] = seen.get(name, 0) + array.size
+    return any(0 < count < _FEW_ELEMENTS for count in seen.values())
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress("original and float64 truth", done, max(total, done + 1))

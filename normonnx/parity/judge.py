@@ -17,11 +17,12 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity import tiers
-from normonnx.parity.cases import Case, Cases, NotComparableError, Progress
+from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.subject import Case, NotComparableError
 from normonnx.parity.verdict import FeedNote, Tier, Verdict
 
 _PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity import discrete, graph_facts, rounding
-from normonnx.parity.cases import Case, Cases, Progress
+from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.comparison import (
     Place,
     compare_output,
@@ -22,6 +22,7 @@ from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
 from normonnx.parity.saturation import logarithm, logarithm_of
 from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.subject import Case
 from normonnx.parity.verdict import OutputResult, Tier
 
 _REDRAWS = 3

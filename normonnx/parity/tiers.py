@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity import algebra, interface
-from normonnx.parity.cases import Case, Cases, Progress
+from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.comparison import flattened, is_float
 from normonnx.parity.execution import (
     LacksOperatorError,
@@ -20,6 +20,7 @@ from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
 from normonnx.parity.saturation import logarithm, logarithm_of
+from normonnx.parity.subject import Case
 from normonnx.parity.verdict import Tier
 
 _DOUBLE = np.dtype(np.float64)

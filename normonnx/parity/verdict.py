@@ -12,6 +12,9 @@ from normonnx.parity.rounding import pooled_ratio
 
 SCHEMA = "normonnx.verdict/1"
 
+# Above this many, a distance is told as what it is.
+_COUNTABLE_ULPS = 1e4
+
 Status = Literal["pass", "fail", "inconclusive"]
 Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance", "discrete"]
 TierStatus = Literal["pass", "fail", "info", "skipped", "inconclusive"]
@@ -169,8 +172,10 @@ class Verdict:
             owner = "" if farthest.output == worst.output else f"{farthest.output} "
             if farthest.metrics.ulps == 0:
                 parts.append("bitwise equal to the original")
-            else:
+            elif farthest.metrics.ulps < _COUNTABLE_ULPS:
                 parts.append(f"worst {farthest.metrics.ulps:.2g} ulp at {owner}{place}")
+            else:
+                parts.append(f"worst {farthest.metrics.max_abs:.2g} at {owner}{place}")
         names = {r.output for r in self.outputs if not r.inner}
         if len(names) > 1:
             parts[0] += f" (farthest of {len(names)} outputs)"

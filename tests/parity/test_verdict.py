@@ -59,6 +59,10 @@ def test_the_worst_element_may_be_another_outputs() -> None:
     assert "worst 4 ulp at a [1, 3]" in line
 
 
+def test_a_distance_of_too_many_ulp_is_told_as_it_is() -> None:
+    assert "worst 0.0048 at [1, 3]" in verdict(result("y", 20_000)).line()
+
+
 def test_equal_outputs_are_said_to_be_equal() -> None:
     assert "bitwise equal to the original" in verdict(result("y", 0)).line()
     discrete = result("k", 0, metrics=None)
