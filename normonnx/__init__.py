@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 from normonnx.errors import ExitCode, NormonnxError
 
 if TYPE_CHECKING:
-    from normonnx.api import Optimized, inspect, optimize, verify
+    from normonnx.api import Optimized, bench, inspect, optimize, verify
+    from normonnx.benching.result import BenchReport
     from normonnx.parity import Verdict
     from normonnx.report import Inspection, ModelReport, Site
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BenchReport",
     "ExitCode",
     "Inspection",
     "ModelReport",
@@ -32,17 +34,20 @@ __all__ = [
     "Site",
     "Verdict",
     "__version__",
+    "bench",
     "inspect",
     "optimize",
     "verify",
 ]
 
 _HOMES = {
+    "BenchReport": "normonnx.benching.result",
     "Inspection": "normonnx.report",
     "ModelReport": "normonnx.report",
     "Optimized": "normonnx.api",
     "Site": "normonnx.report",
     "Verdict": "normonnx.parity",
+    "bench": "normonnx.api",
     "inspect": "normonnx.api",
     "optimize": "normonnx.api",
     "verify": "normonnx.api",

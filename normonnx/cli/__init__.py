@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from normonnx import __version__
+from normonnx.cli.benching import bench
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.streams import console_on
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for _command in (optimize, verify, inspect, explain, doctor):
+for _command in (optimize, verify, inspect, bench, explain, doctor):
     cli.add_command(_command)
 
 

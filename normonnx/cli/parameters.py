@@ -62,6 +62,23 @@ class ReportTargetType(click.ParamType[ReportTarget]):
         return form, Path(path)
 
 
+class SizeType(click.ParamType["tuple[str, int]"]):
+    """``NAME=SIZE`` of an open dimension."""
+
+    name = "name=size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """The name and the size."""
+        if isinstance(value, tuple):
+            return value
+        name, _, size = str(value).rpartition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            self.fail(f"{value!r} is not NAME=SIZE with a size of at least 1.", param, ctx)
+        return name, int(size)
+
+
 def _suggestion(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."

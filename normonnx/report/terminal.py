@@ -7,16 +7,16 @@ Lines wrap on a terminal; where nobody's window limits them they stay whole, for
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from normonnx.report.grouping import Group, grouped, site_of
 from normonnx.report.inspected import FUSED, Inspection, Site
+from normonnx.report.layout import magnitude, magnitude_of_bytes, print_columns, print_text
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
     ModelFacts,
@@ -44,9 +44,11 @@ _LONG = 400
 
 _COLUMNS = ("rule", "kind", "where", "axes", "channels", "eps", "type", "verdict")
 _COLOURS = {
+    "FASTER": "bold green",
     "PASS": "bold green",
     "CLEAN": "bold green",
     "FAIL": "bold red",
+    "SLOWER": "bold red",
     "REFUSED": "bold red",
 }
 
@@ -75,7 +77,7 @@ def show_model(
         verbosity: from 1 on every near miss and rewrite, from 2 on tracebacks.
         with_nodes: list the nodes that go and come.
     """
-    _print(_heading(report.name, report.before), console, 0)
+    print_text(_heading(report.name, report.before), console, 0)
     if report.error:
         _show_failure(report, console, verbosity)
         return
@@ -83,18 +85,18 @@ def show_model(
     _show_misses(report, console, verbosity)
     for item in report.reverted:
         what = f"{safe_name(item.rewrite.summary)} at '{safe_name(item.rewrite.site)}'"
-        _print(Text(f"taken back  {what}: {safe_name(item.reason)}", "yellow"), console)
+        print_text(Text(f"taken back  {what}: {safe_name(item.reason)}", "yellow"), console)
     if verbosity or with_nodes:
         _show_nodes(report.rewrites, console)
     _show_difference(report, console)
     if report.verdict is not None:
         _show_verdict(report.verdict, console, verbosity)
-    _print(_ending(report), console, 0)
+    print_text(_ending(report), console, 0)
 
 
 def show_changes(report: ModelReport, console: Console) -> None:
     """What would change and nothing else."""
-    _print(_heading(report.name, report.before), console, 0)
+    print_text(_heading(report.name, report.before), console, 0)
     if report.error:
         _show_failure(report, console, verbosity=0)
         return
@@ -107,7 +109,7 @@ def show_check(report: ModelReport, console: Console) -> None:
     text = _heading(report.name, None)
     if not report.error:
         text.append(f"  {counted(len(report.rewrites), 'rewrite')} to make", "not bold")
-    _print(text, console, 0)
+    print_text(text, console, 0)
     if report.error:
         _show_failure(report, console, verbosity=0)
 
@@ -115,16 +117,16 @@ def show_check(report: ModelReport, console: Console) -> None:
 def show_verification(result: Verification, console: Console, *, verbosity: int = 0) -> None:
     """The verdict on two models."""
     title = f"{safe_name(result.original)} → {safe_name(result.optimized)}"
-    _print(Text(title, "bold"), console, 0)
+    print_text(Text(title, "bold"), console, 0)
     _show_verdict(result.verdict, console, verbosity)
     if verbosity:
         for tier in result.verdict.tiers:
             line = (
                 f"{tier.code} {tier.title}: {tier.status}  {safe_name(tier.message, longest=_LONG)}"
             )
-            _print(Text(line), console, 4)
+            print_text(Text(line), console, 4)
         for note in result.verdict.notes:
-            _print(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
+            print_text(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
     show_line(result.line(), console)
 
 
@@ -136,14 +138,14 @@ def show_inspection(result: Inspection, console: Console, *, verbosity: int = 0)
         console: where to print.
         verbosity: from 1 on every row and the names of all nodes.
     """
-    _print(_heading(result.name, result.facts), console, 0)
+    print_text(_heading(result.name, result.facts), console, 0)
     shown = result.sites if verbosity else result.sites[:_ROWS_SHOWN]
     if shown:
         rows = [[Text(title, "cyan") for title in _COLUMNS]]
-        _print_columns([*rows, *(_site_row(site) for site in shown)], console)
+        print_columns([*rows, *(_site_row(site) for site in shown)], console)
     if len(shown) < len(result.sites):
         rest = len(result.sites) - len(shown)
-        _print(Text(f"and {rest:,} more, -v lists all", "dim"), console)
+        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)
     staying = grouped(site for site in result.sites if site.verdict == "stays")
     for group in staying:
         _show_group(group, console, verbosity)
@@ -168,8 +170,8 @@ def _site_row(site: Site) -> list[Text]:
 
 def show_rule(rule: Rule, console: Console) -> None:
     """A rule's page."""
-    _print(Text(f"{rule.code} {rule.name}", "bold"), console, 0)
-    _print(Text(rule.title), console, 0)
+    print_text(Text(f"{rule.code} {rule.name}", "bold"), console, 0)
+    print_text(Text(rule.title), console, 0)
     for title, body in (
         ("before", rule.before),
         ("after", rule.after),
@@ -180,9 +182,9 @@ def show_rule(rule: Rule, console: Console) -> None:
         ("default", "on" if rule.by_default else f"off: --rule {rule.code} turns it on"),
     ):
         console.print()
-        _print(Text(title, "cyan"), console, 0)
+        print_text(Text(title, "cyan"), console, 0)
         for line in body.splitlines():
-            _print(Text(line), console)
+            print_text(Text(line), console)
 
 
 def show_rules(rules: Iterable[Rule], console: Console) -> None:
@@ -195,7 +197,7 @@ def show_rules(rules: Iterable[Rule], console: Console) -> None:
         ]
         for rule in rules
     ]
-    _print_columns(rows, console)
+    print_columns(rows, console)
 
 
 def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
@@ -206,11 +208,11 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     ]
     rows.append([Text("providers"), Text(", ".join(diagnosis.providers) or "none")])
     rows.append([Text("custom operators"), Text(diagnosis.custom_operators)])
-    _print_columns(rows, console)
+    print_columns(rows, console)
     for remark in diagnosis.remarks:
-        _print(Text(remark, "dim"), console)
+        print_text(Text(remark, "dim"), console)
     for problem in diagnosis.problems:
-        _print(Text(f"problem: {safe_name(problem, longest=_LONG)}", "red"), console)
+        print_text(Text(f"problem: {safe_name(problem, longest=_LONG)}", "red"), console)
     show_line(f"normonnx: {'PASS' if diagnosis.healthy else 'FAIL'} doctor", console)
 
 
@@ -222,32 +224,14 @@ def show_error(error: NormonnxError, console: Console) -> None:
         console.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _print(text: Text, console: Console, indent: int = 2) -> None:
-    if console.is_terminal:
-        console.print(Padding(text, (0, 0, 0, indent), expand=False))
-    else:
-        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
-
-
-def _print_columns(rows: Sequence[Sequence[Text]], console: Console) -> None:
-    """Print rows with their columns aligned, the last one as long as it likes."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = Text()
-        for cell, width in zip(row[:-1], widths, strict=False):
-            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
-        line.append_text(row[-1]).rstrip()
-        _print(line, console)
-
-
 def _heading(name: str, facts: ModelFacts | None) -> Text:
     text = Text(safe_name(name), "bold")
     if facts is not None:
         parts = (
             f"opset {facts.opset}",
             f"IR {facts.ir_version}",
-            f"{_magnitude(facts.parameters)} params",
-            _size(facts.nbytes),
+            f"{magnitude(facts.parameters)} params",
+            magnitude_of_bytes(facts.nbytes),
         )
         text.append(f"  {' · '.join(parts)}", "not bold")
     return text
@@ -268,17 +252,17 @@ def _error_head(code: str, message: str) -> Text:
 
 def _show_failure(report: ModelReport, console: Console, verbosity: int) -> None:
     first, *others = _error_lines(report.error, report.error_where, report.error_hint)
-    _print(_error_head(report.error_code, first), console)
+    print_text(_error_head(report.error_code, first), console)
     for line in others:
-        _print(Text(line), console, 4)
+        print_text(Text(line), console, 4)
     if verbosity > 1:
         for line in report.traceback.splitlines():
-            _print(Text(safe_name(line, longest=_LONG), "dim"), console, 4)
+            print_text(Text(safe_name(line, longest=_LONG), "dim"), console, 4)
 
 
 def _show_rules(lines: list[RuleLine], console: Console) -> None:
     if not any(line.fired for line in lines):
-        _print(Text("nothing to rewrite"), console)
+        print_text(Text("nothing to rewrite"), console)
     rows = []
     counts = [f"{len(line.fired)} of {line.sites}" for line in lines]
     for line, count in zip(lines, counts, strict=True):
@@ -289,7 +273,7 @@ def _show_rules(lines: list[RuleLine], console: Console) -> None:
         aligned = count.rjust(max(map(len, counts)))
         rows.append([Text(f"{line.code} {line.name}"), Text(aligned), Text(shown, "green")])
     if rows:
-        _print_columns(rows, console)
+        print_columns(rows, console)
 
 
 def _show_misses(report: ModelReport, console: Console, verbosity: int) -> None:
@@ -306,10 +290,10 @@ def _show_misses(report: ModelReport, console: Console, verbosity: int) -> None:
             names += f" and {more:,} more"
         text = Text.assemble(("near miss  ", "yellow"))
         text.append(f"{group.rule} {safe_name(group.kind)} {names}: ")
-        _print(text.append_text(_outcome(group.outcome, group.remedy)), console)
+        print_text(text.append_text(_outcome(group.outcome, group.remedy)), console)
     hidden = sum(len(group.sites) for group in groups[_GROUPS_SHOWN:])
     if hidden:
-        _print(Text(f"near misses: {hidden:,} more, -v lists all", "dim"), console)
+        print_text(Text(f"near misses: {hidden:,} more, -v lists all", "dim"), console)
 
 
 def _show_group(group: Group, console: Console, verbosity: int) -> None:
@@ -318,16 +302,16 @@ def _show_group(group: Group, console: Console, verbosity: int) -> None:
     count = f"{len(group.sites):,} × " if len(group.sites) > 1 else ""
     title = Text(f"{group.rule} {count}{safe_name(group.kind)}  ")
     title.append(word, colour).append_text(_outcome(group.outcome, group.remedy))
-    _print(title, console)
+    print_text(title, console)
     shown = group.sites if verbosity else group.sites[:_SITES_SHOWN]
     for site in shown:
         text = Text(safe_name(site.name), "bold")
         if site.outcome != group.outcome and verbosity:
             text.append(f"  {safe_name(site.outcome, longest=_LONG)}", "not bold dim")
-        _print(text, console, 6)
+        print_text(text, console, 6)
     if len(shown) < len(group.sites):
         rest = len(group.sites) - len(shown)
-        _print(Text(f"and {rest:,} more, -v lists all", "dim"), console, 6)
+        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console, 6)
 
 
 def _outcome(outcome: str, remedy: str) -> Text:
@@ -341,22 +325,22 @@ def _show_nodes(rewrites: Iterable[Rewrite], console: Console) -> None:
     for rewrite in rewrites:
         title = Text(f"{rewrite.rule} {safe_name(rewrite.summary)}", "cyan")
         title.append(f"   {safe_name(rewrite.certificate)}", "dim")
-        _print(title, console)
+        print_text(title, console)
         for sign, colour, nodes in (("-", "red", rewrite.removed), ("+", "green", rewrite.added)):
             for operator, name in nodes:
                 line = f"{sign} {safe_name(operator)} {safe_name(name)}"
-                _print(Text(line, colour), console, 4)
+                print_text(Text(line, colour), console, 4)
 
 
 def _show_difference(report: ModelReport, console: Console) -> None:
     if report.before is not None and report.after is not None:
-        _print(Text(_difference(report.before, report.after)), console)
+        print_text(Text(_difference(report.before, report.after)), console)
     _show_notes(report.notes, console)
 
 
 def _show_notes(notes: Iterable[str], console: Console) -> None:
     for note in notes:
-        _print(Text(safe_name(note, longest=_LONG), "dim"), console)
+        print_text(Text(safe_name(note, longest=_LONG), "dim"), console)
 
 
 def _difference(before: ModelFacts, after: ModelFacts) -> str:
@@ -366,21 +350,21 @@ def _difference(before: ModelFacts, after: ModelFacts) -> str:
     changes = [change for change in counts if change[0] != change[1]]
     changes.sort(key=lambda change: -abs(change[1] - change[0]))
     parts += [f"{safe_name(name)} {old} → {new}" for old, new, name in changes[:_OPERATORS_SHOWN]]
-    if _size(before.nbytes) != _size(after.nbytes):
-        parts.append(f"{_size(before.nbytes)} → {_size(after.nbytes)}")
+    if magnitude_of_bytes(before.nbytes) != magnitude_of_bytes(after.nbytes):
+        parts.append(f"{magnitude_of_bytes(before.nbytes)} → {magnitude_of_bytes(after.nbytes)}")
     return " · ".join(parts)
 
 
 def _show_verdict(verdict: Verdict, console: Console, verbosity: int) -> None:
-    _print(Text(safe_name(verdict.line(), longest=_LONG)), console)
+    print_text(Text(safe_name(verdict.line(), longest=_LONG)), console)
     for warning in verdict.warnings:
-        _print(Text(safe_name(warning, longest=_LONG), "yellow"), console)
+        print_text(Text(safe_name(warning, longest=_LONG), "yellow"), console)
     if verbosity:
         for tier in verdict.tiers:
             message = safe_name(tier.message, longest=_LONG)
-            _print(Text(f"{tier.code} {tier.title}: {tier.status}  {message}"), console, 4)
+            print_text(Text(f"{tier.code} {tier.title}: {tier.status}  {message}"), console, 4)
         for note in verdict.notes:
-            _print(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
+            print_text(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
 
 
 def _ending(report: ModelReport) -> Text:
@@ -390,18 +374,4 @@ def _ending(report: ModelReport) -> Text:
         return Text(f"nothing written{way_out}  {seconds}", "dim")
     text = Text(safe_name(Path(report.written.path).name), "bold")
     text.append(f"  sha256 {report.written.sha256[:12]}", "not bold")
-    return text.append(f"  {_size(report.written.nbytes)}  {seconds}", "not bold")
-
-
-def _magnitude(count: int) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= limit:
-            return f"{count / limit:.1f} {unit}"
-    return str(count)
-
-
-def _size(nbytes: int) -> str:
-    for limit, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if nbytes >= limit:
-            return f"{nbytes / limit:.1f} {unit}"
-    return f"{nbytes} B"
+    return text.append(f"  {magnitude_of_bytes(report.written.nbytes)}  {seconds}", "not bold")

@@ -1,0 +1,81 @@
+"""Start-up and memory of one model, in a process that does nothing else.
+
+``python -m normonnx.benching.child MODEL FEEDS PROVIDER LEVEL THREADS`` prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from normonnx.benching.options import Setting
+from normonnx.errors import InternalError
+
+_RUNS = 3
+_TIMEOUT = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What starting a model takes.
+
+    Attributes:
+        session: seconds to create the session.
+        first_run: seconds of the first run.
+        peak_bytes: memory beyond what the runtime itself takes.
+    """
+
+    session: float
+    first_run: float
+    peak_bytes: int
+
+
+def start_in_child(model: Path, feeds: Path, setting: Setting) -> Start:
+    """Measure in a process of its own.
+
+    Raises:
+        InternalError: the process failed.
+    """
+    arguments = [str(model), str(feeds), setting.provider, setting.level, str(setting.threads)]
+    done = subprocess.run(
+        [sys.executable, "-m", "normonnx.benching.child", *arguments],
+        capture_output=True, text=True, check=False, timeout=_TIMEOUT,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InternalError(f"the process that measured memory failed: {last[:300]}")
+    return Start(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(arguments: list[str]) -> None:
+    """Measure here, and print."""
+    import numpy as np
+
+    from normonnx.benching.runner import needed, open_session, peak_bytes
+
+    model, feeds_file, provider, level, threads = arguments
+    with np.load(feeds_file, allow_pickle=False) as archive:
+        feeds = dict(archive)
+    bare = peak_bytes()
+    begin = time.perf_counter()
+    session = open_session(Path(model), Setting(provider, level, int(threads)))
+    created = time.perf_counter()
+    given = needed(session, feeds)
+    session.run(None, given)
+    ran = time.perf_counter()
+    for _ in range(_RUNS):
+        session.run(None, given)
+    found = {
+        "session": created - begin,
+        "first_run": ran - created,
+        "peak_bytes": peak_bytes() - bare,
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,69 @@
+"""The inputs that all models are measured on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from normonnx.benching.options import BenchOptions
+from normonnx.errors import UsageError
+from normonnx.parity.data import feeds_from
+from normonnx.parity.feeds import FeedSource, NoFeedError
+from normonnx.parity.interface import required_inputs
+from normonnx.parity.sessions import Host, Session, SessionFailedError
+from normonnx.parity.sessions import Setting as PlainSetting
+
+_SECONDS_TO_ASK = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Inputs, and what was chosen for them.
+
+    Attributes:
+        inputs: the tensors by name.
+        note: the sizes that were chosen, or where the inputs came from.
+    """
+
+    inputs: Mapping[str, Any]
+    note: str = ""
+
+
+def feed_for(original: ir.Model, options: BenchOptions) -> Given:
+    """Inputs that the original model accepts.
+
+    Raises:
+        UsageError: there are none with these sizes, or the user's data do not fit.
+    """
+    if options.data is not None:
+        feed = feeds_from(options.data, required_inputs(original))[0]
+        return Given(feed.inputs, f"inputs of {feed.title}")
+    with Host(original) as host:
+        try:
+            session = host.session(PlainSetting("cpu", as_shipped=False))
+            return _drawn(original, session, options)
+        except (NoFeedError, SessionFailedError) as error:
+            raise UsageError(
+                f"no inputs to measure on: {error}", hint="give some with --data"
+            ) from error
+
+
+def _drawn(original: ir.Model, session: Session, options: BenchOptions) -> Given:
+    source = FeedSource(original, seed=options.seed)
+    source.ask(session.run, deadline=time.monotonic() + _SECONDS_TO_ASK)
+    binding = source.bindings[0]
+    unknown = sorted(set(options.sizes) - set(binding))
+    if unknown:
+        raise UsageError(
+            f"no such open dimension: {', '.join(unknown)}",
+            hint=f"there are {', '.join(binding) or 'none'}",
+        )
+    if options.sizes:
+        source.bindings = [{**binding, **options.sizes}]
+        session.run(source.decisive(0).inputs)
+    sizes = ", ".join(f"{name} = {size}" for name, size in source.bindings[0].items())
+    return Given(source.decisive(0).inputs, f"open dimensions: {sizes}" if sizes else "")
