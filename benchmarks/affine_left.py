@@ -261,10 +261,9 @@ def tables(rows: Sequence[Row], versions: dict[str, str]) -> str:
         "",
         "Each cell: BatchNormalization nodes + Mul, Add, Sub, Div of a tensor with a floating "
         "constant that is one number or varies along one axis at most, the Add behind a MatMul "
-        "that is its bias aside. *ORT* is ONNX Runtime's offline optimisation for CPU, whose extended "
-        "levels may write its own operators, which swallow nodes without folding them; so does "
-        "what only runs there. A dash: the tool failed. Models where there is nothing to count "
-        "are left out.",
+        "that is its bias aside. *ORT* is ONNX Runtime's offline optimisation for CPU; its "
+        "extended levels write operators of its own, into which nodes vanish without being folded. "
+        "A dash: the tool failed. Models where there is nothing to count are left out.",
         "",
         "| model | original | " + " | ".join(tools) + " |",
         "|---|" + "---|" * (len(tools) + 1),
