@@ -261,9 +261,11 @@ def tables(rows: Sequence[Row], versions: dict[str, str]) -> str:
         "",
         "Each cell: BatchNormalization nodes + Mul, Add, Sub, Div of a tensor with a floating "
         "constant that is one number or varies along one axis at most, the Add behind a MatMul "
-        "that is its bias aside. *ORT* is ONNX Runtime's offline optimisation for CPU; its "
-        "extended levels write operators of its own, into which nodes vanish without being folded. "
-        "A dash: the tool failed. Models where there is nothing to count are left out.",
+        "that is its bias aside; the constants of a GELU or a hard sigmoid count too. *ORT* is "
+        "ONNX Runtime's offline optimisation for CPU; its extended levels write operators of its "
+        "own (FusedMatMul, Gelu), into which arithmetic vanishes, and *all* also makes each "
+        "BatchNormalization it cannot fold a depthwise convolution. A dash: the tool failed. "
+        "Models where there is nothing to count are left out.",
         "",
         "| model | original | " + " | ".join(tools) + " |",
         "|---|" + "---|" * (len(tools) + 1),
