@@ -14,8 +14,10 @@ import onnx_ir as ir
 from normonnx import norm
 from normonnx.affine import fold_affine
 from normonnx.constants import Constants
+from normonnx.drawing import Picture
 from normonnx.journal import Journal
 from normonnx.opset import raise_opset
+from normonnx.pictures import Painter
 from normonnx.rewrite import Context
 from normonnx.shapes import Shapes
 from normonnx.unread import UnreadConstants
@@ -51,12 +53,14 @@ class Outcome:
         journal: rewrites and near misses.
         exact: float64 value of each new initializer, by name.
         notes: what was done besides rewrites, one sentence each.
+        pictures: of each kind of rewrite, the most frequent first.
     """
 
     model: ir.Model
     journal: Journal
     exact: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def run(
@@ -82,7 +86,8 @@ def run(
     Returns:
         The copy, the journal, the exact weights and notes.
     """
-    journal = Journal(skip=skip, only=only, limit=limit)
+    painter = Painter()
+    journal = Journal(skip=skip, only=only, limit=limit, witness=painter)
     model = model.clone()
     notes = list(_unlist_initializers(model, options))
     context = context_of(model, journal, options, read_large=read_large)
@@ -99,9 +104,11 @@ def run(
     norm.fuse_norms(context)
     fold_affine(context)
     if journal.rewrites:
+        norm.add_bodies(context)
         _tidy(context)
     _forget_the_gone(context)
-    return Outcome(model, journal, _living(context), tuple(notes))
+    pictures = painter.pictures(journal.rewrites)
+    return Outcome(model, journal, _living(context), tuple(notes), pictures)
 
 
 def context_of(

@@ -1,8 +1,9 @@
 """Which scale and bias the operator can take, and what must stay beside it.
 
 A LayerNormalization takes a scale and a bias of the shape of the normalised axes, an
-RMSNormalization a scale. Constants that vary along those axes only are multiplied out in float64;
-a constant or a runtime tensor that has just that shape and type is taken as it is. Whatever else
+RMSNormalization a scale, an InstanceNormalization or GroupNormalization both with one number per
+channel. Constants that vary along those axes only are multiplied out in float64; a constant or a
+runtime tensor that has just that shape and type is taken as it is. Whatever else
 multiplies or is added (a modulation per row, a residual) stays a Mul or an Add behind the operator.
 """
 
@@ -23,7 +24,7 @@ class Operand:
     """A scale or a bias as the operator will have it.
 
     Attributes:
-        array: its float64 value, of the shape of the normalised axes; None if `value` is taken.
+        array: its float64 value, of the shape the operator wants; None if `value` is taken.
         value: a value of the graph that is taken as it is.
     """
 
@@ -50,25 +51,18 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the operator will stand: its type and the layout of its input.
+    """Where the operator will stand: its type and the layout of its scale.
 
     Attributes:
-        groups: the layout of its input.
-        first: the first normalised axis.
+        span: the layout of its scale and bias.
         dtype: its element type.
         exactly: whether constants must be exact in that type, because the original multiplied and
             added in a wider one.
     """
 
-    groups: Groups
-    first: int
+    span: Groups
     dtype: ir.DataType
     exactly: bool
-
-    @property
-    def trailing(self) -> Groups:
-        """The layout of the normalised axes."""
-        return self.groups[self.first :]
 
 
 def attach(it: Interpreter, place: Place, output: Groups, scale: Poly, bias: Poly) -> Affine | str:
@@ -83,13 +77,13 @@ def attach(it: Interpreter, place: Place, output: Groups, scale: Poly, bias: Pol
         if own_bias is None:
             addend = _single(it, place, bias, output)
             if addend is None:
-                return "its bias is no constant of the shape of the normalised axes"
+                return "its bias is no constant that varies along the axes the operator has it for"
     return Affine(own_scale, own_bias, factor, addend)
 
 
 def shape_of(it: Interpreter, place: Place) -> tuple[int, ...] | None:
-    """The shape of the normalised axes, if it is static."""
-    sizes = [it.labels.size(group) for group in place.trailing]
+    """The shape of the scale, if it is static."""
+    sizes = [it.labels.size(group) for group in place.span]
     return (
         tuple(s for s in sizes if isinstance(s, int))
         if all(isinstance(s, int) for s in sizes)
@@ -134,7 +128,7 @@ def _taken_as_it_is(it: Interpreter, place: Place, poly: Poly) -> ir.Value | Non
     if c != 1.0 or len(monomial) != 1 or monomial[0][1] != 1:
         return None
     atom = it.algebra.atoms[monomial[0][0]]
-    if not isinstance(atom, Outside) or atom.groups != place.trailing:
+    if not isinstance(atom, Outside) or atom.groups != place.span:
         return None
     value = atom.value
     if it.context.shapes.dtype(value) != place.dtype:
@@ -173,9 +167,9 @@ def _fits(it: Interpreter, place: Place, atom: Outside, output: Groups) -> bool:
 
 
 def _evaluated(it: Interpreter, place: Place, poly: Poly) -> np.ndarray | None:
-    """The polynomial as a float64 array over the normalised axes, if it is constant there."""
+    """The polynomial as a float64 array of the shape of the scale, if it is constant there."""
     shape = shape_of(it, place)
-    order = [label for group in place.trailing for label in group]
+    order = [label for group in place.span for label in group]
     lengths = [it.labels.length((label,)) for label in order]
     if shape is None or any(length is None for length in lengths):
         return None

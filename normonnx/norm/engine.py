@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from normonnx.norm.bodies import mixed_types
 from normonnx.norm.recognise import find_sites, recognise
-from normonnx.norm.search import roots
-from normonnx.norm.site import OPERATOR, NormMiss, NormSite
+from normonnx.norm.search import NORMALISERS, roots
+from normonnx.norm.site import NormMiss, NormSite
 from normonnx.norm.write import propose, summary
 from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
+
+_RULES = ("NX101", "NX102", "NX103", "NX104")
 
 
 def wanted_opset(context: Context, *, cap: int | None = None) -> int:
@@ -16,7 +19,7 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
 
     Args:
         context: of the run; the model is only read.
-        cap: norms that would need a higher opset than this do not count.
+        cap: the highest opset that the model may get; what needs more is written otherwise.
 
     Returns:
         17 for LayerNorms, 23 where there are RMSNorms too, 0 where there is nothing to write.
@@ -25,19 +28,19 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
     functions = {function.graph for function in context.model.functions.values()}
     wanted = [
         site.needs_opset
-        for site in find_sites(context)
-        if site.saves > 0
-        and site.rule not in context.rules_off
-        and site.root.graph not in functions
+        for site in find_sites(context, cap=cap)
+        if site.worth and site.rule not in context.rules_off and site.root.graph not in functions
     ]
-    return max((opset for opset in wanted if cap is None or opset <= cap), default=0)
+    return max(wanted, default=0)
 
 
 def fuse_norms(context: Context) -> None:
     """Write every norm of the model as one operator, and note why where one stays as it is."""
     missed: list[NormMiss] = []
     for root in roots(context):
-        found = recognise(context, root)  # None where it has gone with a norm before it
+        if not isinstance(root.graph, ir.Graph):  # it has gone with a norm before it
+            continue
+        found = recognise(context, root, highest=context.opset_of(root.graph))
         if isinstance(found, NormMiss):
             missed.append(found)
         elif found is not None:
@@ -59,21 +62,28 @@ def _fuse(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:
     refusal = _refusal(context, sites)
     if refusal is not None:
         return NormMiss(kind, root, refusal.reason, refusal.remedy)
-    for rule in ("NX101", "NX102"):
+    for rule in _RULES:
         context.journal.near_misses.pop(f"{rule}:{_name(root)}", None)
     return None
 
 
 def _refusal(context: Context, sites: tuple[NormSite, ...]) -> Refusal | None:
     """Write the sites of one root, or say why not."""
-    root, kind, needed = sites[0].root, sites[0].kind, sites[0].needs_opset
+    root = sites[0].root
     assert isinstance(root.graph, ir.Graph)
-    opset = context.opset_of(root.graph)
-    if opset < needed:
+    if root.op_type in NORMALISERS and not sites[0].worth:
+        return None
+    opset, first = context.opset_of(root.graph), sites[0]
+    if opset < first.needs_opset:
         return Refusal(
-            f"{OPERATOR[kind]} needs opset {needed}, the model has {opset}",
-            f"allow opset {needed} (--opset {needed}, or no cap)",
+            f"{first.operator.name} needs opset {first.needs_opset}, the model has {opset}",
+            f"allow opset {first.needs_opset} (--opset {first.needs_opset}, or no cap)",
         )
+    if first.operator.domain:
+        written = first.operator.name if first.residual is None else first.residual.joint.name
+        refusal = mixed_types(context, written, first.source.dtype)
+        if refusal is not None:
+            return refusal
     try:
         proposal = propose(context, sites)
     except RefusedError as refused:

@@ -8,27 +8,32 @@ import onnx_ir as ir
 
 
 def dying(outputs: Iterable[ir.Value], kept: frozenset[ir.Value]) -> int:
-    """How many nodes nothing needs any more once the outputs come from elsewhere.
+    """How many nodes nothing needs any more once the outputs come from elsewhere; see `dead`."""
+    return sum(node.op_type != "Constant" for node in dead(outputs, kept))
+
+
+def dead(outputs: Iterable[ir.Value], kept: frozenset[ir.Value]) -> set[ir.Node]:
+    """The nodes that nothing needs any more once the outputs come from elsewhere.
 
     Args:
         outputs: values that get a new producer.
         kept: values that the new producers read.
     """
     replaced = set(outputs)
-    dead: set[ir.Node] = set()
+    found: set[ir.Node] = set()
     pending = [value.producer() for value in replaced]
     while pending:
         node = pending.pop()
-        if node is None or node in dead or any(out in kept for out in node.outputs):
+        if node is None or node in found or any(out in kept for out in node.outputs):
             continue
         if all(
             out in replaced
-            or (not out.is_graph_output() and all(user in dead for user in out.consumers()))
+            or (not out.is_graph_output() and all(user in found for user in out.consumers()))
             for out in node.outputs
         ):
-            dead.add(node)
+            found.add(node)
             pending.extend(value.producer() for value in node.inputs if value is not None)
-    return sum(node.op_type != "Constant" for node in dead)
+    return found
 
 
 def is_read_beyond(value: ir.Value, region: Container[ir.Value]) -> bool:

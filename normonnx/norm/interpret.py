@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from normonnx.constants import is_float
 from normonnx.norm.algebra import Algebra
-from normonnx.norm.layout import Groups, Labels
+from normonnx.norm.layout import Cuts, Groups, Labels
 from normonnx.norm.polynomial import IntractableError, Outside, Poly, X, number
 from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
@@ -52,6 +52,7 @@ class Interpreter:
         *,
         rules: Mapping[str, Rule],
         scalars: Scalars,
+        cuts: Cuts | None = None,
     ) -> None:
         """Prepare to interpret values of `graph`.
 
@@ -67,7 +68,7 @@ class Interpreter:
         self.graph = graph
         self.subject = subject
         self.dtype = dtype
-        self.labels = Labels(dims)
+        self.labels = Labels(dims, cuts)
         self.algebra = Algebra(frozenset(a for group in self.labels.subject for a in group))
         self.refusals: dict[ir.Value, str] = {}
         self._rules = rules

@@ -2,29 +2,56 @@
 
 The axes of the subject x are labels 0, 1, …; an axis of another value is the group of labels it
 runs over, in order: ``(2,)`` for x's axis 2, ``(0, 1)`` for two axes that a Reshape merged, ``()``
-for an axis of size 1. An axis of a value from outside, of which it is not known yet along what it
-will lie, is a free label; it is bound where the value meets another by broadcasting. So a mean that
-is broadcast along another axis than the one it was taken over has another layout, even where both
-axes have the same size.
+for an axis of size 1. Where a Reshape takes an axis of the subject apart (the channels of a
+GroupNorm), that axis has a label for each part.
+
+An axis of a value from outside, of which it is not known yet along what it will lie, is a free
+label; it is bound where the value meets another by broadcasting. So a mean that is broadcast along
+another axis than the one it was taken over has another layout, even where both axes have the same
+size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from normonnx.shapes import Dim, times
+from normonnx.shapes import Dim, divide, times
 
 Group = tuple[int, ...]
 Groups = tuple[Group, ...]
+Cuts = Mapping[int, tuple[Dim, ...]]
 
 
 class Labels:
-    """The labels of one subject, with their sizes."""
+    """The labels of one subject, with their sizes.
 
-    def __init__(self, dims: Sequence[Dim]) -> None:
-        """Label the axes of the subject."""
+    Attributes:
+        sizes: the dimension of each label.
+        subject: the layout of the subject.
+        wanted: a finer cut of the subject's axes, where a Reshape asked for one.
+    """
+
+    def __init__(self, dims: Sequence[Dim], cuts: Cuts | None = None) -> None:
+        """Label the axes of the subject.
+
+        Args:
+            dims: of the subject.
+            cuts: axes that get several labels, the channels of a GroupNorm say, and their sizes.
+        """
         self.sizes: dict[int, Dim] = dict(enumerate(dims))
-        self.subject: Groups = tuple(() if dim == 1 else (axis,) for axis, dim in enumerate(dims))
+        self.wanted: Cuts | None = None
+        self._cuts = dict(cuts or {})
+        groups: list[Group] = []
+        for axis, dim in enumerate(dims):
+            group: Group = () if dim == 1 else (axis,)
+            first, *others = self._cuts.get(axis, (dim,))
+            self.sizes[axis] = first
+            for size in others:
+                group = (*group, len(self.sizes))
+                self.sizes[group[-1]] = size
+            groups.append(group)
+        self.subject: Groups = tuple(groups)
+        self._own = len(self.sizes)
 
     def free(self, dims: Sequence[Dim]) -> Groups:
         """New labels for the axes of a value from outside."""
@@ -40,7 +67,7 @@ class Labels:
 
     def is_free(self, label: int) -> bool:
         """Whether the label stands for no axis of the subject."""
-        return label >= len(self.subject)
+        return label >= self._own
 
     def size(self, group: Group) -> Dim:
         """The dimension of an axis."""
@@ -90,9 +117,23 @@ class Labels:
             while self.size(group) != dim:
                 if not pending:
                     return None
+                self._want(pending[0], divide(dim, self.size(group)))
                 group = (*group, pending.pop(0))
             result.append(group)
         return None if pending else tuple(result)
+
+    def _want(self, label: int, part: Dim | None) -> None:
+        """Note that a label of the subject would have to be cut after `part` of it."""
+        size = self.sizes[label]
+        if self.is_free(label) or not isinstance(part, int) or not isinstance(size, int):
+            return
+        if not 1 < part < size or size % part or self.wanted is not None:
+            return
+        axis = next(axis for axis, group in enumerate(self.subject) if label in group)
+        pieces: list[Dim] = []
+        for own in self.subject[axis]:
+            pieces += [part, size // part] if own == label else [self.sizes[own]]
+        self.wanted = {**self._cuts, axis: tuple(pieces)}
 
     def expand(self, groups: Groups, dims: Sequence[Dim]) -> Groups | None:
         """The layout after an Expand to these dimensions."""

@@ -1,94 +1,149 @@
-"""The rules of operators that normalise: spellings of a norm when there are others around them.
+"""The operators that norms are written with, and which of them come into question.
 
-    BatchNormalization       s[c]·(x − m[c])·(v[c] + e)^(−1/2) + b[c]
-    InstanceNormalization    the same with m and v over the axes behind the channel's
+    domain          operator                            since opset   normalises
+    (default)       LayerNormalization                  17            all axes from one on
+                    RMSNormalization                    23            all axes from one on
+                    InstanceNormalization               6             all axes behind the channels'
+                    GroupNormalization                  21            those, and some channels
+    normonnx        FusedLayerNormalization             any           axes in a row, anywhere
+                    FusedRMSNormalization               any           axes in a row, anywhere
 
-Keras writes LayerNorm as a BatchNormalization in training mode between Reshapes, its converter to
-ONNX with the mean and variance it should have computed as inputs.
+The operators of the domain normonnx come with their body as a function of the model, one for all
+nodes of an operator (so all FusedLayerNormalizations have a bias), and need no opset. They are what
+is written for the target of that name, and for the others where the standard operator cannot be
+had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import onnx_ir as ir
 
-from normonnx.norm.algebra import Algebra
-from normonnx.norm.arithmetic import difference, product, sum_of
-from normonnx.norm.interpret import Form, Interpreter
-from normonnx.norm.polynomial import IntractableError, Poly, number, plus
-from normonnx.shapes import attribute_int
+from normonnx.norm import seats
+from normonnx.norm.normal_form import Kind
+from normonnx.norm.seats import Stand
+from normonnx.ops.operators import DOMAIN
+from normonnx.rewrite import Context
+from normonnx.rules import RULES
 
-_EPSILON = 1e-5
-"""The default of both operators."""
+Types = Mapping[ir.DataType, frozenset[ir.DataType]]
 
-_SPATIAL = 7
-"""From which opset on BatchNormalization is in inference form unless it says otherwise."""
-
-_TRAINING = 14
-"""From which opset on an attribute says so, and the statistics are those of the batch."""
-
-
-def batch_normalization(it: Interpreter, node: ir.Node) -> Form:
-    opset = it.context.opset_of(it.graph)
-    if opset < _SPATIAL or attribute_int(node, "spatial", 1) == 0:
-        raise IntractableError(f"BatchNormalization '{node.name}' has a form of its own")
-    x = it.form(node.inputs[0])
-    if attribute_int(node, "training_mode", 0) and opset >= _TRAINING:
-        over = _labels(x, {0, *range(2, len(x.groups))})
-        return _normalised(it, node, x, over)
-    if opset < _TRAINING and len(node.outputs) > 1:
-        raise IntractableError(f"BatchNormalization '{node.name}' is in training mode")
-    centred = _combined(it, node, difference, x, _channel(it, node, 3, x))
-    spread = _channel(it, node, 4, x)
-    return _scaled(it, node, centred, spread)
+_ANY: Types = MappingProxyType(
+    {
+        ir.DataType.FLOAT16: frozenset({ir.DataType.FLOAT16, ir.DataType.FLOAT}),
+        ir.DataType.BFLOAT16: frozenset({ir.DataType.BFLOAT16, ir.DataType.FLOAT}),
+        ir.DataType.FLOAT: frozenset({ir.DataType.FLOAT}),
+        ir.DataType.DOUBLE: frozenset({ir.DataType.DOUBLE}),
+    }
+)
+# The standard leaves open in which type InstanceNormalization computes in half precision, and
+# ONNX Runtime has no kernel of it for double.
+_SINGLE: Types = MappingProxyType({ir.DataType.FLOAT: frozenset({ir.DataType.FLOAT})})
 
 
-def instance_normalization(it: Interpreter, node: ir.Node) -> Form:
-    x = it.form(node.inputs[0])
-    return _normalised(it, node, x, _labels(x, set(range(2, len(x.groups)))))
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator that a norm can be written with.
+
+    Attributes:
+        name: its op_type.
+        kind: the normal form it computes.
+        title: what it is to a person.
+        rule: the code of the rule that writes it.
+        stand: where it can stand.
+        opset: the first opset that has it; 0 outside the default domain.
+        domain: of the operator.
+        takes_bias: whether it has a bias.
+        needs_bias: whether it must be given one.
+        statistics: its types, with those in which the original may compute mean and root.
+    """
+
+    name: str
+    kind: Kind
+    title: str
+    rule: str
+    stand: Stand
+    opset: int = 0
+    domain: str = ""
+    takes_bias: bool = True
+    needs_bias: bool = False
+    statistics: Types = field(default_factory=lambda: _ANY)
 
 
-def _labels(x: Form, places: set[int]) -> frozenset[int]:
-    return frozenset(label for place in places for label in x.groups[place])
+LAYER = Operator("LayerNormalization", "LayerNorm", "LayerNorm", "NX101", seats.trailing, opset=17)
+RMS = Operator(
+    "RMSNormalization", "RMSNorm", "RMSNorm", "NX102", seats.trailing, opset=23, takes_bias=False
+)
+GROUP = Operator(
+    "GroupNormalization",
+    "LayerNorm",
+    "GroupNorm",
+    "NX103",
+    seats.grouped,
+    opset=21,
+    needs_bias=True,
+)
+INSTANCE = Operator(
+    "InstanceNormalization",
+    "LayerNorm",
+    "InstanceNorm",
+    "NX104",
+    seats.spatial,
+    opset=6,
+    needs_bias=True,
+    statistics=_SINGLE,
+)
+FUSED_LAYER = Operator(
+    "FusedLayerNormalization",
+    "LayerNorm",
+    "LayerNorm",
+    "NX101",
+    seats.consecutive,
+    domain=DOMAIN,
+    needs_bias=True,
+)
+FUSED_RMS = Operator(
+    "FusedRMSNormalization",
+    "RMSNorm",
+    "RMSNorm",
+    "NX102",
+    seats.consecutive,
+    domain=DOMAIN,
+    takes_bias=False,
+)
+
+FIRST_BODY = 7
+"""The first opset in which the operators of the domain normonnx can be written as functions."""
+
+_STANDARD: Mapping[Kind, Operator] = {"LayerNorm": LAYER, "RMSNorm": RMS}
+_OWN: Mapping[Kind, Operator] = {"LayerNorm": FUSED_LAYER, "RMSNorm": FUSED_RMS}
+_SPATIAL = (INSTANCE, GROUP)
 
 
-def _normalised(it: Interpreter, node: ir.Node, x: Form, over: frozenset[int]) -> Form:
-    """The operator with its own statistics, which are taken over the labels `over`."""
-    algebra = it.algebra
-    mean = algebra.mean(x.poly, over)
-    centred: Poly = difference(algebra, x.poly, mean)
-    spread = difference(
-        algebra, algebra.mean(algebra.power(x.poly, 2), over), algebra.power(mean, 2)
-    )
-    return _scaled(it, node, Form(centred, x.groups), Form(spread, ((),) * len(x.groups)))
+def candidates(context: Context, kind: Kind, highest: int | None) -> list[Operator]:
+    """The operators that a norm may be written with, the preferred first.
 
-
-def _scaled(it: Interpreter, node: ir.Node, centred: Form, spread: Form) -> Form:
-    """s·(x − m)·(v + e)^(−1/2) + b."""
-    epsilon = node.attributes.get("epsilon")
-    e = _EPSILON if epsilon is None else epsilon.as_float()
-    root = it.algebra.root(plus(spread.poly, number(e)))
-    inverse = Form(it.algebra.inverse(root), spread.groups)
-    y = _combined(it, node, product, centred, inverse)
-    y = _combined(it, node, product, y, _channel(it, node, 1, y))
-    return _combined(it, node, sum_of, y, _channel(it, node, 2, y))
-
-
-def _channel(it: Interpreter, node: ir.Node, place: int, x: Form) -> Form:
-    """An input that has one number per channel, laid along axis 1."""
-    form = it.form(node.inputs[place])
-    if len(form.groups) != 1 or len(x.groups) < 2:
-        raise IntractableError
-    return Form(form.poly, ((), form.groups[0], *((),) * (len(x.groups) - 2)))
-
-
-def _combined(
-    it: Interpreter,
-    node: ir.Node,
-    combine: Callable[[Algebra, Poly, Poly], Poly],
-    left: Form,
-    right: Form,
-) -> Form:
-    a, b, groups = it.align(left, right, node)
-    return Form(combine(it.algebra, a, b), groups)
+    Args:
+        context: of the run, which says what for and by which rules.
+        kind: the normal form of the norm.
+        highest: the highest opset that the graph can have; None for any.
+    """
+    standard = _STANDARD[kind]
+    bodies = highest is None or highest >= FIRST_BODY  # for a lower opset there are none
+    within_reach = highest is None or standard.opset <= highest
+    own = bodies and (context.target == DOMAIN or not within_reach)
+    found = [_OWN[kind]] if own else [standard]
+    if own and context.target == "ort":
+        found = [standard, *found]  # with the sum before it, it is another operator in any opset
+    found += [
+        operator
+        for operator in _SPATIAL
+        if operator.kind == kind
+        and (highest is None or operator.opset <= highest)
+        and operator.rule not in context.rules_off
+        and (RULES[operator.rule].by_default or operator.rule in context.rules_on)
+    ]
+    return found

@@ -11,20 +11,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.norm.attach import Place, attach, shape_of
-from normonnx.norm.gain import dying, is_read_beyond
+from normonnx.norm.attach import Affine, Operand, Place, attach, shape_of
+from normonnx.norm.gain import dead, dying, is_read_beyond
 from normonnx.norm.interpret import Interpreter
+from normonnx.norm.layout import Cuts
 from normonnx.norm.normal_form import Mismatch, NormalForm, normal_form
+from normonnx.norm.operators import FIRST_BODY, GROUP, Operator, candidates
 from normonnx.norm.polynomial import IntractableError
+from normonnx.norm.residual import find_residual
 from normonnx.norm.rules import RULES
 from normonnx.norm.scalars import Scalars
 from normonnx.norm.search import roots, subjects
-from normonnx.norm.site import OPERATOR, NormMiss, NormSite
+from normonnx.norm.site import NormMiss, NormSite
 from normonnx.norm.source import find_source
 from normonnx.rewrite import Context
 
@@ -37,18 +40,35 @@ _EPSILON = {ir.DataType.DOUBLE: 1e-9}
 """How far epsilon may be from a float32 number, by type; 1e-6 in the others."""
 
 
-def find_sites(context: Context) -> list[NormSite]:
-    """Every norm of the model that can be written as one operator, in the order of its graphs."""
+def find_sites(context: Context, *, cap: int | None = None) -> list[NormSite]:
+    """Every norm of the model that can be written as one operator, in the order of its graphs.
+
+    Args:
+        context: of the run; the model is only read.
+        cap: the highest opset that the model may get; None for any. A function keeps its own.
+    """
+    functions = {id(function.graph) for function in context.model.functions.values()}
     sites: dict[ir.Value, NormSite] = {}
     for root in roots(context):
-        found = recognise(context, root)
+        if not isinstance(root.graph, ir.Graph):
+            continue
+        own = context.opset_of(root.graph) if id(root.graph) in functions else cap
+        found = recognise(context, root, highest=own)
         if isinstance(found, tuple):
             sites.update({site.output: site for site in found})
     return list(sites.values())
 
 
-def recognise(context: Context, root: ir.Node) -> tuple[NormSite, ...] | NormMiss | None:
-    """The norms around a root, or why there is none, or None where nothing looks like one."""
+def recognise(
+    context: Context, root: ir.Node, *, highest: int | None = None
+) -> tuple[NormSite, ...] | NormMiss | None:
+    """The norms around a root, or why there is none, or None where nothing looks like one.
+
+    Args:
+        context: of the run.
+        root: the node.
+        highest: the highest opset that its graph can have; None for any.
+    """
     graph = root.graph
     if not isinstance(graph, ir.Graph):
         return None
@@ -57,22 +77,26 @@ def recognise(context: Context, root: ir.Node) -> tuple[NormSite, ...] | NormMis
     useless: tuple[NormSite, ...] = ()
     scalars = Scalars(context.constants)
     for subject in subjects(context, root, scalars):
+        chosen: tuple[NormSite, ...] = ()
         own: list[NormMiss] = []
-        try:
-            it = Interpreter(context, graph, subject, rules=RULES, scalars=scalars)
-        except IntractableError as error:
-            misses.append(NormMiss("norm", root, str(error), "state the shapes of the inputs", 0))
-            continue
-        try:
-            norms = _norms(it, root, own)
-        except IntractableError:
-            reason = next(iter(it.refusals.values()), "")
-            misses.append(NormMiss("norm", root, reason, weight=1))
-            continue
-        surely = surely or _is_sure(it, root)
-        chosen = _chosen(it, root, norms, own)
-        if chosen and chosen[0].saves > 0:
-            return chosen
+        cuts: Cuts | None = {}
+        while cuts is not None:
+            chosen, own = (), []
+            try:
+                it = Interpreter(context, graph, subject, rules=RULES, scalars=scalars, cuts=cuts)
+            except IntractableError as error:
+                near = NormMiss("norm", root, str(error), "state the shapes of the inputs", 0)
+                misses.append(near)
+                break
+            try:
+                chosen = _chosen(_Around(it, root, highest, own))
+                surely = surely or _is_sure(it, root)
+            except IntractableError:
+                own = [NormMiss("norm", root, next(iter(it.refusals.values()), ""), weight=1)]
+            if chosen and chosen[0].worth:
+                return chosen
+            # Where an axis of the subject was taken apart, look again with a label for each part.
+            cuts = it.labels.wanted
         useless = useless or chosen
         # Of the values that follow from the root, the farthest is what was meant.
         misses.extend(reversed(own))
@@ -129,46 +153,90 @@ def _is_sure(it: Interpreter, root: ir.Node) -> bool:
     return it.algebra.has_second_moment(own) and not it.algebra.refused(own)
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What is looked at around a root: how it is read, what may be written, what was missed."""
+
+    it: Interpreter
+    root: ir.Node
+    highest: int | None
+    misses: list[NormMiss]
+
+    def site(self, output: ir.Value, norm: NormalForm) -> NormSite | None:
+        """The norm as the operator that saves most, of equals the first."""
+        best: NormSite | None = None
+        missed: NormMiss | None = None
+        for operator in self._operators(norm):
+            found = _site(self.it, self.root, output, norm, operator)
+            if isinstance(found, NormMiss):
+                missed = missed or found
+            elif (best is None or found.saves > best.saves) and self._has(found):
+                best = found
+        if best is None and missed is not None:
+            self.misses.append(missed)
+        return best
+
+    def _has(self, site: NormSite) -> bool:
+        """Whether the graph can have the opset; where it can have no function, that is told."""
+        highest = self.highest
+        return highest is None or highest < FIRST_BODY or site.needs_opset <= highest
+
+    def _operators(self, norm: NormalForm) -> list[Operator]:
+        """An image, with several axes to normalise, is no row: what is made for images first."""
+        found = candidates(self.it.context, norm.kind, self.highest)
+        return found if len(norm.over) == 1 else [*found[1:], found[0]]
+
+    def sites(self, norms: dict[ir.Value, NormalForm], values: list[ir.Value]) -> list[NormSite]:
+        """Those of the values that can be written."""
+        found = [self.site(value, norms[value]) for value in values]
+        return [site for site in found if site is not None]
+
+
 def _site(
-    it: Interpreter, root: ir.Node, output: ir.Value, norm: NormalForm
+    it: Interpreter, root: ir.Node, output: ir.Value, norm: NormalForm, operator: Operator
 ) -> NormSite | NormMiss:
     def miss(reason: str, remedy: str = "") -> NormMiss:
-        return NormMiss(norm.kind, root, reason, remedy, weight=_SURE + 5)
+        return NormMiss(operator.title, root, reason, remedy, weight=_SURE + 5)
 
     length = it.labels.length(sorted(norm.over))
     if norm.kind == "RMSNorm" and length is not None and length > 1:
         made_up = any(math.isclose(abs(c), 1.0, rel_tol=1e-5) for c in norm.scale.values())
         if math.isclose(norm.root_scale, length, rel_tol=1e-5) and not made_up:
             return miss("it divides by the root of a sum of squares, not of their mean (L2 norm)")
-    source = find_source(it, root, output, norm.over)
+    source = find_source(it, root, output, norm.over, operator)
     if isinstance(source, str):
         return miss(source)
+    seat = source.plan.seat
+    groups = it.labels.length(seat.groups) if operator is GROUP else 0
+    if groups is None:
+        return miss("the number of groups is not static")
     error = abs(float(np.float32(norm.epsilon)) - norm.epsilon)
     if error > _EPSILON.get(source.dtype, 1e-6) * norm.epsilon:
         return miss(
-            f"epsilon {norm.epsilon!r} is no float32 number, and {OPERATOR[norm.kind]} holds it "
+            f"epsilon {norm.epsilon!r} is no float32 number, and an attribute can only hold it "
             f"as one, in a {source.dtype.name.lower()} graph",
             "choose an epsilon that is, such as a power of two",
         )
     wide = source.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)
     statistics = it.context.shapes.dtype(root.outputs[0])
-    place = Place(
-        source.plan.groups,
-        source.plan.first,
-        source.dtype,
-        exactly=not wide and statistics != source.dtype,
-    )
+    place = Place(seat.span, source.dtype, exactly=not wide and statistics != source.dtype)
     affine = attach(it, place, it.form(output).groups, norm.scale, norm.bias)
+    shape = shape_of(it, place)
     if isinstance(affine, str):
-        if shape_of(it, place) is None:
+        if shape is None:
             return miss(
                 "the length of the normalised axes is not static",
                 "give the model's inputs fixed sizes there",
             )
         return miss(affine)
+    residual = find_residual(it.context, operator, source, shape) if _is_fixed(affine) else None
+    if affine.bias is None and (operator.needs_bias or (residual and operator.takes_bias)):
+        if shape is None:
+            return miss("the length of its scale is not static")
+        affine = replace(affine, bias=Operand(array=np.zeros(shape)))
     own = it.form(source.value).groups
     site = NormSite(
-        kind=norm.kind,
+        operator=operator,
         root=root,
         x=source.value,
         output=output,
@@ -176,51 +244,52 @@ def _site(
         epsilon=norm.epsilon,
         source=source,
         affine=affine,
+        groups=groups,
+        residual=residual,
     )
-    return replace(site, saves=dying([output], site.reads) - site.nodes)
+    if residual is not None:
+        goes = residual.total.producer() in dead([output], site.reads)
+        site = replace(site, residual=replace(residual, is_read=not goes))
+    return replace(site, saves=dying(site.outputs, site.reads) - site.nodes)
 
 
-def _chosen(
-    it: Interpreter, root: ir.Node, norms: dict[ir.Value, NormalForm], misses: list[NormMiss]
-) -> tuple[NormSite, ...]:
+def _is_fixed(affine: Affine) -> bool:
+    """Whether scale and bias are constants, which are there wherever the operator is put."""
+    operands = [operand for operand in (affine.scale, affine.bias) if operand is not None]
+    return all(o.value is None or o.value.producer() is None for o in operands)
+
+
+def _chosen(around: _Around) -> tuple[NormSite, ...]:
     """The site that saves most, or all the norms that leave the region, if they save more.
 
     A norm whose scale or bias differs by row is only looked at if there is no other: what
     multiplies or is added stays a node of its own either way.
     """
+    it = around.it
+    norms = _norms(it, around.root, around.misses)
     plain = {value: norm for value, norm in norms.items() if not _is_modulated(it, norm)}
     for pool in (plain, norms):
         leaving = [value for value in pool if is_read_beyond(value, pool.keys())]
         # One value leaves, and nothing need stand beside the operator: there is nothing better.
-        candidates = leaving if len(leaving) == 1 else list(pool)
-        sites = _sites(it, root, pool, candidates, misses)
+        ends_first = leaving if len(leaving) == 1 else list(pool)
+        sites = around.sites(pool, ends_first)
         if len(leaving) == 1 and not any(site.nodes == 1 for site in sites):
-            others = [value for value in pool if value not in candidates]
-            sites += _sites(it, root, pool, others, misses)
+            others = [value for value in pool if value not in ends_first]
+            sites += around.sites(pool, others)
             sites.sort(key=lambda site: list(pool).index(site.output))  # the nearest first
         if not sites:
             continue
         best = max(sites, key=lambda site: site.saves)
         ends = [site for site in sites if site.output in leaving]
         if len(ends) > 1 and _together(ends) > best.saves:
-            return tuple(ends)
+            return tuple(replace(site, residual=None) for site in ends)
         return (best,)
     return ()
-
-
-def _sites(
-    it: Interpreter,
-    root: ir.Node,
-    norms: dict[ir.Value, NormalForm],
-    values: list[ir.Value],
-    misses: list[NormMiss],
-) -> list[NormSite]:
-    found = [_site(it, root, value, norms[value]) for value in values]
-    misses.extend(miss for miss in found if isinstance(miss, NormMiss))
-    return [site for site in found if isinstance(site, NormSite)]
 
 
 def _together(sites: list[NormSite]) -> int:
     """What is saved if all the sites are written."""
     kept = frozenset[ir.Value]().union(*(site.reads for site in sites))
-    return dying([site.output for site in sites], kept) - sum(site.nodes for site in sites)
+    return dying([out for site in sites for out in site.outputs], kept) - sum(
+        site.nodes for site in sites
+    )

@@ -6,13 +6,13 @@ leaves the algebra, with a sentence if that is worth telling.
 
 from __future__ import annotations
 
-from normonnx.norm import arithmetic, clamps, operators, reductions, views
+from normonnx.norm import arithmetic, clamps, normalisers, reductions, views
 from normonnx.norm.interpret import Rule
 
 RULES: dict[str, Rule] = {
     "Abs": clamps.relu,  # |v| = max(v, 0) where v is never negative
     "Add": arithmetic.elementwise(arithmetic.sum_of),
-    "BatchNormalization": operators.batch_normalization,
+    "BatchNormalization": normalisers.batch_normalization,
     "Cast": arithmetic.cast,
     "CastLike": arithmetic.cast,
     "Clip": clamps.clip,
@@ -23,13 +23,15 @@ RULES: dict[str, Rule] = {
     "Flatten": views.reshape,
     "GlobalAveragePool": reductions.global_average_pool,
     "Identity": arithmetic.identity,
-    "InstanceNormalization": operators.instance_normalization,
+    "InstanceNormalization": normalisers.instance_normalization,
+    "LayerNormalization": normalisers.layer_normalization,
     "MatMul": reductions.matmul,
     "Max": clamps.maximum,
     "Min": clamps.minimum,
     "Mul": arithmetic.elementwise(arithmetic.product),
     "Neg": arithmetic.negative,
     "Pow": arithmetic.power,
+    "RMSNormalization": normalisers.rms_normalization,
     "Reciprocal": arithmetic.reciprocal,
     "ReduceL2": reductions.reduce_l2,
     "ReduceMean": reductions.reduce(total=False),

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from normonnx.constants import subgraphs
 from normonnx.norm.scalars import Scalars
+from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context
 from normonnx.shapes import attribute_int
 
@@ -14,8 +15,13 @@ _MAX_STEPS = 8
 _MAX_SUBJECTS = 8
 
 _ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow"})
-NORMALISERS = frozenset({"BatchNormalization"})
+NORMALISERS = frozenset(
+    {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "RMSNormalization"}
+)
 """Operators that hold a root."""
+
+_DONE = frozenset({"LayerNormalization", "RMSNormalization"})
+"""Those that are what would be written for them, unless the operators of another domain are."""
 
 _CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
@@ -32,7 +38,8 @@ def roots(context: Context) -> list[ir.Node]:
     """The nodes of all graphs that may be the root of a norm, in the order of their graphs."""
     found: list[ir.Node] = []
     model = context.model
-    pending = [model.graph, *(function.graph for function in model.functions.values())]
+    functions = [f.graph for f in model.functions.values() if f.domain != DOMAIN]
+    pending = [model.graph, *functions]
     while pending:
         for node in pending.pop(0):
             if node.domain == "" and _is_root(context, node):
@@ -47,6 +54,8 @@ def _is_root(context: Context, node: ir.Node) -> bool:
     is_constant = context.constants.is_constant
     if node.op_type not in _ROOTS | NORMALISERS or is_constant(node.inputs[0]):
         return False
+    if node.op_type in _DONE:
+        return context.target != "onnx"
     if node.op_type == "BatchNormalization":
         given = len(node.inputs) > 4 and is_constant(node.inputs[4])
         return not given or attribute_int(node, "training_mode", 0) == 1

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from normonnx.norm.attach import Affine
-from normonnx.norm.normal_form import Kind
+from normonnx.norm.operators import Operator
+from normonnx.norm.residual import Residual
 from normonnx.norm.source import Source
 
-RULE = {"LayerNorm": "NX101", "RMSNorm": "NX102"}
-OPERATOR = {"LayerNorm": "LayerNormalization", "RMSNorm": "RMSNormalization"}
-NEEDED_OPSET = {"LayerNorm": 17, "RMSNorm": 23}
+_RULE = {"RMSNorm": "NX102", "GroupNorm": "NX103", "InstanceNorm": "NX104"}
+_LAYER_NORM = "NX101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class NormSite:
     """A norm that can be written as one operator.
 
     Attributes:
-        kind: LayerNorm or RMSNorm.
+        operator: what it is written with.
         root: the node that takes its root.
         x: the value that is normalised.
         output: the value that is replaced.
@@ -28,10 +28,12 @@ class NormSite:
         epsilon: e, in float64.
         source: how the operator comes to read x, and its type.
         affine: scale and bias.
+        groups: how many groups of channels are normalised apart, 0 where all are alike.
+        residual: the sum that is taken along, or None.
         saves: nodes that go less nodes that come.
     """
 
-    kind: Kind
+    operator: Operator
     root: ir.Node
     x: ir.Value
     output: ir.Value
@@ -39,12 +41,19 @@ class NormSite:
     epsilon: float
     source: Source
     affine: Affine
+    groups: int = 0
+    residual: Residual | None = None
     saves: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it is to a person."""
+        return self.operator.title
 
     @property
     def rule(self) -> str:
         """The code of its rule."""
-        return RULE[self.kind]
+        return self.operator.rule
 
     @property
     def key(self) -> str:
@@ -53,21 +62,42 @@ class NormSite:
 
     @property
     def needs_opset(self) -> int:
-        """The first opset that has its operator."""
-        return NEEDED_OPSET[self.kind]
+        """The first opset that has its operator, 0 where that comes with the model."""
+        return self.operator.opset if self.residual is None else 0
+
+    @property
+    def outputs(self) -> list[ir.Value]:
+        """The values that are replaced."""
+        if self.residual is None or not self.residual.is_read:
+            return [self.output]
+        return [self.output, self.residual.total]
+
+    @property
+    def worth(self) -> bool:
+        """Whether writing it is a gain."""
+        return self.saves >= self.least_gain
+
+    @property
+    def least_gain(self) -> int:
+        """How many nodes it must save: none where one of as many has a faster kernel."""
+        faster = self.operator.domain != "" and self.root.op_type == "LayerNormalization"
+        return 0 if faster else 1
 
     @property
     def nodes(self) -> int:
         """How many nodes are written."""
         beside = (self.affine.factor, self.affine.addend)
-        added = self.kind == "RMSNorm" and self.affine.bias is not None
+        added = not self.operator.takes_bias and self.affine.bias is not None
         return 1 + self.source.nodes + sum(value is not None for value in beside) + added
 
     @property
     def reads(self) -> frozenset[ir.Value]:
         """The values that the new nodes read."""
         operands = [o.value for o in (self.affine.scale, self.affine.bias) if o is not None]
-        values = [self.x, self.affine.factor, self.affine.addend, *operands]
+        sources = [self.x]
+        if self.residual is not None:
+            sources = [self.residual.x, self.residual.other]
+        values = [*sources, self.affine.factor, self.affine.addend, *operands]
         return frozenset(value for value in values if value is not None)
 
 
@@ -92,7 +122,7 @@ class NormMiss:
     @property
     def rule(self) -> str:
         """The code of the rule that nearly fired."""
-        return RULE.get(self.kind, "NX101")
+        return _RULE.get(self.kind, _LAYER_NORM)
 
     @property
     def key(self) -> str:

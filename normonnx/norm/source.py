@@ -15,16 +15,9 @@ import onnx_ir as ir
 from normonnx.norm.arithmetic import HOLDS
 from normonnx.norm.interpret import Form, Interpreter
 from normonnx.norm.layout import Groups
+from normonnx.norm.operators import Operator
 from normonnx.norm.place import Plan, plan
 from normonnx.norm.polynomial import Outside, X
-
-_STATISTICS = {
-    ir.DataType.FLOAT16: {ir.DataType.FLOAT16, ir.DataType.FLOAT},
-    ir.DataType.BFLOAT16: {ir.DataType.BFLOAT16, ir.DataType.FLOAT},
-    ir.DataType.FLOAT: {ir.DataType.FLOAT},
-    ir.DataType.DOUBLE: {ir.DataType.DOUBLE},
-}
-"""In which types the original may compute mean and root, by the type of the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +43,11 @@ class Source:
 
 
 def find_source(
-    it: Interpreter, root: ir.Node, output: ir.Value, over: frozenset[int]
+    it: Interpreter, root: ir.Node, output: ir.Value, over: frozenset[int], operator: Operator
 ) -> Source | str:
     """The cheapest source of a norm over the labels `over`, or why there is none."""
     dtype, statistics = (it.context.shapes.dtype(v) for v in (output, root.outputs[0]))
-    if dtype is None or statistics not in _STATISTICS.get(dtype, ()):
+    if dtype is None or statistics not in operator.statistics.get(dtype, ()):
         return "its statistics are computed in another type than the operator would use"
     form = it.form(output)
     needed = _needed(it, output)
@@ -63,7 +56,7 @@ def find_source(
         own = it.context.shapes.dtype(value)
         if own is None or dtype not in HOLDS[own] or not _suffices(it, needed, value):
             continue
-        layout = plan(groups, form.groups, over)
+        layout = plan(groups, form.groups, over, operator.stand)
         if layout is not None:
             found = Source(value, own != dtype, dtype, layout)
             if best is None or found.nodes < best.nodes:

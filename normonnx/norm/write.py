@@ -2,6 +2,9 @@
 
     [Cast] → [Transpose] → LayerNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
     [Cast] → [Transpose] → RMSNormalization(x, γ) → [Add β] → [Transpose] → [Mul] → [Add]
+    [Transpose] → InstanceNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
+    [Transpose] → GroupNormalization(x, γ, β) → [Transpose] → [Mul] → [Add]
+    FusedAddLayerNormalization(x, residual, γ, β, [x_bias]) → [Mul] → [Add]; the sum
 
 What is in brackets is there only where the site needs it.
 """
@@ -13,13 +16,19 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.norm import seats
 from normonnx.norm.attach import Operand
-from normonnx.norm.site import OPERATOR, NormSite
+from normonnx.norm.operators import INSTANCE
+from normonnx.norm.residual import MICROSOFT, Residual
+from normonnx.norm.site import NormSite
 from normonnx.rewrite import Context, Proposal, RefusedError
+
+_NEGATIVE_AXES = 11
+"""From which opset on axes are counted from the end."""
 
 
 def propose(context: Context, sites: Sequence[NormSite]) -> Proposal:
-    """The proposal that writes the sites of one root with the operators of the default domain.
+    """The proposal that writes the sites of one root.
 
     Raises:
         RefusedError: if a scale or bias cannot be stored in the type of its site.
@@ -30,9 +39,13 @@ def propose(context: Context, sites: Sequence[NormSite]) -> Proposal:
     proposal = Proposal(
         context, graph, key=first.key, rule=first.rule, site=first.root, kind=first.kind
     )
+    proposal.least_gain = first.least_gain
     try:
         for site in sites:
-            proposal.replace(site.output, _written(proposal, site))
+            if site.residual is None:
+                proposal.replace(site.output, _written(proposal, site))
+            else:
+                _write_joint(proposal, site, site.residual)
     except RefusedError:
         proposal.withdraw()
         raise
@@ -49,23 +62,55 @@ def _written(proposal: Proposal, site: NormSite) -> ir.Value:
     scale = _operand(proposal, site, site.affine.scale, "scale")
     bias = site.affine.bias
     shift = None if bias is None else _operand(proposal, site, bias, "bias")
-    plan, dtype = site.source.plan, site.source.dtype
+    operator, plan, dtype = site.operator, site.source.plan, site.source.dtype
     value = site.x
     if site.source.cast:
         value = _cast(proposal, value, dtype)
     if plan.before is not None:
         value = _transpose(proposal, value, plan.before)
     inputs = [value, scale]
-    if shift is not None and site.kind == "LayerNorm":
+    if shift is not None and operator.takes_bias:
         inputs.append(shift)
-    attributes = {
-        "axis": plan.first - len(plan.groups),
-        "epsilon": site.epsilon,
-        # The operator computes its statistics in this type; float32 is the default.
-        "stash_type": int(dtype) if dtype == ir.DataType.DOUBLE else None,
-    }
-    value = proposal.node(OPERATOR[site.kind], inputs, attributes, like=value)
-    if shift is not None and site.kind == "RMSNorm":
+    value = proposal.node(
+        operator.name, inputs, _attributes(proposal, site), domain=operator.domain, like=value
+    )
+    return _finished(proposal, site, value, shift)
+
+
+def _write_joint(proposal: Proposal, site: NormSite, residual: Residual) -> None:
+    """Norm and sum as the two outputs of one operator."""
+    joint = residual.joint
+    scale = _operand(proposal, site, site.affine.scale, "scale")
+    bias = site.affine.bias
+    shift = None if bias is None else _operand(proposal, site, bias, "bias")
+    inputs = [residual.x, residual.other, scale]
+    if shift is not None and site.operator.takes_bias:
+        inputs.append(shift)
+    if residual.x_bias is not None:
+        inputs.append(residual.x_bias)
+    value = proposal.node(
+        joint.name,
+        inputs,
+        _attributes(proposal, site),
+        domain=joint.domain,
+        like=residual.total,
+        outputs=joint.outputs if residual.is_read else 1,
+    )
+    node = value.producer()
+    assert node is not None
+    proposal.replace(site.output, _finished(proposal, site, value, shift))
+    if residual.is_read:
+        for unwanted in node.outputs[1:-1]:
+            unwanted.name = ""
+        proposal.replace(residual.total, node.outputs[-1])
+
+
+def _finished(
+    proposal: Proposal, site: NormSite, value: ir.Value, shift: ir.Value | None
+) -> ir.Value:
+    """What follows the operator."""
+    operator, plan = site.operator, site.source.plan
+    if shift is not None and not operator.takes_bias:
         value = proposal.node("Add", [value, shift], like=value)
     if plan.after is not None:
         value = _transpose(proposal, value, plan.after)
@@ -74,6 +119,26 @@ def _written(proposal: Proposal, site: NormSite) -> ir.Value:
     if site.affine.addend is not None:
         value = proposal.node("Add", [value, site.affine.addend], like=site.output)
     return value
+
+
+def _attributes(proposal: Proposal, site: NormSite) -> dict[str, int | float | None]:
+    """What the operator is told beside its inputs."""
+    attributes: dict[str, int | float | None] = {"epsilon": site.epsilon}
+    plan, double = site.source.plan, site.source.dtype == ir.DataType.DOUBLE
+    if site.residual is not None and site.residual.joint.domain == MICROSOFT:
+        return attributes
+    if site.operator.stand in (seats.trailing, seats.consecutive):
+        seat, rank = plan.seat, len(plan.groups)
+        from_the_end = seat.first + len(seat.span) == rank and (
+            proposal.context.opset_of(proposal.graph) >= _NEGATIVE_AXES
+        )
+        attributes["axis"] = seat.first - rank if from_the_end else seat.first
+    if site.groups:
+        attributes["num_groups"] = site.groups
+    if double and site.operator.domain == "" and site.operator is not INSTANCE:
+        # The operator computes its statistics in this type; float32 is the default.
+        attributes["stash_type"] = int(ir.DataType.DOUBLE)
+    return attributes
 
 
 def _cast(proposal: Proposal, value: ir.Value, dtype: ir.DataType) -> ir.Value:

@@ -58,8 +58,9 @@ class Proposal:
         *,
         domain: str = "",
         like: ir.Value | None = None,
+        outputs: int = 1,
     ) -> ir.Value:
-        """Add a node with one output.
+        """Add a node, and hand back its first output.
 
         Args:
             op_type: its operator.
@@ -68,10 +69,13 @@ class Proposal:
                 stored as float32.
             domain: its operator set.
             like: a value of the same dimensions and type as the output.
+            outputs: how many it has; one that gets the name "" is left out.
         """
         attributes = {k: v for k, v in (attributes or {}).items() if v is not None}
         exact = {k: v for k, v in attributes.items() if isinstance(v, float)}
-        new = self._attach(ir.node(op_type, list(inputs), attributes, domain=domain))
+        new = self._attach(
+            ir.node(op_type, list(inputs), attributes, domain=domain, num_outputs=outputs)
+        )
         if exact:
             self.exact_attributes[new] = exact
         if like is not None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 import onnx_ir as ir
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from normonnx.constants import Constants
 from normonnx.journal import Journal
-from normonnx.norm import fuse_norms, wanted_opset
+from normonnx.norm import add_bodies, fuse_norms, wanted_opset
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
 from normonnx.shapes import Shapes
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-NORMS = {"LayerNormalization", "RMSNormalization"}
+NORMS = {
+    "LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization",
+    "FusedLayerNormalization", "FusedRMSNormalization", "FusedAddLayerNormalization",
+    "FusedAddRMSNormalization", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,21 +56,29 @@ class Fused:
         return numpy_helper.to_array(tensor)
 
 
-def context_of(model: ir.Model) -> Context:
+def context_of(model: ir.Model, **options: Any) -> Context:
     constants = Constants(model)
-    return Context(model, constants, Shapes(model, constants), Journal())
+    return Context(model, constants, Shapes(model, constants), Journal(), **options)
 
 
-def fuse(proto: onnx.ModelProto, *, cap: int | None = None) -> Fused:
+def fuse(
+    proto: onnx.ModelProto,
+    *,
+    cap: int | None = None,
+    target: str = "onnx",
+    rules_on: frozenset[str] = frozenset(),
+) -> Fused:
     """Raise the opset as far as the norms need, and fuse them."""
     model = ir.from_proto(proto)
-    context = context_of(model)
+    options: dict[str, Any] = {"target": target, "rules_on": rules_on}
+    context = context_of(model, **options)
     wanted = wanted_opset(context, cap=cap)
     if wanted > context.opset:
         raised, note = raise_opset(model, wanted)
         assert raised is not None, note
-        context = context_of(raised)
+        context = context_of(raised, **options)
     fuse_norms(context)
+    add_bodies(context)
     fused = Fused(ir.to_proto(context.model), context.journal)
     onnx.checker.check_model(fused.proto, full_check=True)
     return fused
@@ -80,8 +94,7 @@ def nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
 
 def in_float64(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with every float type made double: the real numbers it stands for."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
+    copy = onnx.inliner.inline_local_functions(proto)
     _widen(copy.graph)
     return copy
 
@@ -94,6 +107,12 @@ def _widen(graph: onnx.GraphProto) -> None:
         if kind.elem_type in FLOATS:
             kind.elem_type = TensorProto.DOUBLE
     for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value_float":
+                number = numpy_helper.from_array(np.array(np.float64(attribute.f)))
+                attribute.CopyFrom(onnx.helper.make_attribute("value", number))
+        if node.op_type == "GroupNormalization":  # computes in this type
+            node.attribute.append(onnx.helper.make_attribute("stash_type", TensorProto.DOUBLE))
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.TENSOR:
                 attribute.t.CopyFrom(_wide(attribute.t))

@@ -92,3 +92,26 @@ def test_expand_does_not_change_an_axis() -> None:
     labels = Labels([4, 8])
     assert labels.expand(labels.subject, (4, 16)) is None
     assert labels.expand(labels.subject, (3, 4, 8)) is not None
+
+
+def test_an_axis_that_is_taken_apart_gets_a_label_for_each_part() -> None:
+    labels = Labels([N, 32, 8])
+    assert labels.regroup(labels.subject, (N, 4, 64)) is None
+    assert labels.wanted == {1: (4, 8)}
+    finer = Labels([N, 32, 8], labels.wanted)
+    assert finer.subject == ((0,), (1, 3), (2,))
+    groups = finer.regroup(finer.subject, (N, 4, 64))
+    assert groups == ((0,), (1,), (3, 2))
+    assert finer.regroup(groups, (N, 32, 8)) == finer.subject
+
+
+def test_a_part_is_cut_again() -> None:
+    labels = Labels([N, 32], {1: (4, 8)})
+    assert labels.regroup(labels.subject, (N, 4, 2, 4)) is None
+    assert labels.wanted == {1: (4, 2, 4)}
+
+
+def test_what_does_not_divide_is_not_cut() -> None:
+    labels = Labels([N, 32, 8])
+    assert labels.regroup(labels.subject, (N, 5, 64)) is None
+    assert labels.wanted is None

@@ -1,6 +1,6 @@
 """The operators of the domain normonnx: norms over consecutive axes anywhere, and of sums.
 
-    s = x + residual + x_bias,   y = norm(s)      over as many axes as the scale has, from `axis` on
+s = x + residual + x_bias,   y = norm(s)      over as many axes as the scale has, from `axis` on
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def _norm(call: Call, x: Array, scale: Array, bias: Array | None, *, centred: bo
     axes = tuple(range(first, first + scale.ndim))
     values = x - x.mean(axis=axes, keepdims=True) if centred else x
     square = np.square(values).mean(axis=axes, keepdims=True)
-    y = values / np.sqrt(square + call.get("epsilon", 1e-5)) * _laid(scale, first, x.ndim)
+    deviation = np.sqrt(square + call.get("epsilon", 1e-5))
+    y: Array = values / deviation * _laid(scale, first, x.ndim)
     return y if bias is None else y + _laid(bias, first, x.ndim)
 
 

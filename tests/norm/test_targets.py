@@ -1,0 +1,251 @@
+"""What is written for each target, and for opsets that have no operator for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from normonnx.norm.operators import FIRST_BODY
+from normonnx.ops.functions import FIRST_OPSET
+
+from .fusing import Fused, difference, fuse, random_feeds
+from .text import LAYER, RMS, WHOLE, Weight, layer, model
+
+RMS_SCALED = f"{RMS} y = Mul (n, g)"
+TWO = "float[n,3,8] h, float[n,3,8] r0"
+ADDED = "x = Add (h, r0)"
+AGAIN = "z = Neg (x)"
+YZ = "float[n,3,8] y, float[n,3,8] z"
+FLN, FAL = "FusedLayerNormalization", "FusedAddLayerNormalization"
+FRN, FAR = "FusedRMSNormalization", "FusedAddRMSNormalization"
+SKIP, SIMPLE = "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"
+LEVELS = (
+    onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+)
+
+
+def ran(proto: onnx.ModelProto, feeds: dict[str, np.ndarray], level: object) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    types = {v.name: v.type.tensor_type.elem_type for v in proto.graph.input}
+    cast = {k: a.astype(onnx.helper.tensor_dtype_to_np_dtype(types[k])) for k, a in feeds.items()}
+    return [np.asarray(out, np.float64) for out in session.run(None, cast)]
+
+
+def check(proto: onnx.ModelProto, fused: Fused, *, tolerance: float = 1e-5) -> None:
+    """Right in float64 by onnx's reference, and in ONNX Runtime at every level."""
+    feeds = random_feeds(proto, 3)
+    if "com.microsoft" not in {node.domain for node in fused.proto.graph.node}:
+        assert difference(proto, fused.proto, feeds) < tolerance
+    expected = ran(proto, feeds, LEVELS[0])
+    for level in LEVELS:
+        for a, b in zip(expected, ran(fused.proto, feeds, level), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(a).max())
+
+
+def test_bodies_begin_where_they_can() -> None:
+    assert FIRST_BODY == FIRST_OPSET
+
+
+@pytest.mark.parametrize("opset", [11, 13, 16])
+@pytest.mark.parametrize(("body", "operator"), [(WHOLE, FLN), (RMS_SCALED, FRN)])
+def test_a_capped_opset_gets_a_function(body: str, operator: str, opset: int) -> None:
+    proto = model(layer(body), opset=opset)
+    fused = fuse(proto, cap=opset)
+    assert fused.operators == [operator]
+    imports = {entry.domain: entry.version for entry in fused.proto.opset_import}
+    assert imports == {"": opset, "normonnx": 1}
+    [function] = fused.proto.functions
+    assert (function.domain, function.name) == ("normonnx", operator)
+    assert {e.domain: e.version for e in function.opset_import}[""] == opset
+    check(proto, fused)
+
+
+def test_the_standard_operator_is_taken_where_the_cap_allows_it() -> None:
+    fused = fuse(model(layer(WHOLE), opset=13), cap=17)
+    assert fused.operators == ["LayerNormalization"]
+    assert not fused.proto.functions
+
+
+@pytest.mark.parametrize(("body", "operator"), [(WHOLE, FLN), (RMS_SCALED, FRN)])
+@pytest.mark.parametrize("opset", [13, 17, 23])
+def test_the_own_target_raises_no_opset(body: str, operator: str, opset: int) -> None:
+    if opset > 17:
+        body = body.replace(" <axes=[-1]> (x)", " (x, last)").replace(
+            " <axes=[-1]> (p)", " (p, last)"
+        )
+    proto = model(layer(body), {"last": np.array([-1])}, opset=opset)
+    fused = fuse(proto, target="normonnx")
+    assert fused.operators == [operator]
+    assert fused.proto.opset_import[0].version == opset
+    check(proto, fused)
+
+
+def test_channels_first_needs_no_transposes() -> None:
+    body = WHOLE.replace("-1", "1")
+    shape = {"x": "float[n,8,4,5] x", "y": "float[n,8,4,5] y"}
+    proto = model(layer(body, **shape), {"g": (8, 1, 1), "b": (8, 1, 1)})
+    fused = fuse(proto, target="normonnx")
+    assert fused.operators == [FLN]
+    assert {a.name: a.i for a in fused.node(FLN).attribute}["axis"] == 1
+    check(proto, fused)
+
+
+def test_layouts_of_one_operator_share_its_function() -> None:
+    second = WHOLE.replace("-1", "1").replace("(x", "(t")
+    for name in "mdpverknyg":
+        second = second.replace(f"{name} = ", f"{name}2 = ")
+        second = second.replace(f"({name},", f"({name}2,").replace(f"({name})", f"({name}2)")
+        second = second.replace(f", {name})", f", {name}2)")
+    second = second.replace("(k2, b)", "(k2, b2)")
+    proto = model(
+        layer(f"{WHOLE.replace('y = Add', 't = Add')} {second.replace('y2 =', 'y =')}",
+              x="float[2,8,8] x", y="float[2,8,8] y"),
+        {"g2": (8, 1), "b2": (8, 1)},
+    )  # fmt: skip
+    fused = fuse(proto, target="normonnx")
+    assert fused.operators == [FLN, FLN]
+    assert len(fused.proto.functions) == 1
+    check(proto, fused)
+
+
+BRANCH: dict[str, Weight] = {"c": (8,)}
+
+
+@pytest.mark.parametrize(("target", "norm", "operator"), [
+    ("normonnx", WHOLE, FAL), ("normonnx", RMS_SCALED, FAR),
+    ("ort", WHOLE, SKIP), ("ort", RMS_SCALED, SIMPLE),
+])  # fmt: skip
+@pytest.mark.parametrize("again", [True, False], ids=["read again", "read once"])
+@pytest.mark.parametrize("biased", [True, False], ids=["bias before", "no bias"])
+def test_the_residual_goes_along(
+    target: str, norm: str, operator: str, again: bool, biased: bool
+) -> None:
+    added = "h2 = Add (h, c) x = Add (r0, h2)" if biased else ADDED
+    body = f"{added} {norm} {AGAIN if again else ''}"
+    y = YZ if again else "float[n,3,8] y"
+    proto = model(layer(body, x=TWO, y=y), BRANCH, opset=13)
+    fused = fuse(proto, target=target)
+    assert fused.operators == ([operator, "Neg"] if again else [operator])
+    assert fused.proto.opset_import[0].version == 13
+    outputs = [name for name in fused.node(operator).output if name]
+    assert len(outputs) == 1 + again
+    given = [name for name in fused.node(operator).input if name]
+    assert given[:2] == ["h", "r0"]
+    assert ("c" in given) == biased
+    check(proto, fused)
+
+
+def test_the_sum_is_an_output_of_the_model() -> None:
+    proto = model(layer(f"{ADDED} {WHOLE}", x=TWO, y="float[n,3,8] y, float[n,3,8] x"))
+    fused = fuse(proto, target="normonnx")
+    assert fused.operators == [FAL]
+    assert [value.name for value in fused.proto.graph.output] == ["y", "x"]
+    check(proto, fused)
+
+
+def test_for_the_default_target_the_sum_stays() -> None:
+    proto = model(layer(f"{ADDED} {WHOLE} {AGAIN}", x=TWO, y=YZ))
+    assert fuse(proto).operators == ["Add", "LayerNormalization", "Neg"]
+
+
+@pytest.mark.parametrize("second", ["float[3,8] r0", "float[n,3,1] r0"])
+def test_a_sum_that_broadcasts_is_no_residual(second: str) -> None:
+    x = f"float[n,3,8] h, {second}"
+    proto = model(layer(f"{ADDED} {WHOLE} {AGAIN}", x=x, y=YZ))
+    fused = fuse(proto, target="normonnx")
+    assert fused.operators == ["Add", FLN, "Neg"]
+    check(proto, fused)
+
+
+def test_a_value_added_to_itself_is_no_residual() -> None:
+    proto = model(layer(f"x = Add (h, h) {WHOLE}", x="float[n,3,8] h", y="float[n,3,8] y"))
+    assert fuse(proto, target="normonnx").operators == ["Add", FLN]
+
+
+def test_skip_is_for_rows_only() -> None:
+    four = "float[n,2,3,8] h, float[n,2,3,8] r0"
+    proto = model(layer(f"{ADDED} {WHOLE}", x=four, y="float[n,2,3,8] y"))
+    assert fuse(proto, target="ort").operators == ["Add", "LayerNormalization"]
+    assert fuse(proto, target="normonnx").operators == [FAL]
+
+
+def test_nodes_with_and_without_bias_and_sum_share_a_function() -> None:
+    first = f"h2 = Add (h, c) x = Add (r0, h2) {LAYER} k = Mul (n, g) t = Add (k, b)"
+    second = ("x3 = Add (t, x) m3 = ReduceMean <axes=[-1]> (x3) d3 = Sub (x3, m3)"
+              " p3 = Mul (d3, d3) v3 = ReduceMean <axes=[-1]> (p3) e3 = Add (v3, eps)"
+              " r3 = Sqrt (e3) y = Div (d3, r3)")  # fmt: skip
+    proto = model(layer(f"{first} {second}", x=TWO, y="float[n,3,8] y"), BRANCH)
+    fused = fuse(proto, target="normonnx")
+    assert [op for op in fused.operators if op != "Constant"] == [FAL, FAL]
+    [function] = fused.proto.functions
+    assert len(function.input) == 5
+    assert len(function.output) == 2
+    check(proto, fused)
+
+
+@pytest.mark.parametrize(("target", "expected"), [
+    ("onnx", ["Add", "LayerNormalization", "Neg"]),
+    ("ort", [SKIP, "Neg"]), ("normonnx", [FAL, "Neg"]),
+])  # fmt: skip
+def test_operators_that_are_there_already(target: str, expected: list[str]) -> None:
+    body = f"{ADDED} y = LayerNormalization <axis=-1> (x, g, b) {AGAIN}"
+    proto = model(layer(body, x=TWO, y=YZ))
+    fused = fuse(proto, target=target)
+    assert fused.operators == expected
+    check(proto, fused)
+
+
+def test_an_operator_alone_is_exchanged_for_a_faster_one() -> None:
+    proto = model(layer("y = LayerNormalization <axis=-1> (x, g, b)"))
+    assert fuse(proto, target="normonnx").operators == [FLN]
+    assert fuse(proto, target="ort").operators == ["LayerNormalization"]
+    assert not fuse(proto).journal.rewrites
+
+
+def test_an_operator_whose_mean_is_read_stays() -> None:
+    body = "y, mean = LayerNormalization <axis=-1> (x, g, b)"
+    proto = model(layer(body, y="float[2,3,8] y, float[2,3,1] mean"))
+    assert fuse(proto, target="normonnx").operators == ["LayerNormalization"]
+
+
+def test_one_function_has_one_type() -> None:
+    second = WHOLE.replace("(x", "(x2").replace(", g)", ", g2)").replace(", b)", ", b2)")
+    for name in "mdpvernky":
+        second = second.replace(f"{name} = ", f"{name}2 = ").replace(f"({name},", f"({name}2,")
+        second = second.replace(f"({name})", f"({name}2)").replace(f", {name})", f", {name}2)")
+    second = second.replace("two", "two2").replace("eps", "eps2").replace("y2 = ", "y2 = ")
+    weights: dict[str, Weight] = {"two2": np.float64(2), "eps2": np.float64(2**-10)}
+    proto = model(
+        layer(f"{WHOLE} {second}", x="float[2,3,8] x, double[2,3,8] x2",
+              y="float[2,3,8] y, double[2,3,8] y2"), {**weights, "g2": (8,), "b2": (8,)},
+    )  # fmt: skip
+    for tensor in proto.graph.initializer:
+        if tensor.name in ("two2", "eps2", "g2", "b2"):
+            wide = onnx.numpy_helper.to_array(tensor).astype(np.float64)
+            if tensor.name == "eps2":
+                wide = np.asarray(2.0**-10)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(wide, tensor.name))
+    fused = fuse(proto, target="normonnx")
+    assert fused.norms == [FLN]
+    assert any("for one type only" in reason for reason in fused.reasons)
+
+
+def test_inside_a_branch_and_a_function() -> None:
+    inner = f"{LAYER} k = Mul (n, g) z = Add (k, b)"
+    proto = model(
+        "(float[2,3,8] x, bool f) => (float[2,3,8] y) { y = If (f) <then_branch = t () =>"
+        f" (float[2,3,8] z) {{ {inner} }}, else_branch = e () => (float[2,3,8] q) {{"
+        " q = Neg (x) }> }", opset=13)  # fmt: skip
+    fused = fuse(proto, cap=13)
+    assert fused.norms == [FLN]
+    assert len(fused.proto.functions) == 1
