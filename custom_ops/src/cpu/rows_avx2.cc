@@ -1,0 +1,3 @@
+#define NORMONNX_TABLE kRowsAvx2
+#define NORMONNX_ISA "avx2"
+#include "rows.inc"

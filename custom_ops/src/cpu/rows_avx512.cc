@@ -1,0 +1,3 @@
+#define NORMONNX_TABLE kRowsAvx512
+#define NORMONNX_ISA "avx512"
+#include "rows.inc"
