@@ -25,8 +25,6 @@ from normonnx.report import Inspection, ModelReport, Reverted
 from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
-_WRITTEN_TARGETS = ("onnx",)
-"""The targets whose operators this version writes."""
 
 _MOST_REVERTED = 8
 """After so many guilty rewrites the fault is not in single rewrites."""
@@ -347,11 +345,6 @@ def _options(
     """What the pipeline is asked for, once it makes sense."""
     if target not in TARGETS:
         raise UsageError(f"no such target: {target!r}", hint=f"choose from {', '.join(TARGETS)}")
-    if target not in _WRITTEN_TARGETS:
-        raise UsageError(
-            f"the target {target!r} is not part of this version",
-            hint=f"this version writes {', '.join(_WRITTEN_TARGETS)}",
-        )
     if opset is not None and opset < 1:
         raise UsageError(f"no such opset: {opset}")
     on, off = frozenset(rules_on), frozenset(rules_off)

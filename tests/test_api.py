@@ -225,10 +225,24 @@ def test_inspect(models_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "operator"),
+    [
+        ({"target": "ort"}, "LayerNormalization"),
+        ({"target": "normonnx"}, "normonnx::FusedLayerNormalization"),
+        ({"opset": 13}, "normonnx::FusedLayerNormalization"),
+    ],
+)
+def test_targets_and_caps(models_dir: Path, options: dict[str, Any], operator: str) -> None:
+    optimized = normonnx.optimize(models_dir / LAYERNORM, **options)
+    assert optimized.passed
+    assert optimized.report.after is not None
+    assert optimized.report.after.operators[operator] == 2
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"target": "tensorrt"},
-        {"target": "ort"},
         {"opset": 0},
         {"providers": ("tpu",)},
         {"seed": -1},
