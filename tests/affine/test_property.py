@@ -21,6 +21,7 @@ from normonnx import pipeline
 from normonnx.parity.execution import OracleFailedError
 from normonnx.parity.oracle import Oracle
 from normonnx.pipeline import Options, Outcome
+from tests.graphs import context
 from tests.networks import Network, draw
 
 COUNT = int(os.environ.get("NORMONNX_NETWORKS", "2000"))
@@ -128,6 +129,24 @@ def test_a_second_run_finds_nothing(seeds: range) -> None:
         first = pipeline.run(ir.from_proto(draw(seed, symbolic=False).model), options_for(seed))
         again = pipeline.run(first.model, options_for(seed))
         assert not again.journal.rewrites, f"seed {seed}: {again.journal.rewrites[0].summary}"
+
+
+@pytest.mark.parametrize("seeds", CHUNKS[::8], ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_what_is_known_of_shapes_is_so(seeds: range) -> None:
+    """Every map is moved by axes and extents, which are only as right as these."""
+    for seed in seeds:
+        network = draw(seed, symbolic=False)
+        model = ir.from_proto(network.model)
+        shapes = context(model).shapes
+        values = [value for node in model.graph for value in node.outputs]
+        found = Oracle(model).run(network.feeds, also=values).extras
+        for value in values:
+            dims = shapes.dims(value)
+            sizes = np.shape(found[str(value.name)])
+            if dims is not None:
+                known = zip(dims, sizes, strict=True)
+                wrong = [pair for pair in known if isinstance(pair[0], int) and pair[0] != pair[1]]
+                assert not wrong, f"seed {seed}: '{value.name}' is {sizes}, said to be {dims}"
 
 
 def test_the_networks_exercise_the_engine() -> None:
