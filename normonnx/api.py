@@ -174,6 +174,7 @@ def optimize(
         near_misses=tuple(m for m in journal.near_misses.values() if m.key not in taken_back),
         reverted=reverted,
         notes=outcome.notes,
+        pictures=outcome.pictures,
         seconds=time.perf_counter() - start,
     )
     return Optimized(outcome.model, report, loaded, is_original)

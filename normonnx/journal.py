@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class NearMiss:
     remedy: str = ""
 
 
+class Witness(Protocol):
+    """Somebody who looks at rewrites as they are made."""
+
+    def before(self, proposal: Any, summary: str, nodes: Sequence[Any]) -> None:
+        """These nodes will go."""
+
+    def after(self, nodes: Sequence[Any]) -> None:
+        """These nodes have come."""
+
+
 @dataclass(slots=True)
 class Journal:
     """The rewrites of one run in the order they were made, and the near misses.
@@ -57,11 +68,13 @@ class Journal:
     A run may be told to skip rewrites by their keys (``skip``) or to stop after the first
     ``limit`` of them: with the pipeline being deterministic, that is how a guilty rewrite is
     found and taken back. Or it may be told to make those of a plan and no others (``only``).
+    A ``witness`` sees the nodes of each rewrite while they are still in the graph.
     """
 
     skip: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     limit: int | None = None
+    witness: Witness | None = None
     rewrites: list[Rewrite] = field(default_factory=list)
     near_misses: dict[str, NearMiss] = field(default_factory=dict)
 

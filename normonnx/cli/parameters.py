@@ -13,7 +13,7 @@ from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
 PROVIDERS = ("cpu", "cuda")
-REPORT_FORMATS = ("json",)
+REPORT_FORMATS = ("json", "html")
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 ReportTarget: TypeAlias = "tuple[str, Path]"
@@ -184,7 +184,7 @@ reporting = click.option(
     type=ReportTargetType(),
     multiple=True,
     metavar="FORMAT=PATH",
-    help="Write a report, such as json=report.json; repeat for several.",
+    help="Write a report, such as html=report.html; repeat for several.",
 )
 
 talking = _together(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from normonnx.report.html import render_html
 from normonnx.report.inspected import Inspection, Site
 from normonnx.report.json import Reportable, render_json
 from normonnx.report.names import safe_name
@@ -18,7 +19,7 @@ from normonnx.report.result import (
     worst,
 )
 
-FORMATS: Mapping[str, Callable[[Reportable], str]] = {"json": render_json}
+FORMATS: Mapping[str, Callable[[Reportable], str]] = {"json": render_json, "html": render_html}
 
 __all__ = [
     "FORMATS",

@@ -12,6 +12,8 @@ from normonnx.journal import NearMiss, Rewrite
 from normonnx.rules import rule_name
 
 if TYPE_CHECKING:
+    from normonnx.benching.result import BenchReport
+    from normonnx.drawing import Picture
     from normonnx.parity import Verdict
 
 SCHEMA = "normonnx.report/1"
@@ -103,6 +105,8 @@ class ModelReport:
         error_code: stable, such as ``NX-E10``; "" for what nobody foresaw.
         error_where: the file, tensor or node it is about.
         error_hint: the way out.
+        pictures: of each kind of rewrite; not part of the JSON.
+        bench: how fast both are, None where nobody asked.
         traceback: of what nobody foresaw; not part of the JSON.
         seconds: wall-clock time.
     """
@@ -122,6 +126,8 @@ class ModelReport:
     error_code: str = ""
     error_where: str = ""
     error_hint: str = ""
+    pictures: tuple[Picture, ...] = ()
+    bench: BenchReport | None = None
     traceback: str = ""
     seconds: float = 0.0
 
@@ -170,6 +176,7 @@ class ModelReport:
             ],
             "notes": list(self.notes),
             "verdict": None if self.verdict is None else self.verdict.to_dict(),
+            "bench": None if self.bench is None else self.bench.to_dict(),
             "written": None if self.written is None else asdict(self.written),
             "error": None
             if not self.error

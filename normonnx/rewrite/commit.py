@@ -68,6 +68,8 @@ def _make(
     certificate: str,
 ) -> Rewrite:
     context, graph = proposal.context, proposal.graph
+    if context.journal.witness is not None:
+        context.journal.witness.before(proposal, summary, dead)
     removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
     in_function = any(graph is f.graph for f in context.model.functions.values())
     prelude: list[ir.Node] = []
@@ -97,6 +99,8 @@ def _make(
         if node.name is None:
             node.name = context.fresh(f"{proposal.site}_{node.op_type}")
     remove(dead, dead_constants)
+    if context.journal.witness is not None:
+        context.journal.witness.after(proposal.nodes)
     rewrite = Rewrite(
         key=proposal.key,
         rule=proposal.rule,

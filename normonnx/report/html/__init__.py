@@ -1,0 +1,7 @@
+"""Any result as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from normonnx.report.html.page import render_html
+
+__all__ = ["render_html"]
