@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -46,6 +47,11 @@ class Optimized:
     report: ModelReport
     _source: LoadedModel = field(repr=False)
     _is_original: bool = field(repr=False, default=False)
+
+    @property
+    def original(self) -> ir.Model:
+        """The model as it came."""
+        return self._source.model
 
     @property
     def passed(self) -> bool:
@@ -147,7 +153,7 @@ def optimize(
         rules_on=rules_on,
         rules_off=rules_off,
     )
-    judged = VerifyOptions(providers=providers, seed=seed) if verify else None
+    judged = VerifyOptions(providers=providers, seed=seed, isolated=untrusted) if verify else None
     start = time.perf_counter()
     _tell(progress, "load")
     loaded = model_io.load(
@@ -186,9 +192,14 @@ def verify(
     *,
     providers: tuple[str, ...] = ("cpu",),
     seed: int = 0,
-    data: str | os.PathLike[str] | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
+    allow_cpu_fallback: bool = False,
+    data: str | os.PathLike[str] | Callable[[], Iterable[Mapping[str, Any]]] | None = None,
+    rtol: float | Mapping[str, float] | None = None,
+    atol: float | Mapping[str, float] | None = None,
+    sqnr_min: float | None = None,
+    strict: bool = False,
+    strict_onnx: bool = False,
+    save_repro: str | os.PathLike[str] | None = None,
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     untrusted: bool = False,
@@ -201,12 +212,20 @@ def verify(
         optimized: the model that is judged.
         providers: what to run both on, of "cpu" and "cuda".
         seed: of the generated feeds.
-        data: feeds to use instead: an .npz file or a directory in the layout of ONNX's tests.
-        rtol: judge by a fixed relative tolerance instead of the distance to the float64 truth.
+        allow_cpu_fallback: compare on the CPU, and say so, where a provider is not there.
+        data: feeds to use instead: an .npz or .npy file, a directory in the layout of ONNX's
+            tests, or a function that gives one mapping from input names to arrays per feed.
+        rtol: judge by a fixed relative tolerance instead of the distance to the float64 truth,
+            all outputs, or by name.
         atol: as `rtol`, absolute.
+        sqnr_min: least ratio of signal to the optimised model's noise, in decibels.
+        strict: demand the same bits.
+        strict_onnx: what onnx.checker says against the optimised model is a violation.
+        save_repro: where to write the smallest failing window and its data, if parity fails.
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
-        untrusted: refuse data files reached through links.
+        untrusted: refuse data files reached through links, and run ONNX Runtime in processes of
+            its own (a script that calls this has to guard its ``__main__``).
         progress: told what is going on.
 
     Raises:
@@ -215,9 +234,14 @@ def verify(
     options = VerifyOptions(
         providers=providers,
         seed=seed,
-        data=None if data is None else Path(data),
+        allow_cpu_fallback=allow_cpu_fallback,
+        data=data if data is None or callable(data) else Path(data),
         rtol=rtol,
         atol=atol,
+        sqnr_min=sqnr_min,
+        strict=strict,
+        strict_onnx=strict_onnx,
+        isolated=untrusted,
     )
     _tell(progress, "load")
     before, after = (

@@ -16,6 +16,8 @@ from normonnx import api
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
 from normonnx.report import ModelReport, Written, safe_name
 
+_BENCH_SECONDS = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -33,6 +35,7 @@ class Task:
         rules_off: see `api.optimize`.
         providers: see `api.optimize`.
         seed: see `api.optimize`.
+        bench: measure the result against the model when it is fine.
         allow_data_dir: see `api.optimize`.
         allow_hardlinks: see `api.optimize`.
     """
@@ -48,6 +51,7 @@ class Task:
     rules_off: tuple[str, ...] = ()
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
+    bench: bool = False
     allow_data_dir: tuple[Path, ...] = ()
     allow_hardlinks: bool = False
 
@@ -82,6 +86,8 @@ def optimize_one(
             progress=progress,
         )
         report = result.report
+        if report.exit_code is ExitCode.OK and task.bench:
+            report = _benched(task, result, progress)
         if report.exit_code is ExitCode.OK:
             if deliver is not None:
                 report = replace(report, written=deliver(result))
@@ -95,6 +101,23 @@ def optimize_one(
     except Exception as error:
         report = _failed(task, InternalError.of(error), start)
         return replace(report, status="error", traceback=traceback.format_exc())
+
+
+def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -> ModelReport:
+    """The report with a benchmark, or with a note why there is none."""
+    try:
+        measured = api.bench(
+            result.original,
+            result.model,
+            providers=task.providers,
+            seed=task.seed,
+            seconds=_BENCH_SECONDS,
+            progress=progress,
+        )
+    except NormonnxError as error:
+        note = f"not measured: {error.message}"
+        return replace(result.report, notes=(*result.report.notes, note))
+    return replace(result.report, bench=measured.named("before", "after"))
 
 
 def _failed(task: Task, error: NormonnxError, start: float) -> ModelReport:

@@ -221,6 +221,19 @@ def test_no_verify_says_so(run: Run, house: Path) -> None:
     assert (house / "conv1d_batchnorm.optimized.onnx").exists()
 
 
+def test_bench_after_optimising(run: Run, house: Path, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "optimize", house / DENSE, "--bench", "--report", f"json={tmp_path / 'r.json'}"
+    )
+    assert code == 0
+    rows = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert rows[-7:] == ["model", "before", "after", "in", "before", "after", "open"]
+    model = json.loads((tmp_path / "r.json").read_text())["models"][0]
+    assert [one["name"] for one in model["bench"]["comparisons"][0]["models"]] == [
+        "before", "after",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("status", "expected"), [("fail", 1), ("inconclusive", 4)])
 def test_nothing_is_written_unless_the_judge_passes_it(
     run: Run, house: Path, monkeypatch: pytest.MonkeyPatch, status: str, expected: int
@@ -265,7 +278,7 @@ def test_usage_errors(run: Run, case: str, tmp_path: Path, monkeypatch: pytest.M
 def test_every_target_is_written_and_judged(run: Run, house: Path, tmp_path: Path) -> None:
     for target, domain in (("ort", b""), ("normonnx", b"FusedLayerNormalization")):
         written = tmp_path / f"{target}.onnx"
-        code, out, err = run("optimize", house / LAYERNORM, "--target", target, "-o", written)
+        code, _, err = run("optimize", house / LAYERNORM, "--target", target, "-o", written)
         assert (code, err) == (0, "")
         assert domain in written.read_bytes()
         assert run("verify", house / LAYERNORM, written)[0] == 0

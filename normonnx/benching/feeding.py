@@ -13,8 +13,9 @@ from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
 from normonnx.parity.data import feeds_from
 from normonnx.parity.feeds import FeedSource, NoFeedError
+from normonnx.parity.hosting import AnySession, Host
 from normonnx.parity.interface import required_inputs
-from normonnx.parity.sessions import Host, Session, SessionFailedError
+from normonnx.parity.sessions import SessionFailedError
 from normonnx.parity.sessions import Setting as PlainSetting
 
 _SECONDS_TO_ASK = 30.0
@@ -52,7 +53,7 @@ def feed_for(original: ir.Model, options: BenchOptions) -> Given:
             ) from error
 
 
-def _drawn(original: ir.Model, session: Session, options: BenchOptions) -> Given:
+def _drawn(original: ir.Model, session: AnySession, options: BenchOptions) -> Given:
     source = FeedSource(original, seed=options.seed)
     source.ask(session.run, deadline=time.monotonic() + _SECONDS_TO_ASK)
     binding = source.bindings[0]

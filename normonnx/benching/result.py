@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from normonnx.benching.options import Setting
@@ -96,6 +96,20 @@ class BenchReport:
     machine: str = ""
     notes: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+
+    def named(self, *names: str) -> BenchReport:
+        """The same with other names for the models."""
+        comparisons = tuple(
+            replace(
+                comparison,
+                models=tuple(
+                    replace(model, name=name)
+                    for model, name in zip(comparison.models, names, strict=True)
+                ),
+            )
+            for comparison in self.comparisons
+        )
+        return replace(self, comparisons=comparisons)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -14,7 +14,9 @@ from normonnx.cli.parameters import (
     FILE,
     READING,
     REWRITING,
+    UNTRUSTED,
     RuleCodeType,
+    ToleranceType,
     judging,
     reading,
     reporting,
@@ -26,15 +28,51 @@ from normonnx.errors import ExitCode, UsageError
 from normonnx.rules import RULES
 
 
+JUDGING = (
+    "allow_cpu_fallback",
+    "sqnr_min",
+    "strict",
+    "strict_onnx",
+    "save_repro",
+    "untrusted",
+)
+"""Options of `verify` that the API takes as they are."""
+
+
 @click.command()
 @click.argument("original", metavar="ORIGINAL")
 @click.argument("optimized", metavar="OPTIMIZED")
 @judging
 @click.option(
-    "--data", type=FILE, metavar="PATH", help="Inputs to use: .npz, or ONNX test data directory."
+    "--data",
+    type=FILE,
+    metavar="PATH",
+    help="Inputs to use: .npz, .npy, or ONNX test data directory.",
 )
-@click.option("--rtol", type=click.FloatRange(min=0), help="Judge by a fixed relative tolerance.")
-@click.option("--atol", type=click.FloatRange(min=0), help="Judge by a fixed absolute tolerance.")
+@click.option(
+    "--rtol",
+    type=ToleranceType(),
+    multiple=True,
+    help="Judge by a fixed relative tolerance, of all outputs or of one; repeat for several.",
+)
+@click.option(
+    "--atol", type=ToleranceType(), multiple=True, help="As --rtol, an absolute tolerance."
+)
+@click.option(
+    "--sqnr-min", type=float, metavar="DB", help="Least ratio of signal to noise, in decibels."
+)
+@click.option("--strict", is_flag=True, help="Demand the same bits.")
+@click.option("--strict-onnx", is_flag=True, help="Fail on what onnx.checker complains about.")
+@click.option(
+    "--allow-cpu-fallback", is_flag=True, help="Use the CPU where a provider is not there."
+)
+@click.option(
+    "--save-repro",
+    type=FILE,
+    metavar="DIR",
+    help="Write the smallest failing window, with data, in the layout of ONNX's tests.",
+)
+@click.option("--untrusted", is_flag=True, help=UNTRUSTED)
 @reporting
 @reading
 @talking
@@ -54,10 +92,9 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
             data=options["data"],
-            rtol=options["rtol"],
-            atol=options["atol"],
-            allow_data_dir=options["allow_data_dir"],
-            allow_hardlinks=options["allow_hardlinks"],
+            rtol=dict(options["rtol"]),
+            atol=dict(options["atol"]),
+            **{name: options[name] for name in (*JUDGING, *READING)},
             progress=watcher,
         )
     names = [Path(name).name or name for name in (original, optimized)]

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @rewriting
 @click.option("--no-verify", is_flag=True, help="Do not judge the result.")
 @judging
+@click.option("--bench", is_flag=True, help="Measure how much faster it is, a few seconds.")
 @reporting
 @click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if there is anything to do.")
@@ -112,6 +113,7 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
             verify=not (options["no_verify"] or options["check"] or options["diff"]),
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
+            bench=options["bench"],
             **shared,
         )
         for source, destination in zip(models, places, strict=True)

@@ -20,6 +20,8 @@ ReportTarget: TypeAlias = "tuple[str, Path]"
 
 FILE = click.Path(path_type=Path)
 
+UNTRUSTED = "Refuse linked data files; run ONNX Runtime in a process of its own."
+
 
 class RuleCodeType(click.ParamType[str]):
     """A rule's code or name, with suggestions for what is nearly one."""
@@ -77,6 +79,27 @@ class SizeType(click.ParamType["tuple[str, int]"]):
         if not name or not size.isdecimal() or int(size) < 1:
             self.fail(f"{value!r} is not NAME=SIZE with a size of at least 1.", param, ctx)
         return name, int(size)
+
+
+class ToleranceType(click.ParamType["tuple[str, float]"]):
+    """``VALUE`` for all outputs, or ``OUTPUT=VALUE``."""
+
+    name = "[output=]value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """The name of the output, "" for all, and the value."""
+        if isinstance(value, tuple):
+            return value
+        name, _, number = str(value).rpartition("=")
+        try:
+            bound = float(number)
+        except ValueError:
+            bound = -1.0
+        if not bound >= 0:
+            self.fail(f"{value!r} is not [OUTPUT=]VALUE with a value of at least 0.", param, ctx)
+        return name, bound
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

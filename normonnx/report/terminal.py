@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from normonnx.report.bench_table import show_bench
 from normonnx.report.grouping import Group, grouped, site_of
 from normonnx.report.inspected import FUSED, Inspection, Site
 from normonnx.report.layout import magnitude, magnitude_of_bytes, print_columns, print_text
@@ -91,6 +92,8 @@ def show_model(
     _show_difference(report, console)
     if report.verdict is not None:
         _show_verdict(report.verdict, console, verbosity)
+    if report.bench is not None:
+        show_bench(report.bench, console)
     print_text(_ending(report), console, 0)
 
 
