@@ -40,7 +40,10 @@ def fuse_norms(context: Context) -> None:
     for root in roots(context):
         if not isinstance(root.graph, ir.Graph):  # it has gone with a norm before it
             continue
-        found = recognise(context, root, highest=context.opset_of(root.graph))
+        found = recognise(context, root)
+        opset = context.opset_of(root.graph)
+        if isinstance(found, tuple) and found[0].needs_opset > opset:
+            found = recognise(context, root, highest=opset)
         if isinstance(found, NormMiss):
             missed.append(found)
         elif found is not None:

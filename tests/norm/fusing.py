@@ -111,6 +111,10 @@ def _widen(graph: onnx.GraphProto) -> None:
             if node.op_type == "Constant" and attribute.name == "value_float":
                 number = numpy_helper.from_array(np.array(np.float64(attribute.f)))
                 attribute.CopyFrom(onnx.helper.make_attribute("value", number))
+        if node.op_type in ("LayerNormalization", "RMSNormalization"):
+            kept = [a for a in node.attribute if a.name != "stash_type"]  # it knows one type only
+            del node.attribute[:]
+            node.attribute.extend(kept)
         if node.op_type == "GroupNormalization":  # computes in this type
             node.attribute.append(onnx.helper.make_attribute("stash_type", TensorProto.DOUBLE))
         for attribute in node.attribute:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 
@@ -49,7 +50,7 @@ class Spelling:
     holds_a_norm: bool = False
 
 
-class _Drawing:
+class Drawing:
     """The choices of one spelling, drawn as they are needed and remembered."""
 
     def __init__(self, seed: int) -> None:
@@ -71,15 +72,16 @@ class _Drawing:
         return self.rng.uniform(0.5, 1.5, tuple(shape)) * self.rng.choice([-1, 1], tuple(shape))
 
 
-class _Writer:
+class Writer:
     """Writes one spelling into a graph."""
 
-    def __init__(self, draw: _Drawing, change: str) -> None:
+    def __init__(self, draw: Drawing, change: str) -> None:
         self.draw, self.change = draw, change
         self.kind = draw.pick("kind", ("LayerNorm", "RMSNorm"), (0.65, 0.35))
         if change == "the mean square under a centred value" or "mean" in change.split():
             self.kind = "LayerNorm" if change != "no root" else self.kind
-        self.graph = Graph(int(draw.pick("opset", (11, 12, 13, 14, 15, 16, 17, 18, 20, 21))))
+        opsets = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
+        self.graph = Graph(int(draw.pick("opset", opsets)))
         self.rank = int(draw.pick("rank", (2, 3, 4), (0.2, 0.5, 0.3)))
         self.dims = [int(draw.pick(f"dim{i}", (2, 3, 4, 5, 6, 8))) for i in range(self.rank)]
         where = draw.pick("where", ("last", "last two", "axis 1"), (0.6, 0.2, 0.2))
@@ -87,9 +89,15 @@ class _Writer:
         if self.rank > 2 and where != "last":
             self.axes = [self.rank - 2, self.rank - 1] if where == "last two" else [1]
         self.length = int(np.prod([self.dims[axis] for axis in self.axes]))
-        self.sandwich = draw.chance("float16 around float32", 0.15)
-        self.outer = np.float16 if self.sandwich else np.float32
-        self.dtype = np.float32
+        names = ["float", "float16 around float", "double"]
+        if self.graph.opset >= 13:  # a Cast to bfloat16
+            names.append("bfloat16 around float")
+        types = draw.pick("types", names, [0.7, 0.15, 0.05, 0.1][: len(names)])
+        self.sandwich = "around" in types
+        self.dtype = np.float64 if types == "double" else np.float32
+        half = np.float16 if types.startswith("float16") else ml_dtypes.bfloat16
+        self.outer = half if self.sandwich else self.dtype
+        self.narrow = 10 if half is np.float16 else 16
         self.centres: dict[tuple[str, str], str] = {}
 
     # -- small parts -----------------------------------------------------------------------
@@ -184,7 +192,8 @@ class _Writer:
             variance = self.graph.op("Relu", variance)
         elif clip == "Clip":
             variance = self.graph.op("Clip", variance, self.constant(0.0))
-        if self.length > 1 and self.draw.chance("unbiased", 0.1):
+        double = self.dtype is np.float64  # where the rescaled epsilon is no float32 number
+        if self.length > 1 and not double and self.draw.chance("unbiased", 0.1):
             variance = self.either("Mul", variance, self.scalar(self.length / (self.length - 1)))
         return self.maybe(variance)
 
@@ -197,11 +206,13 @@ class _Writer:
             return self.graph.op("Sub", self.scalar(50.0), spread)
         if self.change == "epsilon per row from outside":
             shape = [1 if axis in self.axes else d for axis, d in enumerate(self.dims)]
-            given = self.graph.op("Abs", self.graph.input("e", shape))
+            given = self.graph.op("Abs", self.graph.input("e", shape, self.dtype))
             return self.graph.op("Add", spread, given)
         if self.change == "epsilon outside the root":
             return spread
-        epsilon = self.draw.pick("epsilon", (1e-5, 1e-6, 1e-3, 1e-2, 1e-12))
+        exact = (2.0**-10, 2.0**-20)  # of which an attribute can hold the double
+        single = (1e-5, 1e-6, 1e-3, 1e-2, 1e-12)
+        epsilon = self.draw.pick("epsilon", exact if self.dtype is np.float64 else single)
         return self.either("Add", spread, self.scalar(epsilon))
 
     def inverse_root(self, spread: str) -> str:
@@ -263,12 +274,12 @@ class _Writer:
             mean = self.graph.op("Mul", mean, self.scalar(0.9))
         measured = (x, mean)
         if self.change == "the variance of another tensor":
-            w = self.graph.input("w", self.dims)
+            w = self.graph.input("w", self.dims, self.dtype)
             measured = (w, self.mean(w) if layer else "")
         root = self.inverse_root(self.spread(*measured))
         if self.change == "the variance under a value with its mean":
             layer = False
-        late = self.sandwich and self.draw.chance("scale in float16", 0.5)
+        late = self.sandwich and self.draw.chance("scale in half precision", 0.5)
         scale = self.affine("scale", self.outer if late else self.dtype)
         bias = self.affine("bias", self.outer if late else self.dtype)
         forms = ("after", "before", "inside", "TensorFlow")
@@ -283,7 +294,7 @@ class _Writer:
         else:
             value = self.times(centred, root)
             if late:
-                value = self.graph.op("Cast", value, to=10)
+                value = self.graph.op("Cast", value, to=self.narrow)
             if scale is not None:
                 value = self.either("Mul", value, scale)
         if bias is not None:
@@ -319,11 +330,14 @@ class _Writer:
             x = self.graph.op("Cast", x, to=1)
         y = self.normalised(x)
         if self.cast_back:
-            y = self.graph.op("Cast", y, to=10)
+            y = self.graph.op("Cast", y, to=self.narrow)
         self.graph.output(y, dims, self.outer)
+        # If has outputs of type bfloat16 since opset 16.
+        fits = self.outer is not ml_dtypes.bfloat16 or self.graph.opset >= 16
+        inside_if = self.draw.chance("inside an If", 0.1) and fits
         return Spelling(
             self.kind,
-            self.graph.model(),
+            self.graph.model(inside_if=inside_if),
             self.draw.choices,
             # x·k of TensorFlow's form is an RMSNorm if k holds the root of the mean square.
             holds_a_norm="TensorFlow" in self.draw.choices,
@@ -332,11 +346,11 @@ class _Writer:
 
 def spelling(seed: int) -> Spelling:
     """A norm, spelled at random."""
-    return _Writer(_Drawing(seed), "").spelling()
+    return Writer(Drawing(seed), "").spelling()
 
 
 def look_alike(seed: int) -> Spelling:
     """A spelling with one change that makes it no norm."""
-    draw = _Drawing(seed)
+    draw = Drawing(seed)
     change = draw.pick("change", LOOK_ALIKES)
-    return _Writer(draw, change).spelling()
+    return Writer(draw, change).spelling()
