@@ -10,6 +10,8 @@ import onnx
 import onnx.version_converter
 import onnx_ir as ir
 
+from normonnx import runtime
+
 _STAND_IN_BYTES = 1024
 
 _IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13}
@@ -29,6 +31,9 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     current = model.opset_imports.get("", 0)
     if model.functions:
         return None, f"opset stays {current}: the model has functions of its own"
+    ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
+    if not runtime.takes_opset(wanted, ir_version):
+        return None, f"opset stays {current}: {runtime.title()} does not take opset {wanted}"
     light = model.clone()
     weights: dict[str, ir.TensorProtocol] = {}
     for name, value in light.graph.initializers.items():
@@ -58,7 +63,7 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
             converted.graph.inputs.remove(value)
         converted.graph.register_initializer(value)
     _restore_interface(model, converted)
-    converted.ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
+    converted.ir_version = ir_version
     return converted, f"opset {current} → {wanted}"
 
 

@@ -1,0 +1,25 @@
+"""What the installed ONNX Runtime is found to take, and that no opset goes beyond it."""
+
+from __future__ import annotations
+
+import pytest
+
+from normonnx import runtime
+from normonnx.opset import raise_opset
+from tests.graphs import model
+
+
+def test_it_takes_old_opsets_and_none_that_is_to_come() -> None:
+    assert runtime.takes_opset(13, 8)
+    assert not runtime.takes_opset(9999, 8)
+    assert runtime.title().startswith("ONNX Runtime 1.")
+
+
+def test_an_opset_that_it_does_not_take_is_not_raised_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "takes_opset", lambda opset, ir_version: opset < 18)
+    m = model("(float[2,4] x) => (float[2,4] y) { y = Relu (x) }", opset=13)
+    assert raise_opset(m, 17)[0] is not None
+    raised, note = raise_opset(m, 18)
+    assert raised is None
+    assert note.startswith("opset stays 13: ONNX Runtime 1.")
+    assert note.endswith("does not take opset 18")
