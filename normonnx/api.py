@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
+from normonnx.plan import Plan
 from normonnx.report import Inspection, ModelReport, Reverted
 from normonnx.rules import RULES
 
@@ -46,12 +48,18 @@ class Optimized:
     model: ir.Model
     report: ModelReport
     _source: LoadedModel = field(repr=False)
+    _options: Options = field(repr=False)
     _is_original: bool = field(repr=False, default=False)
 
     @property
     def original(self) -> ir.Model:
         """The model as it came."""
         return self._source.model
+
+    @property
+    def plan(self) -> Plan:
+        """The rewrites that stand, as data: `optimize(other, plan=...)` makes them again."""
+        return Plan.of(self.report.rewrites, self._options, model=self.report.name)
 
     @property
     def passed(self) -> bool:
@@ -95,7 +103,7 @@ class Optimized:
         return model_io.dump(self.model) if content is None else content
 
     def _refuse_unverified(self, unverified: bool) -> None:
-        if self.report.status in ("fail", "inconclusive") and not unverified:
+        if self.report.status in ("fail", "inconclusive", "unfit") and not unverified:
             raise WriteError(
                 f"the verdict on the model is '{self.report.status}'",
                 where=self.report.name,
@@ -118,6 +126,8 @@ def optimize(
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     untrusted: bool = False,
+    plan: Plan | None = None,
+    partial: bool = False,
     progress: Progress | None = None,
 ) -> Optimized:
     """Fold and fuse every normalisation of a model that can be, and prove that it still holds.
@@ -137,6 +147,8 @@ def optimize(
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
         untrusted: refuse data files reached through links.
+        plan: make exactly its rewrites, under its options instead of those given here.
+        partial: make what of the plan still fits, where some of it does not.
         progress: told what is going on.
 
     Returns:
@@ -153,6 +165,8 @@ def optimize(
         rules_on=rules_on,
         rules_off=rules_off,
     )
+    if plan is not None:
+        options = _options(**_arguments(plan.options))
     judged = VerifyOptions(providers=providers, seed=seed, isolated=untrusted) if verify else None
     start = time.perf_counter()
     _tell(progress, "load")
@@ -160,16 +174,25 @@ def optimize(
         model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
     )
     _tell(progress, "rewrite")
-    outcome = pipeline.run(loaded.model, options)
+    rewrite = functools.partial(
+        pipeline.run, loaded.model, options, only=None if plan is None else plan.keys
+    )
+    outcome = rewrite()
     report = ModelReport(
-        name=loaded.name, status="unverified", target=target, before=facts_of(loaded.model)
+        name=loaded.name,
+        status="unverified",
+        target=options.target,
+        before=facts_of(loaded.model),
+        unfit=() if plan is None else plan.unfit(outcome.journal),
     )
     is_original = not outcome.journal.rewrites and model_io.same(loaded.model, outcome.model)
     reverted: tuple[Reverted, ...] = ()
-    if is_original:
+    if report.unfit and not partial:
+        report = replace(report, status="unfit")
+    elif is_original:
         report = replace(report, status="pass" if verify else "unverified")
     elif judged is not None:
-        outcome, verdict, reverted = _judged(loaded.model, outcome, options, judged, progress)
+        outcome, verdict, reverted = _judged(loaded.model, outcome, rewrite, judged, progress)
         report = replace(report, status=verdict.status, verdict=verdict)
     taken_back = {item.rewrite.key for item in reverted}
     journal = outcome.journal
@@ -177,13 +200,17 @@ def optimize(
         report,
         after=facts_of(outcome.model),
         rewrites=tuple(journal.rewrites),
-        near_misses=tuple(m for m in journal.near_misses.values() if m.key not in taken_back),
+        near_misses=tuple(
+            miss
+            for miss in journal.near_misses.values()
+            if miss.key not in taken_back and plan is None
+        ),
         reverted=reverted,
         notes=outcome.notes,
         pictures=outcome.pictures,
         seconds=time.perf_counter() - start,
     )
-    return Optimized(outcome.model, report, loaded, is_original)
+    return Optimized(outcome.model, report, loaded, options, is_original)
 
 
 def verify(
@@ -388,10 +415,14 @@ def _options(
     )
 
 
+def _arguments(options: Options) -> dict[str, Any]:
+    return {part.name: getattr(options, part.name) for part in fields(Options)}
+
+
 def _judged(
     original: ir.Model,
     outcome: Outcome,
-    options: Options,
+    rewrite: Callable[..., Outcome],
     verify_options: VerifyOptions,
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
@@ -411,20 +442,19 @@ def _judged(
     skip: frozenset[str] = frozenset()
     reverted: list[Reverted] = []
     while verdict.status == "fail" and len(reverted) < _MOST_REVERTED:
-        guilty = _guilty(original, outcome, options, skip, judged, progress)
+        guilty = _guilty(outcome, rewrite, skip, judged, progress)
         if guilty is None:
             break
         reverted.append(Reverted(guilty, verdict.first_failure))
         skip |= {guilty.key}
-        outcome = pipeline.run(original, options, skip=skip)
+        outcome = rewrite(skip=skip)
         verdict = judged(outcome)
     return outcome, verdict, tuple(reverted)
 
 
 def _guilty(
-    original: ir.Model,
     outcome: Outcome,
-    options: Options,
+    rewrite: Callable[..., Outcome],
     skip: frozenset[str],
     judged: Callable[[Outcome], Verdict],
     progress: Progress | None,
@@ -434,7 +464,7 @@ def _guilty(
 
     def fails(count: int) -> bool:
         _tell(progress, f"look for the guilty one of {len(rewrites)} rewrites, try {count}")
-        prefix = pipeline.run(original, options, skip=skip, limit=count)
+        prefix = rewrite(skip=skip, limit=count)
         return judged(prefix).status == "fail"
 
     if not rewrites or fails(0):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from normonnx import api
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
+from normonnx.plan import Plan
 from normonnx.report import ModelReport, Written, safe_name
 
 _BENCH_SECONDS = 3.0
@@ -36,6 +37,8 @@ class Task:
         providers: see `api.optimize`.
         seed: see `api.optimize`.
         bench: measure the result against the model when it is fine.
+        plan: see `api.optimize`.
+        partial: see `api.optimize`.
         allow_data_dir: see `api.optimize`.
         allow_hardlinks: see `api.optimize`.
     """
@@ -52,6 +55,8 @@ class Task:
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
     bench: bool = False
+    plan: Plan | None = None
+    partial: bool = False
     allow_data_dir: tuple[Path, ...] = ()
     allow_hardlinks: bool = False
 
@@ -83,6 +88,8 @@ def optimize_one(
             seed=task.seed,
             allow_data_dir=task.allow_data_dir,
             allow_hardlinks=task.allow_hardlinks,
+            plan=task.plan,
+            partial=task.partial,
             progress=progress,
         )
         report = result.report

@@ -18,6 +18,7 @@ from normonnx import __version__
 from normonnx.cli.benching import bench
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
+from normonnx.cli.planning import apply
 from normonnx.cli.streams import console_on
 from normonnx.errors import ExitCode, InternalError, NormonnxError
 
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for _command in (optimize, verify, inspect, bench, explain, doctor):
+for _command in (optimize, apply, verify, inspect, bench, explain, doctor):
     cli.add_command(_command)
 
 

@@ -21,14 +21,15 @@ from normonnx.cli.parameters import (
     talking,
 )
 from normonnx.cli.streams import Watcher, console_for_people, watching, write_reports
-from normonnx.errors import ExitCode
+from normonnx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from normonnx.api import Optimized
     from normonnx.fleet import Task
-    from normonnx.report import ModelReport, Written
+    from normonnx.plan import Plan
+    from normonnx.report import ModelReport, RunReport, Written
 
 
 @click.command()
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
 @click.option("--bench", is_flag=True, help="Measure how much faster it is, a few seconds.")
 @reporting
 @click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
+@click.option(
+    "--plan",
+    type=FILE,
+    metavar="PATH",
+    help="Write the rewrites as data: `normonnx apply` makes them on another checkpoint.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if there is anything to do.")
 @click.option("--diff", is_flag=True, help="Write nothing; list nodes that go and come.")
 @click.option(
@@ -60,11 +67,34 @@ def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
 
     MODEL is a file, or - for standard input.
     """
-    from normonnx.doctor import versions
-    from normonnx.report import RunReport
     from normonnx.report.terminal import show_line
 
-    tasks = _tasks(models, options)
+    if options["plan"] is not None and len(models) > 1:
+        raise UsageError("--plan is for one model")
+    run, console = carry_out(_tasks(models, options), options)
+    if options["plan"] is not None and run.exit_code is ExitCode.OK:
+        _plan(run.models[0], options).save(options["plan"])
+    if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
+        show_line(run.line(), console)
+        return run.exit_code
+    has_work = run.rewrites > 0
+    show_line(run.line("WORK" if has_work else "CLEAN"), console)
+    return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
+
+
+def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Console]:
+    """Do the tasks and show each as it is done.
+
+    Args:
+        tasks: what to do.
+        options: of the command line, as `optimize` has them.
+
+    Returns:
+        The report, already written wherever the options say, and the console for its last line.
+    """
+    from normonnx.doctor import versions
+    from normonnx.report import RunReport
+
     to_stdout = _writes(options) and tasks[0].destination is None
     console = console_for_people(options["reports"], stdout_taken=to_stdout)
     reports: dict[int, ModelReport] = {}
@@ -84,12 +114,20 @@ def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
         interrupted=interrupted,
     )
     write_reports(options["reports"], run)
-    if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
-        show_line(run.line(), console)
-        return run.exit_code
-    has_work = run.rewrites > 0
-    show_line(run.line("WORK" if has_work else "CLEAN"), console)
-    return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
+    return run, console
+
+
+def _plan(report: ModelReport, options: dict[str, Any]) -> Plan:
+    from normonnx.pipeline import Options
+    from normonnx.plan import Plan
+
+    given = {name: options[name] for name in REWRITING if not name.startswith("rules")}
+    asked = Options(
+        **given,
+        rules_on=frozenset(options["rules_on"]),
+        rules_off=frozenset(options["rules_off"]),
+    )
+    return Plan.of(report.rewrites, asked, model=report.name)
 
 
 def _writes(options: dict[str, Any]) -> bool:

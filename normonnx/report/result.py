@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 SCHEMA = "normonnx.report/1"
 
-Status = Literal["pass", "fail", "inconclusive", "unverified", "refused", "error"]
+Status = Literal["pass", "fail", "inconclusive", "unverified", "refused", "error", "unfit"]
 
 EXIT_CODES: Mapping[Status, ExitCode] = {
     "pass": ExitCode.OK,
     "unverified": ExitCode.OK,
     "fail": ExitCode.VIOLATED,
+    "unfit": ExitCode.VIOLATED,
     "refused": ExitCode.REFUSED,
     "inconclusive": ExitCode.INCONCLUSIVE,
     "error": ExitCode.INCONCLUSIVE,
@@ -91,13 +92,15 @@ class ModelReport:
     Attributes:
         name: the file's name, or the graph's.
         status: "pass", "fail" or "inconclusive" as judged; "unverified" when nobody asked;
-            "refused" when the model could not be taken; "error" when something else went wrong.
+            "refused" when the model could not be taken; "error" when something else went wrong;
+            "unfit" when not all of a plan could be made.
         target: whose operators were written.
         before: the model as it came.
         after: the model as it is now.
         rewrites: those that stand.
         near_misses: sites left alone, and why.
         reverted: rewrites taken back.
+        unfit: what of a plan could not be made, and why.
         notes: what was done besides.
         verdict: the judge's, None without one.
         written: the file, None when none was written.
@@ -119,6 +122,7 @@ class ModelReport:
     rewrites: tuple[Rewrite, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
     reverted: tuple[Reverted, ...] = ()
+    unfit: tuple[NearMiss, ...] = ()
     notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
     written: Written | None = None
@@ -174,6 +178,7 @@ class ModelReport:
             "reverted": [
                 {"rewrite": asdict(item.rewrite), "reason": item.reason} for item in self.reverted
             ],
+            "unfit": [asdict(miss) for miss in self.unfit],
             "notes": list(self.notes),
             "verdict": None if self.verdict is None else self.verdict.to_dict(),
             "bench": None if self.bench is None else self.bench.to_dict(),

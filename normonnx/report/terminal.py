@@ -87,6 +87,9 @@ def show_model(
     for item in report.reverted:
         what = f"{safe_name(item.rewrite.summary)} at '{safe_name(item.rewrite.site)}'"
         print_text(Text(f"taken back  {what}: {safe_name(item.reason)}", "yellow"), console)
+    for miss in report.unfit:
+        text = Text(f"no longer fits  {miss.rule} '{safe_name(miss.site)}': ", "red")
+        print_text(text.append_text(_outcome(miss.reason, miss.remedy)), console)
     if verbosity or with_nodes:
         _show_nodes(report.rewrites, console)
     _show_difference(report, console)

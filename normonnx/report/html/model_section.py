@@ -66,6 +66,7 @@ def model_section(report: ModelReport, detail: Detail) -> Markup:
         _tiles(report),
         _rewrites(report, detail),
         _reverted(report),
+        _unfit(report, detail),
         _operators(report),
         _size(report),
         None if report.bench is None else latency(report.bench),
@@ -168,6 +169,19 @@ def _reverted(report: ModelReport) -> Markup | None:
         for item in report.reverted
     ]  # fmt: skip
     return joined(element("h3", "Taken back"), element("ul", *items, class_="warn"))
+
+
+def _unfit(report: ModelReport, detail: Detail) -> Markup | None:
+    if not report.unfit:
+        return None
+    rows: list[list[Content]] = [
+        [miss.rule, name(miss.site), sentence(miss.kind), sentence(miss.reason)]
+        for miss in report.unfit[: detail.groups]
+    ]
+    return joined(
+        element("h3", f"What of the plan no longer fits: {len(report.unfit):,}"),
+        table(["rule", "where", "what", "why"], rows),
+    )
 
 
 def _operators(report: ModelReport) -> Markup | None:

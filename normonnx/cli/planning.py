@@ -1,0 +1,57 @@
+"""``normonnx apply``: the rewrites of a reviewed plan, on a new checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from normonnx.cli.destinations import destinations
+from normonnx.cli.optimizing import carry_out
+from normonnx.cli.parameters import FILE, READING, judging, reading, reporting, talking
+from normonnx.errors import ExitCode
+
+
+@click.command()
+@click.argument("plan", type=FILE, metavar="PLAN")
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write the result, - for standard output.  [default: <name>.optimized.onnx]",
+)
+@click.option("--partial", is_flag=True, help="Make what still fits, where not all of it does.")
+@click.option("--no-verify", is_flag=True, help="Do not judge the result.")
+@judging
+@click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
+@reporting
+@reading
+@talking
+def apply(plan: Path, model: str, **options: Any) -> ExitCode:
+    """Make the rewrites of a PLAN on MODEL, and no others.
+
+    `normonnx optimize --plan PATH` writes a plan; it is a file to read and to shorten. MODEL is
+    another checkpoint of the same architecture. What of the plan no longer fits is named, and then
+    nothing is written unless --partial says so.
+    """
+    from normonnx.fleet import Task
+    from normonnx.plan import Plan
+    from normonnx.report.terminal import show_line
+
+    reviewed = Plan.load(plan)
+    place = None if options["dry_run"] else destinations([model], options["output"], None)[0]
+    task = Task(
+        source=model,
+        destination=place,
+        verify=not options["no_verify"],
+        providers=options["providers"] or ("cpu",),
+        seed=options["seed"],
+        plan=reviewed,
+        partial=options["partial"],
+        **{name: options[name] for name in READING},
+    )
+    run, console = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})
+    show_line(run.line(), console)
+    return run.exit_code
