@@ -47,8 +47,9 @@ add_custom_command(
           "${cuda_dir}/plan.h" src/norm.h
   COMMENT "CUDA kernels for ${NORMONNX_CUDA_ARCHITECTURES} and PTX"
   VERBATIM)
+string(REPLACE ";" " " architectures "${NORMONNX_CUDA_ARCHITECTURES} ptx")
 target_sources(normonnx_ops PRIVATE src/cuda/cuda_device.cc src/cuda/driver.cc)
 set_source_files_properties(src/cuda/cuda_device.cc PROPERTIES
   OBJECT_DEPENDS "${fatbin}"
   COMPILE_DEFINITIONS
-    "NORMONNX_FATBIN=\"${fatbin}\";NORMONNX_CUDA_ARCHITECTURES=\"${NORMONNX_CUDA_ARCHITECTURES} ptx\"")
+    "NORMONNX_FATBIN=\"${fatbin}\";NORMONNX_CUDA_ARCHITECTURES=\"${architectures}\"")

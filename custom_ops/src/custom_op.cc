@@ -51,22 +51,13 @@ struct CustomOp final : OrtCustomOp {
 
 const CustomOp& Of(const OrtCustomOp* op) { return *static_cast<const CustomOp*>(op); }
 
-// Attributes that a node leaves out have the default; ONNX Runtime then answers with a failure.
 OrtStatusPtr ORT_API_CALL MakeKernel(const OrtCustomOp* self, const OrtApi* api,
                                      const OrtKernelInfo* info, void** kernel) {
   const CustomOp& custom = Of(self);
-  int64_t axis = kDefaultAxis;
-  float epsilon = kDefaultEpsilon;
-  if (OrtStatusPtr absent = api->KernelInfoGetAttribute_int64(info, "axis", &axis)) {
-    api->ReleaseStatus(absent);
-    axis = kDefaultAxis;
-  }
-  if (OrtStatusPtr absent = api->KernelInfoGetAttribute_float(info, "epsilon", &epsilon)) {
-    api->ReleaseStatus(absent);
-    epsilon = kDefaultEpsilon;
-  }
   try {
-    *kernel = new Kernel(custom.op, *api, axis, epsilon, custom.provider.make(custom.types));
+    auto made = std::make_unique<Kernel>(custom.op, *api, custom.provider.make(custom.types));
+    RETURN_IF_FAILED(made->Prepare(info));
+    *kernel = made.release();
     return nullptr;
   } catch (const std::exception& error) {
     return api->CreateStatus(ORT_FAIL, error.what());

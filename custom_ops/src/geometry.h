@@ -1,13 +1,22 @@
 // Shapes: which axes a node normalises, and whether its inputs fit together.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace normonnx {
 
-using Shape = std::vector<int64_t>;
+constexpr size_t kMaxRank = 16;
+
+// Dimensions in place: a run of a node allocates nothing.
+struct Shape {
+  int64_t dims[kMaxRank] = {};
+  size_t rank = 0;
+
+  bool operator==(const Shape& other) const;
+  bool operator!=(const Shape& other) const { return !(*this == other); }
+};
 
 struct Geometry {
   int64_t outer = 1;

@@ -4,6 +4,29 @@
 
 namespace normonnx {
 
+// An attribute that a node leaves out has the default; ONNX Runtime then answers with a failure.
+OrtStatusPtr Kernel::Prepare(const OrtKernelInfo* info) {
+  if (OrtStatusPtr absent = api_.KernelInfoGetAttribute_int64(info, "axis", &axis_)) {
+    api_.ReleaseStatus(absent);
+    axis_ = kDefaultAxis;
+  }
+  if (OrtStatusPtr absent = api_.KernelInfoGetAttribute_float(info, "epsilon", &epsilon_)) {
+    api_.ReleaseStatus(absent);
+    epsilon_ = kDefaultEpsilon;
+  }
+  size_t count = 0;
+  RETURN_IF_FAILED(api_.KernelInfo_GetInputCount(info, &count));
+  for (size_t i = 0; i < op_.input_count && i < count; ++i) {
+    int is_constant = 0;
+    const OrtValue* value = nullptr;
+    RETURN_IF_FAILED(api_.KernelInfoGetConstantInput_tensor(info, i, &is_constant, &value));
+    if (is_constant == 0 || value == nullptr) continue;
+    RETURN_IF_FAILED(ShapeOf(api_, value, &shapes_[i]));
+    known_[i] = true;
+  }
+  return nullptr;
+}
+
 // No exception may leave: the caller is C.
 OrtStatusPtr Kernel::Compute(OrtKernelContext* context) try {
   NormCall call{};
@@ -22,7 +45,7 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
     const void* data;
     Shape shape;
   };
-  Input inputs[5];
+  Input inputs[kMaxInputs];
   size_t count = 0;
   for (size_t i = 0; i < op_.input_count && i < given; ++i) {
     const OrtValue* value = nullptr;
@@ -30,7 +53,11 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
     if (value == nullptr) continue;
     Input& input = inputs[count++];
     input.slot = op_.inputs[i];
-    RETURN_IF_FAILED(ShapeOf(api_, value, &input.shape));
+    if (known_[i]) {
+      input.shape = shapes_[i];
+    } else {
+      RETURN_IF_FAILED(ShapeOf(api_, value, &input.shape));
+    }
     void* data = nullptr;
     RETURN_IF_FAILED(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
     input.data = data;
@@ -80,7 +107,7 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
   void* outputs[2] = {nullptr, nullptr};
   for (size_t i = 0; i < op_.output_count && i < wanted; ++i) {
     OrtValue* value = nullptr;
-    RETURN_IF_FAILED(api_.KernelContext_GetOutput(context, i, x->shape.data(), x->shape.size(),
+    RETURN_IF_FAILED(api_.KernelContext_GetOutput(context, i, x->shape.dims, x->shape.rank,
                                                   &value));
     if (value != nullptr) {
       RETURN_IF_FAILED(api_.GetTensorMutableData(value, &outputs[i]));

@@ -21,10 +21,11 @@ std::unique_ptr<Device> MakeCuda(TypePair types);
 
 class Kernel {
  public:
-  Kernel(const Operator& op, const OrtApi& api, int64_t axis, float epsilon,
-         std::unique_ptr<Device> device)
-      : op_(op), api_(api), axis_(axis), epsilon_(epsilon), device_(std::move(device)) {}
+  Kernel(const Operator& op, const OrtApi& api, std::unique_ptr<Device> device)
+      : op_(op), api_(api), device_(std::move(device)) {}
 
+  // Reads the attributes, and the shapes of the inputs that are constants.
+  OrtStatusPtr Prepare(const OrtKernelInfo* info);
   OrtStatusPtr Compute(OrtKernelContext* context);
 
  private:
@@ -32,9 +33,11 @@ class Kernel {
 
   const Operator& op_;
   const OrtApi& api_;
-  const int64_t axis_;
-  const float epsilon_;
   const std::unique_ptr<Device> device_;
+  int64_t axis_ = kDefaultAxis;
+  float epsilon_ = kDefaultEpsilon;
+  bool known_[kMaxInputs] = {};
+  Shape shapes_[kMaxInputs];
 };
 
 }  // namespace normonnx

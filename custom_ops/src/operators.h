@@ -7,10 +7,12 @@ namespace normonnx {
 
 enum class Slot { kX, kResidual, kScale, kBias, kXBias };
 
+constexpr size_t kMaxInputs = 5;
+
 struct Operator {
   const char* name;
   bool rms;
-  Slot inputs[5];
+  Slot inputs[kMaxInputs];
   size_t input_count;
   size_t required_inputs;
   size_t output_count;  // Y, and Sum, which is optional

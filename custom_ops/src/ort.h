@@ -5,7 +5,6 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "geometry.h"
 
@@ -26,12 +25,11 @@ inline OrtStatusPtr Invalid(const OrtApi& api, const std::string& message) {
 inline OrtStatusPtr ShapeOf(const OrtApi& api, const OrtValue* tensor, Shape* shape) {
   OrtTensorTypeAndShapeInfo* info = nullptr;
   RETURN_IF_FAILED(api.GetTensorTypeAndShape(tensor, &info));
-  size_t rank = 0;
-  OrtStatusPtr status = api.GetDimensionsCount(info, &rank);
-  if (status == nullptr) {
-    shape->resize(rank);
-    status = api.GetDimensions(info, shape->data(), rank);
+  OrtStatusPtr status = api.GetDimensionsCount(info, &shape->rank);
+  if (status == nullptr && shape->rank > kMaxRank) {
+    status = Invalid(api, "normonnx: tensors of more than 16 dimensions are not supported");
   }
+  if (status == nullptr) status = api.GetDimensions(info, shape->dims, shape->rank);
   api.ReleaseTensorTypeAndShapeInfo(info);
   return status;
 }

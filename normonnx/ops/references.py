@@ -59,6 +59,8 @@ def reference(
     for name in ("Residual", "XBias"):
         if name in given:
             s = s + (given[name] if name == "Residual" else given[name].reshape(along))
+    if s.size == 0:
+        return (s, s) if operator.residual else (s,)
     with np.errstate(all="ignore"):
         d = s if operator.rms else s - s.mean(axes, keepdims=True)
         variance = (d * d).mean(axes, keepdims=True)

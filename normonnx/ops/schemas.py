@@ -80,7 +80,5 @@ def _formal(slot: Slot) -> defs.OpSchema.FormalParameter:
 def _infer(context: InferenceContext) -> None:
     """Every output has the type and shape of X."""
     x = context.get_input_type(0)
-    if x is None:
-        return
     for index in range(context.get_num_outputs()):
         context.set_output_type(index, x)

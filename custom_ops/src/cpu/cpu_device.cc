@@ -14,13 +14,15 @@ constexpr int64_t kTaskBytes = 32 * 1024;  // below this, waking a thread costs 
 
 constexpr int64_t kElementBytes[kTypePairs] = {4, 2, 2, 2, 2, 8, 8};
 
-// What one core can hope to keep of a result: more than this goes past the caches.
-int64_t CacheBytes() {
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-  const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  if (bytes > 0) return bytes;
+// A result of more than this has left a core's own cache when it is read next, and goes past it: that
+// saves reading what is to be overwritten.
+int64_t StreamingBytes() {
+  constexpr int64_t kLeast = int64_t{4} << 20;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  return std::max<int64_t>(kLeast, 2 * sysconf(_SC_LEVEL2_CACHE_SIZE));
+#else
+  return kLeast;
 #endif
-  return int64_t{32} << 20;
 }
 
 struct Tasks {
@@ -60,9 +62,9 @@ class Cpu final : public Device {
  private:
   // Streaming stores need whole vectors at whole vectors' addresses.
   bool Streams(const NormCall& call) const {
-    static const int64_t cache = CacheBytes();
+    static const int64_t least = StreamingBytes();
     const int64_t bytes = call.outer * call.n * call.inner * element_bytes_;
-    return bytes > cache / 2 && reinterpret_cast<uintptr_t>(call.y) % 64 == 0 &&
+    return bytes > least && reinterpret_cast<uintptr_t>(call.y) % 64 == 0 &&
            call.n * element_bytes_ % 64 == 0;
   }
 

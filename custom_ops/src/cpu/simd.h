@@ -85,19 +85,33 @@ INLINE void Store(double* to, Doubles v) { __builtin_memcpy(to, &v, sizeof(v)); 
 INLINE Floats Load(const BFloat* from, Floats*) {
   return Bits<Floats>(__builtin_convertvector(Raw<HalfWords>(from), Words) << 16);
 }
+#if defined(__AVX512F__)
+INLINE void Store(BFloat* to, Floats v) {
+  const __m512i bits = Bits<__m512i>(v);
+  const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+  const __m512i half = _mm512_mask_blend_epi32(odd, _mm512_set1_epi32(0x7fff),
+                                               _mm512_set1_epi32(0x8000));
+  const __m512i rounded = _mm512_add_epi32(bits, half);
+  const __mmask16 nan = _mm512_cmp_ps_mask(Bits<__m512>(v), Bits<__m512>(v), _CMP_UNORD_Q);
+  const __m512i kept =
+      _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  const __m256i narrow = _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+  __builtin_memcpy(to, &narrow, sizeof(narrow));
+}
+#else
 INLINE void Store(BFloat* to, Floats v) {
   const Words bits = Bits<Words>(v);
   const Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   const Words halves = Select(v != v, (bits >> 16) | 0x40, rounded);
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
   const __m256i packed = _mm256_packus_epi32(Bits<__m256i>(halves), Bits<__m256i>(halves));
-  const __m128i low = _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
-  __builtin_memcpy(to, &low, sizeof(low));
+  const __m128i narrow = _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
 #else
   const HalfWords narrow = __builtin_convertvector(halves, HalfWords);
-  __builtin_memcpy(to, &narrow, sizeof(narrow));
 #endif
+  __builtin_memcpy(to, &narrow, sizeof(narrow));
 }
+#endif
 
 #if defined(__AVX512F__)
 INLINE Floats Load(const Half* from, Floats*) {
@@ -161,21 +175,27 @@ INLINE V LoadAll(const T* from) {
   return Load(from, static_cast<V*>(nullptr));
 }
 
-// Past the caches: for results that would not stay in them anyway.
+// Past the caches: for results that would not stay in them anyway. The address is a multiple of the
+// width of the store.
 template <class T, class V>
 INLINE void StoreStreaming(T* to, V v) {
+#if defined(__AVX2__)
+  T buffer[kLanesOf<V>] __attribute__((aligned(64)));
+  Store(buffer, v);
 #if defined(__AVX512F__)
-  if constexpr (sizeof(T) * kLanesOf<V> == 64) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), Bits<__m512i>(v));
-    return;
-  }
-#elif defined(__AVX__)
-  if constexpr (sizeof(T) * kLanesOf<V> == 32) {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), Bits<__m256i>(v));
+  if constexpr (sizeof(buffer) == 64) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), Raw<__m512i>(buffer));
     return;
   }
 #endif
+  if constexpr (sizeof(buffer) == 32) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), Raw<__m256i>(buffer));
+  } else if constexpr (sizeof(buffer) == 16) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to), Raw<__m128i>(buffer));
+  }
+#else
   Store(to, v);
+#endif
 }
 INLINE void FenceStreaming() {
 #if defined(__SSE2__)
@@ -183,12 +203,28 @@ INLINE void FenceStreaming() {
 #endif
 }
 
-template <class C, class V>
-INLINE double SumOfLanes(V v) {
-  constexpr int kLanes = Vector<C>::kLanes;
-  double parts[kLanes];
-  for (int i = 0; i < kLanes; ++i) parts[i] = static_cast<double>(v[i]);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
+// The lanes of a vector added pairwise, half upon half.
+INLINE float SumOfLanes(Floats v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps(Bits<__m512>(v));
+#elif defined(__AVX2__)
+  const __m256 all = Bits<__m256>(v);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+#else
+  float parts[kFloats];
+  Store(parts, v);
+  for (int width = kFloats / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
+  }
+  return parts[0];
+#endif
+}
+INLINE double SumOfLanes(Doubles v) {
+  double parts[kDoubles];
+  Store(parts, v);
+  for (int width = kDoubles / 2; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
   }
   return parts[0];

@@ -1,0 +1,167 @@
+"""The shared library with the kernels of the operators: where it is, what it has, its registration.
+
+    options, providers = onnxruntime.SessionOptions(), ["CPUExecutionProvider"]
+    normonnx.register_custom_ops(options, providers)
+    session = onnxruntime.InferenceSession("model.onnx", options, providers=providers)
+
+The library is built with the package where there is a C++ compiler. Without it models still run:
+they carry each operator as a function of standard operators too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normonnx import __version__
+from normonnx.errors import EnvironmentLacksError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_FILE = "libnormonnx_ops.so"
+_REASON = "no_library.txt"
+_VARIABLE = "NORMONNX_LIBRARY"
+_HINT = (
+    "reinstall where there is a C++ compiler and CMake, and set NORMONNX_ORT_INCLUDE_DIR to the "
+    "directory of onnxruntime_c_api.h if it is not found; docs/custom_operators.md has more"
+)
+_OLDEST_RUNTIME = (1, 17)
+_GPU_PROVIDERS = frozenset({"CUDAExecutionProvider", "CudaPluginExecutionProvider"})
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFacts:
+    """What the library says of itself.
+
+    Attributes:
+        path: the file.
+        version: of the package it was built with.
+        api: version of ONNX Runtime's C API that it asks for.
+        cpu_isa: instruction set of the CPU kernels on this machine.
+        cuda_architectures: what the CUDA kernels are compiled for, empty if there are none.
+    """
+
+    path: Path
+    version: str
+    api: int
+    cpu_isa: str
+    cuda_architectures: tuple[str, ...]
+
+    @property
+    def has_cuda(self) -> bool:
+        """Whether there are kernels for CUDA."""
+        return bool(self.cuda_architectures)
+
+
+def library_path() -> Path:
+    """The file of the shared library, for ``SessionOptions.register_custom_ops_library``.
+
+    ``NORMONNX_LIBRARY`` names another one than the installed.
+
+    Raises:
+        EnvironmentLacksError: if there is none, with the reason that the installation noted.
+    """
+    chosen = os.environ.get(_VARIABLE)
+    if chosen:
+        if not Path(chosen).is_file():
+            raise EnvironmentLacksError(f"there is no library at {chosen}", hint=f"${_VARIABLE}")
+        return Path(chosen)
+    directories = _directories()
+    for directory in directories:
+        if (directory / _FILE).is_file():
+            return directory / _FILE
+    reasons = [directory / _REASON for directory in directories]
+    noted = next((file.read_text().strip() for file in reasons if file.is_file()), "")
+    raise EnvironmentLacksError(
+        "the library of custom operators was not built" + (f": {noted}" if noted else ""),
+        hint=_HINT,
+    )
+
+
+def library_facts() -> LibraryFacts:
+    """Load the library and ask it what it has.
+
+    Raises:
+        EnvironmentLacksError: if there is none, or it does not load on this machine.
+    """
+    path = library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+        texts = {name: _text(library, name) for name in ("version", "cpu_isa")}
+        architectures = _text(library, "cuda_architectures").replace(";", " ").split()
+        api = int(library.normonnx_ort_api_version())
+    except (OSError, AttributeError) as error:
+        raise EnvironmentLacksError(
+            f"the library of custom operators does not load: {error}", where=str(path), hint=_HINT
+        ) from error
+    return LibraryFacts(path, texts["version"], api, texts["cpu_isa"], tuple(architectures))
+
+
+def register_custom_ops(
+    session_options: onnxruntime.SessionOptions, providers: Iterable[Any] = ()
+) -> LibraryFacts:
+    """Let sessions made with these options run the operators by the library's kernels.
+
+    Args:
+        session_options: an ``onnxruntime.SessionOptions``.
+        providers: the execution providers of the session, as its constructor takes them: names, or
+            pairs of a name and its options.
+
+    Returns:
+        What the library has.
+
+    Raises:
+        EnvironmentLacksError: if there is no library, if it is another version's, if ONNX Runtime
+            is older than 1.17, or if a CUDA provider is asked for and there are no CUDA kernels.
+            Those nodes would then run on the CPU, without a word and with copies to and fro; not
+            registered, they run on the GPU as the functions that the model carries.
+    """
+    facts = library_facts()
+    if facts.version != __version__:
+        raise EnvironmentLacksError(
+            f"the library is of normonnx {facts.version}, this is {__version__}",
+            where=str(facts.path),
+            hint="reinstall normonnx",
+        )
+    import onnxruntime
+
+    found = tuple(int(part) for part in re.findall(r"\d+", onnxruntime.__version__)[:2])
+    if found < _OLDEST_RUNTIME:
+        raise EnvironmentLacksError(
+            f"ONNX Runtime {onnxruntime.__version__} is too old for the custom operators",
+            hint="1.17 or newer",
+        )
+    names = {provider if isinstance(provider, str) else provider[0] for provider in providers}
+    if names & _GPU_PROVIDERS and not facts.has_cuda:
+        raise EnvironmentLacksError(
+            "the library has no CUDA kernels, and the session is to run on CUDA",
+            where=str(facts.path),
+            hint="reinstall with NORMONNX_CUDA=on, or do not register: the model runs without too",
+        )
+    session_options.register_custom_ops_library(str(facts.path))
+    return facts
+
+
+def _directories() -> list[Path]:
+    """Beside this file, and where an editable installation has put its files instead."""
+    directories = [Path(__file__).parent]
+    try:
+        files = metadata.files("normonnx") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    named = [file for file in files if file.name in (_FILE, _REASON)]
+    return directories + [Path(str(file.locate())).parent for file in named]
+
+
+def _text(library: ctypes.CDLL, name: str) -> str:
+    function = getattr(library, f"normonnx_{name}")
+    function.restype = ctypes.c_char_p
+    answer: bytes = function()
+    return answer.decode()
