@@ -26,7 +26,7 @@ from normonnx.norm.polynomial import IntractableError
 from normonnx.norm.residual import find_residual
 from normonnx.norm.rules import RULES
 from normonnx.norm.scalars import Scalars
-from normonnx.norm.search import roots, subjects
+from normonnx.norm.search import NORMALISERS, roots, subjects
 from normonnx.norm.site import NormMiss, NormSite
 from normonnx.norm.source import find_source
 from normonnx.rewrite import Context
@@ -35,6 +35,9 @@ _MAX_FOLLOWED = 40
 
 _SURE = 10
 """Weight of a near miss whose subject is surely the right one; then no other subject counts."""
+
+_MAX_SPREAD = 1 << 15
+"""How many numbers the scale and bias may get that save a few nodes around an operator."""
 
 _EPSILON = {ir.DataType.DOUBLE: 1e-9}
 """How far epsilon may be from a float32 number, by type; 1e-6 in the others."""
@@ -234,6 +237,8 @@ def _site(
         if shape is None:
             return miss("the length of its scale is not static")
         affine = replace(affine, bias=Operand(array=np.zeros(shape)))
+    if root.op_type in NORMALISERS and _spread_out(affine) > _MAX_SPREAD:
+        return miss(f"its scale would have to be spread over {_spread_out(affine)} numbers")
     own = it.form(source.value).groups
     site = NormSite(
         operator=operator,
@@ -251,6 +256,12 @@ def _site(
         goes = residual.total.producer() in dead([output], site.reads)
         site = replace(site, residual=replace(residual, is_read=not goes))
     return replace(site, saves=dying(site.outputs, site.reads) - site.nodes)
+
+
+def _spread_out(affine: Affine) -> int:
+    """How many numbers a new scale and bias have."""
+    operands = [operand for operand in (affine.scale, affine.bias) if operand is not None]
+    return sum(operand.array.size for operand in operands if operand.array is not None)
 
 
 def _is_fixed(affine: Affine) -> bool:

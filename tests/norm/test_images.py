@@ -98,6 +98,17 @@ def test_one_group_is_a_layer_norm_with_a_scale_per_channel() -> None:
     assert fuse(proto).operators == [LN]
 
 
+@pytest.mark.parametrize(("side", "spread"), [("4,6", True), ("64,64", False)])
+def test_an_operator_is_not_exchanged_for_large_weights(side: str, spread: bool) -> None:
+    body = EXPORTED.replace("one", "single").replace("nil", "zero")
+    shape = {"x": f"float[n,8,{side}] x", "y": f"float[n,8,{side}] y"}
+    weights = {**PER_CHANNEL, "split": np.array([0, 1, -1]), "single": np.ones(1, np.float32),
+               "zero": np.zeros(1, np.float32)}  # fmt: skip
+    fused = fuse(model(layer(body, **shape), weights))
+    assert (fused.operators == [LN]) == spread
+    assert bool(fused.reasons) != spread
+
+
 def test_every_other_channel_is_no_group() -> None:
     body = around(rows("1,3,4"), "five")
     proto = model(layer(body, x=X, y=Y), {**PER_CHANNEL, **SPLIT})
