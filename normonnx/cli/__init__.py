@@ -10,6 +10,7 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -19,8 +20,9 @@ from normonnx.cli.benching import bench
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.planning import apply
+from normonnx.cli.settings import Settings, defaults, find
 from normonnx.cli.streams import console_on
-from normonnx.errors import ExitCode, InternalError, NormonnxError
+from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,17 +47,37 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _log_quietly()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(given, prog_name="normonnx", standalone_mode=False)
+        code = cli.main(
+            given,
+            prog_name="normonnx",
+            standalone_mode=False,
+            auto_envvar_prefix="NORMONNX",
+            default_map=_settings(given),
+        )
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _tell(_ours(error))
     except Exception as error:
         if _wants_traceback(given):
             raise
         code = _tell(error)
     sys.exit(int(code or 0))
+
+
+def _settings(arguments: Sequence[str]) -> Settings:
+    """The defaults for these arguments; who asks for help or the version needs none."""
+    if not arguments or arguments[0].startswith("-"):
+        return {}
+    path = find(Path.cwd())
+    return {} if path is None else defaults(path, cli.commands)
+
+
+def _ours(error: click.ClickException) -> UsageError:
+    """What click has to say, in the form of our errors."""
+    context = getattr(error, "ctx", None)
+    command = "normonnx" if context is None else context.command_path
+    return UsageError(error.format_message(), hint=f"{command} --help")
 
 
 def _tell(error: Exception) -> ExitCode:

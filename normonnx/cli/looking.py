@@ -23,10 +23,10 @@ from normonnx.cli.parameters import (
     rewriting,
     talking,
 )
+from normonnx.cli.settings import find
 from normonnx.cli.streams import console_for_people, watching, write_reports
 from normonnx.errors import ExitCode, UsageError
 from normonnx.rules import RULES
-
 
 JUDGING = (
     "allow_cpu_fallback",
@@ -181,6 +181,10 @@ def doctor() -> ExitCode:
     from normonnx.report.terminal import show_diagnosis
 
     diagnosis = diagnose()
+    settings = find(Path.cwd())
+    if settings is not None:
+        note = f"defaults from {settings}, below the environment and the command line"
+        diagnosis = replace(diagnosis, remarks=(*diagnosis.remarks, note))
     show_diagnosis(diagnosis, console_for_people())
     return ExitCode.OK if diagnosis.healthy else ExitCode.INCONCLUSIVE
 
