@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+import torch  # type: ignore[import-not-found]
 from torch import nn
 
 OPSETS = range(11, 21)

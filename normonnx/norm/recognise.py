@@ -36,7 +36,7 @@ _MAX_FOLLOWED = 40
 _SURE = 10
 """Weight of a near miss whose subject is surely the right one; then no other subject counts."""
 
-_MAX_SPREAD = 1 << 15
+_MAX_SPREAD = 1 << 14
 """How many numbers the scale and bias may get that save a few nodes around an operator."""
 
 _EPSILON = {ir.DataType.DOUBLE: 1e-9}
