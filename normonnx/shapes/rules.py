@@ -242,7 +242,7 @@ def _d_weighted(channel: int) -> Callable[[Shapes, ir.Node], Dims | None]:
         group = attribute_int(node, "group", 1)
         channels = weight[0] if channel == 0 else times((weight[1], group))
         batch: Dim = source[0] if source else unknown(name, 0)
-        extents = _conv_extents(node, source, weight) if channel == 0 and source else None
+        extents = _window_extents(node, source, weight[2:]) if channel == 0 and source else None
         if extents is None:
             extents = tuple(unknown(name, axis) for axis in range(2, len(weight)))
         return batch, channels, *extents
@@ -250,21 +250,41 @@ def _d_weighted(channel: int) -> Callable[[Shapes, ir.Node], Dims | None]:
     return rule
 
 
-def _conv_extents(node: ir.Node, source: Dims, weight: Dims) -> Dims | None:
-    """Extent: ⌊(in + pads − dilation·(kernel − 1) − 1) / stride⌋ + 1, per spatial axis."""
-    spatial = len(weight) - 2
-    auto_pad = node.attributes.get("auto_pad")
-    if auto_pad is not None and auto_pad.as_string() not in ("NOTSET", "VALID"):
+def _d_pool(shapes: Shapes, node: ir.Node) -> Dims | None:
+    """Batch and channels stay, extents follow from the window."""
+    source, kernel = shapes.dims(node.inputs[0]), attribute_ints(node, "kernel_shape")
+    if source is None or kernel is None:
         return None
+    extents = _window_extents(node, source, kernel)
+    if extents is None:
+        extents = tuple(unknown(node.outputs[0].name, axis) for axis in range(2, len(source)))
+    return (*source[:2], *extents)
+
+
+def _window_extents(node: ir.Node, source: Dims, kernel: Dims) -> Dims | None:
+    """Extents of what a window of this kernel slides over, None where one is no number.
+
+    ⌊(in + pads − dilation·(kernel − 1) − 1) / stride⌋ + 1, padded to be the same ⌈in / stride⌉.
+    A window that may begin in the padding (ceil_mode) is left to onnx's inference.
+    """
+    spatial = len(kernel)
+    auto_pad = node.attributes.get("auto_pad")
+    mode = "NOTSET" if auto_pad is None else auto_pad.as_string()
     pads = attribute_ints(node, "pads") or (0,) * (2 * spatial)
     strides = attribute_ints(node, "strides") or (1,) * spatial
     dilations = attribute_ints(node, "dilations") or (1,) * spatial
+    if attribute_int(node, "ceil_mode", 0) or len(source) != spatial + 2:
+        return None
     result: list[Dim] = []
     for axis in range(spatial):
-        extent, kernel = source[2 + axis], weight[2 + axis]
-        if not isinstance(extent, int) or not isinstance(kernel, int):
+        extent, size = source[2 + axis], kernel[axis]
+        if not isinstance(extent, int) or not isinstance(size, int):
             return None
-        room = extent + pads[axis] + pads[axis + spatial] - dilations[axis] * (kernel - 1) - 1
+        if mode.startswith("SAME"):
+            result.append(-(-extent // strides[axis]))
+            continue
+        around = 0 if mode == "VALID" else pads[axis] + pads[axis + spatial]
+        room = extent + around - dilations[axis] * (size - 1) - 1
         result.append(room // strides[axis] + 1)
     return tuple(result)
 
@@ -308,6 +328,9 @@ DIM_RULES: dict[str, Callable[[Shapes, ir.Node], Dims | None]] = {
     "Squeeze": _d_squeeze,
     "MatMul": _d_matmul,
     "Gemm": _d_gemm,
+    "AveragePool": _d_pool,
+    "LpPool": _d_pool,
+    "MaxPool": _d_pool,
     "GlobalAveragePool": _d_global_pool,
     "GlobalMaxPool": _d_global_pool,
     "Flatten": _d_flatten,
