@@ -64,6 +64,28 @@ def test_dimensions(body: str, expected: tuple[object, ...]) -> None:
     assert shapes_of(m).dims(value(m, "y")) == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("p = MaxPool <kernel_shape=[3,2], strides=[2,1], pads=[1,0,1,1]> (r)", (2, 3, 5, 11)),
+        (
+            'p = AveragePool <kernel_shape=[3,3], auto_pad="SAME_UPPER", strides=[2,3]> (r)',
+            (2, 3, 5, 4),
+        ),
+        ('p = Conv <auto_pad="SAME_LOWER", strides=[2,2]> (r, w)', (2, 4, 5, 6)),
+        ('p = Conv <dilations=[2,1], auto_pad="VALID"> (r, w)', (2, 4, 5, 9)),
+    ],
+)
+def test_extents_behind_a_reshape_by_shape_arithmetic(body: str, expected: tuple[int, ...]) -> None:
+    m = model(
+        "(float[2,3,9,11] x) => (float[] y) { h = Shape (x)\n z = Relu (x)\n g = Add (h, nothing)\n"
+        f"r = Reshape (z, g)\n {body}\n y = Relu (p) }}",
+        nothing=np.int64([0, 0, 0, 0]),
+        w=(4, 3, 3, 3),
+    )
+    assert shapes_of(m).dims(value(m, "p")) == expected
+
+
 def test_a_static_shape_is_a_constant() -> None:
     m = model(
         "(float[2,6] x) => (float[] y) { h = Shape (x)\n k = Slice (h, one, two)\n"
