@@ -280,7 +280,13 @@ def verify(
         )
         for source in (original, optimized)
     )
-    return parity.verify(before.model, after.model, options=options, progress=progress)
+    return parity.verify(
+        before.model,
+        after.model,
+        options=options,
+        progress=progress,
+        repro=None if save_repro is None else Path(save_repro),
+    )
 
 
 def inspect(

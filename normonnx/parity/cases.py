@@ -68,7 +68,7 @@ class Cases:
         self.domains: dict[str, str] = {}
         self.deadline = time.monotonic() + options.budget_seconds
         self._options = options
-        self._subject = Subject(model, options.providers)
+        self._subject = Subject(model, options)
         self.notes = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
         self._given: list[Feed] = []

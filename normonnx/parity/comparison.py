@@ -94,7 +94,7 @@ def compare_output(
     if bad is not None:
         values = f"{optimized[bad]!s} at {list(bad)}, the original {original[bad]!s}"
         return wrong("undefined", f"'{name}' is {values}", metrics)
-    complaint = _intolerable(original, optimized, metrics, options)
+    complaint = _intolerable(original, optimized, metrics, options, options.tolerance(name))
     if complaint:
         return wrong("tolerance", f"'{name}' {complaint}", metrics)
     return right(metrics)
@@ -109,13 +109,17 @@ def _difference(name: str, original: Array, optimized: Array, differ: Array) -> 
 
 
 def _intolerable(
-    original: Array, optimized: Array, metrics: Metrics, options: VerifyOptions
+    original: Array,
+    optimized: Array,
+    metrics: Metrics,
+    options: VerifyOptions,
+    tolerance: tuple[float, float] | None,
 ) -> str:
     """What breaks a demand of the user, or "" where nothing does or nothing was demanded."""
     if options.strict and not np.array_equal(original, optimized, equal_nan=True):
         return f"is not bitwise equal, off by {metrics.max_abs:.3g}"
-    if options.tolerance is not None:
-        rtol, atol = options.tolerance
+    if tolerance is not None:
+        rtol, atol = tolerance
         o, y = original.astype(np.float64), optimized.astype(np.float64)
         if not np.allclose(y, o, rtol=rtol, atol=atol, equal_nan=True):
             return f"is off by {metrics.max_abs:.3g} (rtol {rtol:g}, atol {atol:g})"

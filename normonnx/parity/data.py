@@ -1,4 +1,4 @@
-"""Feeds of the user: .npz, .npy, or a folder in the layout of ONNX's own tests.
+"""Feeds of the user: .npz, .npy, a folder in the layout of ONNX's own tests, or a function.
 
 data.npz                    one array per input, by name
 data.npy                    the one input of the model
@@ -8,7 +8,7 @@ test_data_set_0/input_0.pb  TensorProtos in the order of the inputs, or named li
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ import onnx_ir as ir
 
 from normonnx.errors import UnreadableModelError, UsageError
 from normonnx.parity.feeds import Feed
+from normonnx.parity.options import Data
 
 _NUMBER = re.compile(r"(\d+)")
 
 
-def feeds_from(path: Path, inputs: Sequence[ir.Value], *, first: int = 0) -> list[Feed]:
+def feeds_from(data: Data, inputs: Sequence[ir.Value], *, first: int = 0) -> list[Feed]:
     """Read feeds.
 
     Args:
-        path: a file, a test data set, or a folder of either.
+        data: a file, a test data set, a folder of either, or a function that gives mappings from
+            input names to arrays.
         inputs: the inputs of the model that need data.
         first: number of the first feed.
 
@@ -34,16 +36,27 @@ def feeds_from(path: Path, inputs: Sequence[ir.Value], *, first: int = 0) -> lis
         UnreadableModelError: if a file cannot be read.
         UsageError: if the data do not fit the inputs.
     """
-    sources = _sources(path)
-    if not sources:
+    if isinstance(data, Path):
+        named = [(source.name, _read(source, inputs)) for source in _sources(data)]
+        origin, hint = str(data), "give an .npz, an .npy or a folder with input_0.pb"
+    else:
+        named = [(f"data {number}", _arrays(given)) for number, given in enumerate(data())]
+        origin, hint = "what the function gives", "give one mapping from names to arrays per feed"
+    if not named:
+        raise UsageError(f"no data in {origin}", hint=hint)
+    return [
+        Feed(number, title, {}, _checked(title, arrays, inputs))
+        for number, (title, arrays) in enumerate(named, start=first)
+    ]
+
+
+def _arrays(given: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
         raise UsageError(
-            f"no data in {path}", hint="give an .npz, an .npy or a folder with input_0.pb"
+            f"the function gives a {type(given).__name__}",
+            hint="give one mapping from names to arrays per feed",
         )
-    result = []
-    for number, source in enumerate(sources, start=first):
-        arrays = _read(source, inputs)
-        result.append(Feed(number, source.name, {}, _checked(source, arrays, inputs)))
-    return result
+    return {name: np.asarray(array) for name, array in given.items()}
 
 
 def _sources(path: Path) -> list[Path]:
@@ -97,19 +110,19 @@ def _protos(folder: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
     return result
 
 
-def _checked(source: Path, arrays: dict[str, Any], inputs: Sequence[ir.Value]) -> dict[str, Any]:
+def _checked(title: str, arrays: dict[str, Any], inputs: Sequence[ir.Value]) -> dict[str, Any]:
     result = {}
     for value in inputs:
         name = str(value.name)
         if name not in arrays:
-            raise UsageError(f"{source.name} has no array '{name}'")
+            raise UsageError(f"{title} has no array '{name}'")
         array = arrays[name]
         if value.dtype is not None and value.dtype != ir.DataType.STRING:
             wanted = value.dtype.numpy()
             if array.dtype != wanted:
                 if not np.can_cast(array.dtype, wanted, "same_kind"):
                     raise UsageError(
-                        f"'{name}' in {source.name} is {array.dtype}, the model takes {wanted}"
+                        f"'{name}' in {title} is {array.dtype}, the model takes {wanted}"
                     )
                 array = array.astype(wanted)
         result[name] = array

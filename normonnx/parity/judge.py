@@ -12,16 +12,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.errors import UsageError
 from normonnx.parity import tiers
 from normonnx.parity.cases import Cases, Progress
+from normonnx.parity.failure import located
+from normonnx.parity.hosting import AnySession, hosted
 from normonnx.parity.kernels import Array
+from normonnx.parity.locate import Divergence
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
-from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.subject import Case, NotComparableError
 from normonnx.parity.verdict import FeedNote, Tier, Verdict
 
@@ -37,13 +42,14 @@ class Judge:
 
     Raises:
         EnvironmentLacksError: if a provider is not there.
-        UsageError, UnreadableModelError: if the user's data are not usable.
+        UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
     """
 
     def __init__(self, original: ir.Model, options: VerifyOptions | None = None) -> None:
         self._original = original
         self._options = options or VerifyOptions()
         self._obstacle = ""
+        _refuse_unknown(self._options.named_outputs, original)
         self._cases: Cases | None = None
         try:
             self._cases = Cases(original, self._options)
@@ -62,6 +68,8 @@ class Judge:
         exact: Mapping[str, Array] | None = None,
         certified: int | None = None,
         progress: Progress | None = None,
+        locating: bool = False,
+        repro: Path | None = None,
     ) -> Verdict:
         """Compare an optimised model with the original.
 
@@ -71,6 +79,11 @@ class Judge:
                 algebra decides.
             certified: how many rewrites were proved, if the caller proved any.
             progress: is called with what is being done, how much of it is done, and of how much.
+            locating: whether to look for the first tensor that diverges, if parity fails.
+            repro: where to write what fails, if parity fails.
+
+        Raises:
+            WriteError: if it cannot be written there.
         """
         start = time.monotonic()
         report = tiers.interface_tier(self._original, optimized, self._options)
@@ -91,10 +104,19 @@ class Judge:
             used = outcomes.cases
             found += outcomes.tiers()
             notes += outcomes.notes
+        divergence = None
+        if outcomes is not None and (locating or repro is not None):
+            divergence, remarks = located(
+                self._original, optimized, outcomes, self._options, repro=repro
+            )
+            notes += remarks
+        elif repro is not None and any(t.status == "fail" for t in found):
+            notes.append("there is nothing to replay: the models were not run")
         return self._verdict(
             found,
             used,
             outcomes,
+            divergence,
             (*report.notes, *notes),
             report.warnings,
             time.monotonic() - start,
@@ -110,8 +132,8 @@ class Judge:
         progress: Progress | None,
     ) -> Outcomes | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
-        with Host(optimized) as host:
-            sessions: dict[Setting, Session] = {}
+        with hosted(optimized, self._options) as host:
+            sessions: dict[Setting, AnySession] = {}
             for setting in cases.settings:
                 try:
                     sessions[setting] = host.session(setting)
@@ -135,6 +157,7 @@ class Judge:
         found: list[Tier],
         used: list[Case],
         outcomes: Outcomes | None,
+        divergence: Divergence | None,
         notes: tuple[str, ...],
         warnings: tuple[str, ...],
         seconds: float,
@@ -151,9 +174,11 @@ class Judge:
             notes=notes,
             warnings=warnings,
             first_failure="" if failure is None else failure.message,
+            divergence=divergence,
             providers=self._options.providers,
             seed=self._options.seed,
-            approximate=self._options.tolerance is not None,
+            approximate=self._options.approximate,
+            own_difference=None if outcomes is None else outcomes.own_difference,
             versions=_versions(),
             seconds=seconds,
         )
@@ -167,6 +192,7 @@ def verify(
     certified: int | None = None,
     options: VerifyOptions | None = None,
     progress: Progress | None = None,
+    repro: Path | None = None,
 ) -> Verdict:
     """Compare two models.
 
@@ -177,13 +203,27 @@ def verify(
         certified: how many rewrites were proved, if the caller proved any.
         options: how to compare.
         progress: is called with what is being done, how much of it is done, and of how much.
+        repro: where to write the smallest failing window and its data, if parity fails.
 
     Raises:
+        WriteError: if it cannot be written there.
         EnvironmentLacksError: if a provider is not there.
-        UsageError, UnreadableModelError: if the user's data are not usable.
+        UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
     """
     judge = Judge(original, options)
-    return judge.judge(optimized, exact=exact, certified=certified, progress=progress)
+    return judge.judge(
+        optimized, exact=exact, certified=certified, progress=progress, locating=True, repro=repro
+    )
+
+
+def _refuse_unknown(names: frozenset[str], model: ir.Model) -> None:
+    known = [str(v.name) for v in model.graph.outputs]
+    for name in sorted(names):
+        if name not in known:
+            raise UsageError(
+                f"a tolerance is set for '{name}', which is no output",
+                hint=f"the outputs are {', '.join(known)}",
+            )
 
 
 def _feed_note(case: Case) -> FeedNote:

@@ -1,9 +1,14 @@
-"""Where two models part: the guilty rewrite by bisection, the first tensor by its name."""
+"""Where two models part: the guilty rewrite by bisection, the guilty nodes by their tensors.
+
+Tensors are matched by name, and by value where names were lost. The first that parts is then
+computed alone, from the float64 values of what is right before it, so that noise from upstream
+cannot blame a node that is innocent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,17 +16,16 @@ import onnx_ir as ir
 
 from normonnx.parity import rounding
 from normonnx.parity.comparison import is_float
-from normonnx.parity.execution import (
-    LacksOperatorError,
-    OracleFailedError,
-    OverBudgetError,
-)
+from normonnx.parity.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.parity.metrics import measure
-from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import Host, SessionFailedError, Setting
+from normonnx.parity.options import VerifyOptions
+from normonnx.parity.sessions import SessionFailedError, Setting
+from normonnx.parity.tensors import Match, Tensors, collect
+from normonnx.parity.windows import NoWindowError, Window, cut
 
-# Tensors are fetched this many at a time, so that not all of them are in memory at once.
-_AT_A_TIME = 200
+# How many tensors that part are computed alone before the first of them is believed.
+_MOST_SUSPECTS = 8
+_NODES_NAMED = 4
 
 
 def bisect(count: int, fails: Callable[[int], bool]) -> int | None:
@@ -50,81 +54,115 @@ def bisect(count: int, fails: Callable[[int], bool]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first tensor of a name that both models have at which they part.
+    """The first tensor at which the models part.
 
     Attributes:
-        tensor: its name.
-        producer: the operator and the name of the node that makes it in the optimised model.
+        tensor: its name in the optimised model.
+        producer: the operator and the name of the node that makes it there.
         excess: its distance over what is allowed.
-        checked: how many tensors were compared up to there.
+        isolated: the same, computed alone from right inputs; None if that could not be done.
+        nodes: the optimised model's nodes between the last tensors that are right and this one.
+        replaced: the original's nodes there.
+        compared: how many tensors were compared.
+        window: these nodes as a model, with their data; None if they could not be cut out.
     """
 
     tensor: str
     producer: str
     excess: float
-    checked: int
+    isolated: float | None
+    nodes: tuple[str, ...]
+    replaced: tuple[str, ...]
+    compared: int
+    window: Window | None = field(default=None, repr=False)
+
+    def sentence(self) -> str:
+        """Such as ``first parts at 'c' (Conv 'conv2'), 8.1× what is allowed``."""
+        text = f"first parts at '{self.tensor}' ({self.producer}), {_times(self.excess)}"
+        if self.isolated is not None:
+            text += f", alone {_times(self.isolated)}" if self.isolated > 1 else ", right alone"
+        if len(self.nodes) > 1:
+            text += f"; made by {_listed(self.nodes)}"
+        if self.replaced:
+            text += f" in the place of {_listed(self.replaced)}"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, infinities as texts."""
+        numbers = {"excess": self.excess, "isolated": self.isolated}
+        return {
+            "tensor": self.tensor,
+            "producer": self.producer,
+            **{k: str(v) if v is not None and np.isinf(v) else v for k, v in numbers.items()},
+            "nodes": list(self.nodes),
+            "replaced": list(self.replaced),
+            "compared": self.compared,
+        }
 
 
 def first_divergence(
-    original: ir.Model, optimized: ir.Model, feeds: Mapping[str, Any], setting: Setting
+    original: ir.Model,
+    optimized: ir.Model,
+    feeds: Mapping[str, Any],
+    setting: Setting,
+    options: VerifyOptions | None = None,
 ) -> Divergence | None:
-    """Walk the tensors that both models name alike, in the optimised model's order.
+    """Find the first tensor, in the optimised model's order, that parts from the original's.
 
     Args:
         original: the model that is right.
         optimized: the model that is wrong.
         feeds: the inputs on which it is wrong.
         setting: how the models are run.
+        options: how sessions are made.
 
     Returns:
-        The first tensor that breaks the rounding rule, or None if none does or the models cannot
-        be run with their tensors as outputs.
+        The first tensor that breaks the rounding rule when it is computed alone; the first that
+        breaks it at all if none does alone; None if none does, or nothing could be compared.
     """
-    known = {v.name: v for node in original.graph for v in node.outputs if v.name}
-    shared = [
-        (v, known[v.name])
-        for node in optimized.graph
-        for v in node.outputs
-        if v.name in known and v.dtype != ir.DataType.STRING
-    ]
-    for start in range(0, len(shared), _AT_A_TIME):
-        batch = shared[start : start + _AT_A_TIME]
-        try:
-            found = _parted(original, optimized, batch, feeds, setting)
-        except (SessionFailedError, LacksOperatorError, OracleFailedError, OverBudgetError):
-            return None
-        if found is not None:
-            position, value, excess = found
-            node = value.producer()
-            title = "" if node is None else f"{node.op_type} '{node.name}'"
-            return Divergence(str(value.name), title, excess, start + position + 1)
-    return None
-
-
-def _parted(
-    original: ir.Model,
-    optimized: ir.Model,
-    batch: list[tuple[ir.Value, ir.Value]],
-    feeds: Mapping[str, Any],
-    setting: Setting,
-) -> tuple[int, ir.Value, float] | None:
-    names = [str(new.name) for new, _ in batch]
-    truth = Oracle(original).run(feeds, also=[old for _, old in batch]).extras
-    outputs = []
-    for model in (original, optimized):
-        present = {str(v.name) for v in model.graph.outputs}
-        marked = {n: n for n in names if n not in present}
-        with Host(model) as host:
-            outputs.append(host.session(setting, marked=marked).run(feeds))
-    before, after = outputs
-    if any(name not in values for name in names for values in outputs):
+    wanted = options or VerifyOptions()
+    try:
+        tensors = collect(original, optimized, feeds, setting, wanted)
+    except (SessionFailedError, LacksOperatorError, OracleFailedError, OverBudgetError):
         return None
-    for position, (new, _) in enumerate(batch):
-        o, y, t = (values[str(new.name)] for values in (before, after, truth))
-        excess = _excess(np.asarray(o), np.asarray(y), np.asarray(t))
-        if excess > 1:
-            return position, new, excess
-    return None
+    parted = [match for match in tensors.named if distance(match) > 1]
+    # A breach that small can be chance, as long as there is a larger one to blame.
+    suspects = [match for match in parted if distance(match) > rounding.CHANCE] or parted
+    first: Divergence | None = None
+    for suspect in suspects[:_MOST_SUSPECTS]:
+        found = _looked_at(suspect, tensors, setting, wanted)
+        if found.isolated is not None and found.isolated > 1:
+            return found
+        first = first or found
+    return first
+
+
+def _looked_at(
+    suspect: Match, tensors: Tensors, setting: Setting, options: VerifyOptions
+) -> Divergence:
+    agreed = {m.new: m for m in tensors.matches if distance(m) <= 1}
+    node = suspect.new.producer()
+    window, isolated = None, None
+    try:
+        window = cut(suspect, agreed, tensors, setting, options)
+        isolated = _excess(window.original, window.optimized, window.truth)
+    except (NoWindowError, SessionFailedError, LacksOperatorError, OracleFailedError):
+        window = None
+    return Divergence(
+        str(suspect.new.name),
+        "" if node is None else f"{node.op_type} '{node.name}'",
+        distance(suspect),
+        isolated,
+        () if window is None else window.nodes,
+        () if window is None else window.replaced,
+        len(tensors.matches),
+        window,
+    )
+
+
+def distance(match: Match) -> float:
+    """How far a tensor is from the original's, over what is allowed."""
+    return _excess(match.original, match.optimized, match.truth)
 
 
 def _excess(o: Any, y: Any, t: Any) -> float:
@@ -137,3 +175,13 @@ def _excess(o: Any, y: Any, t: Any) -> float:
     metrics = measure(o, y, t)
     pooled = rounding.pooled_distance([metrics])
     return rounding.excess(metrics, pooled, double=o.dtype == np.float64).worst
+
+
+def _times(excess: float) -> str:
+    return f"{excess:.3g}× what is allowed" if np.isfinite(excess) else "beyond any measure"
+
+
+def _listed(nodes: tuple[str, ...]) -> str:
+    more = len(nodes) - _NODES_NAMED
+    text = ", ".join(nodes[:_NODES_NAMED])
+    return f"{text} and {more} more" if more > 0 else text

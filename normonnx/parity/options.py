@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from normonnx.errors import UsageError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+Data: TypeAlias = "Path | Callable[[], Iterable[Mapping[str, Any]]]"
+"""Feeds of the user: a file or folder, or a function that gives one mapping per feed."""
+
+Bound: TypeAlias = "float | Mapping[str, float] | None"
+"""A tolerance for all outputs, or by output; the name "" stands for those not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,26 +24,32 @@ class VerifyOptions:
 
     Attributes:
         providers: execution providers to compare on, of ``cpu`` and ``cuda``.
+        allow_cpu_fallback: compare on the CPU, and say so, where a provider is not there.
         seed: the one seed of all generated feeds.
         draws: how many feeds decide on rounding; costly models get fewer, which is noted.
-        data: feeds of the user: an .npz file, an .npy file, or a folder in ONNX's test layout.
-        rtol: with ``atol``, replaces the rounding rule by |y − o| ≤ atol + rtol·|o|.
+        data: feeds of the user: an .npz file, an .npy file, a folder in ONNX's test layout, or a
+            function without arguments that gives mappings from input names to arrays.
+        rtol: with ``atol``, replaces the rounding rule by |y − o| ≤ atol + rtol·|o|; of all
+            outputs, or by name.
         atol: see ``rtol``.
         sqnr_min: least ratio of signal to the optimised model's noise, in decibels.
         strict: demand the original's outputs bit by bit.
         strict_onnx: what onnx.checker says against the optimised model is a violation.
+        isolated: run ONNX Runtime in processes of its own, so that its crash is a failure only.
         budget_seconds: when to stop drawing; the verdict says what was left out.
     """
 
     providers: tuple[str, ...] = ("cpu",)
+    allow_cpu_fallback: bool = False
     seed: int = 0
     draws: int = 3
-    data: Path | None = None
-    rtol: float | None = None
-    atol: float | None = None
+    data: Data | None = None
+    rtol: Bound = None
+    atol: Bound = None
     sqnr_min: float | None = None
     strict: bool = False
     strict_onnx: bool = False
+    isolated: bool = False
     budget_seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -50,20 +64,40 @@ class VerifyOptions:
         if self.seed < 0:
             raise UsageError("the seed must not be negative")
         for name in ("rtol", "atol"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
+            if not all(bound >= 0 for bound in _by_output(getattr(self, name)).values()):
                 raise UsageError(f"{name} must not be negative")
-        if self.strict and self.tolerance is not None:
+        if self.strict and self.approximate:
             raise UsageError("strict and rtol/atol exclude each other")
 
     @property
-    def replaces_rule(self) -> bool:
-        """Whether something else than the rounding rule decides."""
-        return self.strict or self.tolerance is not None
+    def approximate(self) -> bool:
+        """Whether the user set a tolerance for any output."""
+        return bool(_by_output(self.rtol) or _by_output(self.atol))
 
     @property
-    def tolerance(self) -> tuple[float, float] | None:
-        """Relative and absolute tolerance, where the user set either."""
-        if self.rtol is None and self.atol is None:
+    def named_outputs(self) -> frozenset[str]:
+        """The outputs that have a tolerance of their own."""
+        return frozenset({*_by_output(self.rtol), *_by_output(self.atol)} - {""})
+
+    def replaces_rule(self, output: str) -> bool:
+        """Whether something else than the rounding rule decides on an output."""
+        return self.strict or self.tolerance(output) is not None
+
+    def tolerance(self, output: str) -> tuple[float, float] | None:
+        """Relative and absolute tolerance of an output, where the user set either.
+
+        An element of a sequence, ``name[0]``, is held to what its sequence is held to.
+        """
+        found = []
+        for bound in (_by_output(self.rtol), _by_output(self.atol)):
+            names = (output, output.rpartition("[")[0], "")
+            found.append(next((bound[name] for name in names if name in bound), None))
+        if found == [None, None]:
             return None
-        return self.rtol or 0.0, self.atol or 0.0
+        return found[0] or 0.0, found[1] or 0.0
+
+
+def _by_output(bound: Bound) -> Mapping[str, float]:
+    if isinstance(bound, Mapping):
+        return bound
+    return {} if bound is None else {"": bound}

@@ -17,11 +17,12 @@ from normonnx.parity.comparison import (
     is_float,
     judged,
 )
+from normonnx.parity.hosting import AnySession, hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
 from normonnx.parity.saturation import logarithm, logarithm_of
-from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting
+from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.subject import Case
 from normonnx.parity.verdict import OutputResult, Tier
 
@@ -44,6 +45,7 @@ class Outcomes:
         cases: the cases looked at, fresh ones included.
         results: one per output, feed and setting.
         notes: what a reader should know.
+        own_difference: how far the original is from itself when it runs again; None if unknown.
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class Outcomes:
         original: ir.Model,
         cases: Cases,
         used: Sequence[Case],
-        sessions: Mapping[Setting, Session],
+        sessions: Mapping[Setting, AnySession],
         options: VerifyOptions,
     ) -> None:
         self.cases = list(used)
         self.results: list[OutputResult] = []
         self.notes: list[str] = []
+        self.own_difference: float | None = None
         self._original = original
         self._source = cases
         self._sessions = sessions
@@ -69,9 +72,7 @@ class Outcomes:
         broken = [r for r in self.results if not r.passed]
         if broken and may_redraw and self._may_be_chance(broken):
             self._redraw()
-        own = self._source.own_difference(self.cases[0])
-        if own:
-            self.notes.append(f"the original differs from itself by {own:.3g} from run to run")
+        self.own_difference = self._source.own_difference(self.cases[0])
         if self._source.random:
             names = ", ".join(self._source.random)
             self.notes.append(f"not compared, as they depend on random numbers: {names}")
@@ -79,7 +80,8 @@ class Outcomes:
     def tiers(self) -> list[Tier]:
         """T3 and T4 as far as there are such outputs, and what could not be decided."""
         measured = [r for r in self.results if r.metrics is not None]
-        lacking = "" if self._options.replaces_rule else self._source.lacking
+        by_rule = any(not self._options.replaces_rule(r.output) for r in measured)
+        lacking = self._source.lacking if by_rule else ""
         found = []
         if measured and lacking and all(r.passed for r in self.results):
             message = f"{lacking}; set a tolerance to compare without it"
@@ -131,7 +133,7 @@ class Outcomes:
 
     def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
         results: list[OutputResult] = []
-        by_rule = not self._options.replaces_rule and all(c.truth is not None for c in cases)
+        has_truth = all(c.truth is not None for c in cases)
         for number, (setting, session) in enumerate(self._sessions.items()):
             if progress is not None:
                 progress("optimised model", number, len(self._sessions))
@@ -142,14 +144,14 @@ class Outcomes:
                     rows.setdefault(result.output, []).append(result)
                 double |= {n for n, o in case.originals[setting].items() if o.dtype == np.float64}
             for name, row in rows.items():
-                if by_rule:
+                if has_truth and not self._options.replaces_rule(name):
                     measured = [r.metrics for r in row if r.metrics is not None and r.decisive]
                     pooled = rounding.pooled_distance(measured)
                     row = [judged(r, pooled, double=name in double) for r in row]
                 results.extend(row)
         return results
 
-    def _on_case(self, case: Case, setting: Setting, session: Session) -> list[OutputResult]:
+    def _on_case(self, case: Case, setting: Setting, session: AnySession) -> list[OutputResult]:
         place = Place(case.feed.draw, setting.label, case.feed.decisive)
         try:
             found = flattened(session.run(case.feed.inputs))
@@ -166,7 +168,9 @@ class Outcomes:
             if result.flaw == "discrete":
                 result = self._excused(result, original, found[name], case, setting)
             results.append(result)
-            relative = self._source.saturating.get(name) == "Softmax"
+            relative = self._source.saturating.get(
+                name
+            ) == "Softmax" and not self._options.replaces_rule(name)
             if relative and result.passed and truth is not None:
                 results.append(self._logarithmic(name, original, found[name], truth, place))
         return results
@@ -189,7 +193,7 @@ class Outcomes:
             return result
         name = str(choice.data.name)
         truth = Oracle(self._original).run(case.feed.inputs, also=(choice.data,)).extras[name]
-        with Host(self._original) as host:
+        with hosted(self._original, self._options) as host:
             session = host.session(setting, marked={name: name})
             computed = session.run(case.feed.inputs).get(name)
         if computed is None:
@@ -204,7 +208,7 @@ class Outcomes:
 
         A small breach can be; and of a model that jumps, a large one or another integer.
         """
-        if self._options.replaces_rule:
+        if any(self._options.replaces_rule(r.output) for r in broken):
             return False
         if self._jumps:
             return all(r.flaw in ("rounding", "discrete") for r in broken)

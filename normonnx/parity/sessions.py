@@ -6,20 +6,13 @@ rewrite alone, and as a user runs it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import onnx
-import onnx_ir as ir
 import onnxruntime
 
-from normonnx import model_io
 from normonnx.errors import EnvironmentLacksError
 from normonnx.parity.options import PROVIDERS
 
@@ -27,8 +20,6 @@ _MOST_THREADS = 4
 _FATAL_ONLY = 4
 # Settings under which two runs on the GPU are comparable.
 _COMPARABLE = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
-# Larger models go to the runtime as a file.
-_BYTES_LIMIT = 1_500_000_000
 
 
 class SessionFailedError(Exception):
@@ -65,6 +56,10 @@ class Session:
         model: serialised model, or the path of one.
         setting: how to run it.
         names: other names for some of its outputs.
+        allow_fallback: run on the CPU where the provider is not there.
+
+    Attributes:
+        ran: the provider that it runs on, as the runtime calls it.
 
     Raises:
         SessionFailedError: if the runtime does not load it.
@@ -72,13 +67,20 @@ class Session:
     """
 
     def __init__(
-        self, model: bytes | str, setting: Setting, *, names: Mapping[str, str] | None = None
+        self,
+        model: bytes | str,
+        setting: Setting,
+        *,
+        names: Mapping[str, str] | None = None,
+        allow_fallback: bool = False,
     ) -> None:
         provider = PROVIDERS[setting.provider]
+        if allow_fallback and provider not in onnxruntime.get_available_providers():
+            provider = PROVIDERS["cpu"]
         if provider not in onnxruntime.get_available_providers():
             raise EnvironmentLacksError(
                 f"this ONNX Runtime has no {provider}",
-                hint="install onnxruntime-gpu, or compare on the cpu",
+                hint="install onnxruntime-gpu, compare on the cpu, or allow falling back to it",
             )
         levels = onnxruntime.GraphOptimizationLevel
         options = onnxruntime.SessionOptions()
@@ -90,7 +92,7 @@ class Session:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         configured: list[Any] = [provider]
-        if setting.provider == "cuda":
+        if provider == PROVIDERS["cuda"]:
             if hasattr(onnxruntime, "preload_dlls"):
                 onnxruntime.preload_dlls()
             configured = [
@@ -101,10 +103,10 @@ class Session:
             self._session = onnxruntime.InferenceSession(model, options, providers=configured)
         except Exception as error:
             raise SessionFailedError(_sentence(error)) from error
-        ran = self._session.get_providers()[0]
-        if ran != provider:
+        self.ran: str = self._session.get_providers()[0]
+        if self.ran != provider and not allow_fallback:
             raise EnvironmentLacksError(
-                f"ONNX Runtime fell back from {provider} to {ran}",
+                f"ONNX Runtime fell back from {provider} to {self.ran}",
                 hint="the libraries of the provider do not load: see its installation page",
             )
         renamed = names or {}
@@ -125,59 +127,6 @@ class Session:
         except Exception as error:
             raise SessionFailedError(_sentence(error)) from error
         return dict(zip(self._names, outputs, strict=True))
-
-
-class Host:
-    """Keeps a model as ONNX Runtime takes it: bytes, or files that are removed at the end.
-
-    Args:
-        model: the model.
-    """
-
-    def __init__(self, model: ir.Model) -> None:
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
-        self._form: bytes | str
-        if model_io.weight_bytes(model) <= _BYTES_LIMIT:
-            self._form = model_io.dump(model)
-        else:
-            self._directory = tempfile.TemporaryDirectory(prefix="normonnx-")
-            self._form = str(model_io.to_session_file(model, Path(self._directory.name)))
-
-    def session(self, setting: Setting, *, marked: Mapping[str, str] | None = None) -> Session:
-        """A new session.
-
-        Args:
-            setting: how to run the model.
-            marked: further values of the main graph, by name, that are to be outputs under another
-                name; of a model in files, or one that does not load with them, there are none.
-
-        Raises:
-            SessionFailedError: if the runtime does not load the model.
-            EnvironmentLacksError: if the provider is not there.
-        """
-        if marked and isinstance(self._form, bytes):
-            proto = onnx.ModelProto.FromString(self._form)
-            proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in marked)
-            with contextlib.suppress(SessionFailedError):
-                return Session(proto.SerializeToString(), setting, names=marked)
-        return Session(self._form, setting)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove what was written."""
-        if self._directory is not None:
-            self._directory.cleanup()
-            self._directory = None
 
 
 def _cores() -> int:

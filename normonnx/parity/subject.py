@@ -12,8 +12,10 @@ import onnx_ir as ir
 from normonnx.parity.comparison import flattened, is_float
 from normonnx.parity.execution import LacksOperatorError, OracleFailedError
 from normonnx.parity.feeds import Feed
+from normonnx.parity.hosting import AnySession, hosted
+from normonnx.parity.options import PROVIDERS, VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import Host, Session, SessionFailedError, Setting, settings
+from normonnx.parity.sessions import SessionFailedError, Setting, settings
 
 
 class NotComparableError(Exception):
@@ -46,7 +48,7 @@ class Subject:
 
     Args:
         model: the model.
-        providers: the execution providers to run it on.
+        options: where and how to run it.
 
     Attributes:
         sessions: the model loaded, in each setting in which it loads.
@@ -57,18 +59,21 @@ class Subject:
         EnvironmentLacksError: if a provider is not there.
     """
 
-    def __init__(self, model: ir.Model, providers: tuple[str, ...]) -> None:
-        self.sessions: dict[Setting, Session] = {}
+    def __init__(self, model: ir.Model, options: VerifyOptions) -> None:
+        self.sessions: dict[Setting, AnySession] = {}
         self.notes: list[str] = []
         self._oracle = Oracle(model)
         complaint = ""
-        with Host(model) as host:
-            for setting in settings(providers):
+        with hosted(model, options) as host:
+            for setting in settings(options.providers):
                 try:
                     self.sessions[setting] = host.session(setting)
                 except SessionFailedError as error:
                     complaint = str(error)
                     self.notes.append(f"the original does not load ({setting.label}): {error}")
+        for setting, session in self.sessions.items():
+            if session.ran != PROVIDERS[setting.provider]:
+                self.notes.append(f"{setting.label}: really ran on {session.ran}")
         if not self.sessions:
             raise NotComparableError(f"the original does not load in ONNX Runtime: {complaint}")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from normonnx.parity.metrics import ULP_CLASSES, Metrics
 from normonnx.parity.rounding import pooled_ratio
+
+if TYPE_CHECKING:
+    from normonnx.parity.locate import Divergence
 
 SCHEMA = "normonnx.verdict/1"
 
@@ -98,9 +101,12 @@ class Verdict:
         notes: what a reader should know, such as what was left out for lack of time.
         warnings: what does not decide but is likely to be wrong.
         first_failure: the first thing that is wrong, one sentence, or "".
+        divergence: the first tensor that diverges, if it was looked for and found.
         providers: where the models ran.
         seed: the seed of the feeds.
         approximate: whether a tolerance of the user replaced the rounding rule.
+        own_difference: the greatest distance of the original to itself when it ran again on the
+            same feed; None if it did not.
         versions: of the packages involved.
         seconds: how long it took.
     """
@@ -113,9 +119,11 @@ class Verdict:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_failure: str = ""
+    divergence: Divergence | None = None
     providers: tuple[str, ...] = ()
     seed: int = 0
     approximate: bool = False
+    own_difference: float | None = None
     versions: Mapping[str, str] | None = None
     seconds: float = 0.0
 
@@ -199,6 +207,7 @@ class Verdict:
             "status": self.status,
             "passed": self.passed,
             "first_failure": self.first_failure,
+            "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "tiers": [asdict(t) for t in self.tiers],
             "outputs": [_result(r) for r in self.outputs],
             "feeds": [
@@ -217,6 +226,7 @@ class Verdict:
             "providers": list(self.providers),
             "seed": self.seed,
             "approximate": self.approximate,
+            "own_difference": self.own_difference,
             "versions": dict(self.versions or {}),
             "seconds": round(self.seconds, 3),
         }

@@ -19,6 +19,7 @@ from normonnx.report.grouping import Group, grouped, site_of
 from normonnx.report.inspected import FUSED, Inspection, Site
 from normonnx.report.layout import magnitude, magnitude_of_bytes, print_columns, print_text
 from normonnx.report.names import safe_name
+from normonnx.report.parity_table import COLUMNS, rows, ulp_histogram, worst_element, worst_of_each
 from normonnx.report.result import (
     ModelFacts,
     ModelReport,
@@ -125,14 +126,7 @@ def show_verification(result: Verification, console: Console, *, verbosity: int 
     title = f"{safe_name(result.original)} → {safe_name(result.optimized)}"
     print_text(Text(title, "bold"), console, 0)
     _show_verdict(result.verdict, console, verbosity)
-    if verbosity:
-        for tier in result.verdict.tiers:
-            line = (
-                f"{tier.code} {tier.title}: {tier.status}  {safe_name(tier.message, longest=_LONG)}"
-            )
-            print_text(Text(line), console, 4)
-        for note in result.verdict.notes:
-            print_text(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
+    _show_metrics(result.verdict, console, verbosity)
     show_line(result.line(), console)
 
 
@@ -371,6 +365,31 @@ def _show_verdict(verdict: Verdict, console: Console, verbosity: int) -> None:
             print_text(Text(f"{tier.code} {tier.title}: {tier.status}  {message}"), console, 4)
         for note in verdict.notes:
             print_text(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
+
+
+def _show_metrics(verdict: Verdict, console: Console, verbosity: int) -> None:
+    """How far the outputs are, where they part, and how far the original is from itself."""
+    chosen = list(verdict.outputs) if verbosity else worst_of_each(verdict)
+    shown = chosen if verbosity else chosen[:_ROWS_SHOWN]
+    if shown:
+        columns = len(COLUMNS) if verbosity else len(COLUMNS) - 2
+        cells = [[Text(cell) for cell in row[:columns]] for row in rows(verdict, shown)]
+        for row, result in zip(cells, shown, strict=True):
+            row[1].stylize("green" if result.passed else "bold red")
+        print_columns([[Text(title, "cyan") for title in COLUMNS[:columns]], *cells], console)
+    if len(shown) < len(chosen):
+        rest = len(chosen) - len(shown)
+        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)
+    for result in worst_of_each(verdict)[:_GROUPS_SHOWN]:
+        if result.metrics is not None and result.metrics.worst is not None:
+            text = f"{safe_name(result.output)}: worst at {worst_element(result)}"
+            print_text(Text(f"{text}; {ulp_histogram(result.metrics)}", "dim"), console)
+    if verdict.own_difference is not None:
+        own = f"{verdict.own_difference:.3g}" if verdict.own_difference else "nothing"
+        print_text(Text(f"from run to run the original differs by {own}", "dim"), console)
+    if verdict.divergence is not None:
+        sentence = safe_name(verdict.divergence.sentence(), longest=_LONG)
+        print_text(Text(sentence, "yellow"), console)
 
 
 def _ending(report: ModelReport) -> Text:

@@ -389,6 +389,45 @@ def test_tolerances_replace_the_rule() -> None:
     assert "(rtol 0.0001, atol 0)" in tight.first_failure
 
 
+def two_outputs(factor: float) -> onnx.ModelProto:
+    text = "(float[n] x) => (float[n] a, float[n] b) { a = Mul(x, k) b = Exp(a) }"
+    return graph_model(text, k=np.array([factor], np.float32))
+
+
+def test_tolerances_by_output_leave_the_others_to_the_rule() -> None:
+    before, after = two_outputs(1.0), two_outputs(1.0001)
+    assert judge(before, after, rtol={"a": 1e-3, "b": 1e-2}).passed
+    verdict = judge(before, after, rtol={"a": 1e-3})
+    assert {r.output for r in verdict.outputs if not r.passed} == {"b"}
+    assert {r.flaw for r in verdict.outputs if not r.passed} == {"rounding"}
+    assert judge(before, after, rtol={"": 1e-2, "a": 1e-3}).passed
+    verdict = judge(before, after, rtol={"": 1e-2}, atol={"b": 1e-9})
+    assert verdict.passed
+    verdict = judge(before, after, atol={"": 1.0, "a": 1e-12})
+    assert {r.flaw for r in verdict.outputs if not r.passed} == {"tolerance"}
+    with pytest.raises(UsageError, match="'c', which is no output"):
+        judge(before, after, rtol={"c": 1e-3})
+
+
+def test_data_from_a_function() -> None:
+    before, after = two_outputs(1.0), two_outputs(1.0)
+    verdict = judge(before, after, data=lambda: [{"x": [1.0, 2.0]}, {"x": np.zeros(3)}])
+    assert verdict.passed
+    assert [feed.title for feed in verdict.feeds] == ["data 0", "data 1"]
+    assert [feed.shapes["x"] for feed in verdict.feeds] == [(2,), (3,)]
+    for wrong in (list, lambda: [np.zeros(3)], lambda: [{"y": np.zeros(3)}]):
+        with pytest.raises(UsageError):
+            judge(before, after, data=wrong)
+
+
+def test_the_originals_own_difference_is_measured() -> None:
+    assert judge(two_outputs(1), two_outputs(1)).own_difference == 0.0
+    random = graph_model("(float[n] x) => (float[n] y) { r = RandomNormalLike(x) y = Add(x, r) }")
+    verdict = judge(random, random)
+    assert verdict.own_difference is not None
+    assert verdict.own_difference > 0.01
+
+
 def test_strict_wants_the_same_bits() -> None:
     network = random_network(np.random.default_rng(4))
     before, (after, _) = original(network), folded(network)

@@ -8,8 +8,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.parity import sessions
-from normonnx.parity.sessions import Host, SessionFailedError, Setting, settings
+from normonnx.parity import hosting
+from normonnx.parity.hosting import Host
+from normonnx.parity.sessions import SessionFailedError, Setting, settings
 from tests.parity.building import graph_model
 
 TEXT = "(float[N] x) => (float[N] y) { a = Exp(x) b = Neg(a) y = Abs(b) }"
@@ -50,7 +51,7 @@ def test_failures_say_what_the_runtime_says() -> None:
 def test_large_models_go_through_a_file_that_is_removed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sessions, "_BYTES_LIMIT", 10)
+    monkeypatch.setattr(hosting, "_BYTES_LIMIT", 10)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     text = "(float[N, 4] x) => (float[N, 4] y) { y = MatMul(x, w) }"
     host = Host(ir.from_proto(graph_model(text, w=np.eye(4, dtype=np.float32))))
@@ -59,3 +60,13 @@ def test_large_models_go_through_a_file_that_is_removed(
     assert outputs["y"].tolist() == [[1, 1, 1, 1]]
     host.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_falling_back_to_the_processor_can_be_allowed() -> None:
+    cuda = Setting("cuda", as_shipped=True)
+    with Host(ir.from_proto(graph_model(TEXT)), allow_fallback=True) as host:
+        session = host.session(cuda)
+        if session.ran == "CUDAExecutionProvider":
+            pytest.skip("there is nothing to fall back from")
+        assert session.ran == "CPUExecutionProvider"
+        assert session.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [1]

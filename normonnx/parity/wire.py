@@ -1,0 +1,90 @@
+"""Outputs as bytes, for the way back from a process that is not trusted: nothing in them is code.
+
+length of the header, 8 bytes │ header, JSON │ the arrays one behind the other
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from normonnx.parity.kernels import Array
+
+# NumPy knows these types by name only once ml_dtypes is there.
+_TYPES = {name: np.dtype(getattr(ml_dtypes, name)) for name in ("bfloat16", "float8_e4m3fn")}
+_KINDS = "biufc"
+_WIDTH = 8
+
+
+class NotSendableError(Exception):
+    """An output is no tensor and no sequence of tensors, or what came is none."""
+
+
+def encode(outputs: Mapping[str, Any]) -> bytes:
+    """The outputs of a session as bytes.
+
+    Raises:
+        NotSendableError: if one is neither a tensor, nor a sequence of them, nor absent.
+    """
+    blobs: list[bytes] = []
+    header = {name: _described(name, value, blobs) for name, value in outputs.items()}
+    text = json.dumps(header).encode()
+    return b"".join((len(text).to_bytes(_WIDTH, "little"), text, *blobs))
+
+
+def decode(content: bytes) -> dict[str, Any]:
+    """The outputs again.
+
+    Raises:
+        NotSendableError: if the bytes are no outputs.
+    """
+    try:
+        end = _WIDTH + int.from_bytes(content[:_WIDTH], "little")
+        header = json.loads(content[_WIDTH:end])
+        rest = memoryview(content)[end:]
+        result = {}
+        for name, described in header.items():
+            result[name], rest = _restored(described, rest)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise NotSendableError(f"the answer is damaged: {error}") from error
+    return result
+
+
+def _described(name: str, value: Any, blobs: list[bytes]) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return {"list": [_described(name, item, blobs) for item in value]}
+    array = np.asarray(value)
+    if array.dtype.kind in _KINDS or array.dtype.name in _TYPES:
+        blobs.append(np.ascontiguousarray(array).tobytes())
+        return {"type": array.dtype.name, "shape": array.shape}
+    texts = array.reshape(-1).tolist()
+    if not all(isinstance(text, str) for text in texts):
+        raise NotSendableError(f"output '{name}' is no tensor")
+    return {"texts": texts, "shape": array.shape}
+
+
+def _restored(described: Any, rest: memoryview) -> tuple[Any, memoryview]:
+    if described is None:
+        return None, rest
+    if "list" in described:
+        items = []
+        for item in described["list"]:
+            value, rest = _restored(item, rest)
+            items.append(value)
+        return items, rest
+    shape = tuple(map(int, described["shape"]))
+    if "texts" in described:
+        return np.array(described["texts"], dtype=object).reshape(shape), rest
+    dtype = _TYPES.get(described["type"]) or np.dtype(described["type"])
+    if dtype.hasobject:
+        raise NotSendableError("the answer holds objects")
+    size = math.prod(shape) * dtype.itemsize
+    array: Array = np.frombuffer(rest[:size], dtype=dtype).reshape(shape).copy()
+    return array, rest[size:]
