@@ -36,7 +36,9 @@ __all__ = [
     "__version__",
     "bench",
     "inspect",
+    "library_path",
     "optimize",
+    "register_custom_ops",
     "verify",
 ]
 
@@ -49,7 +51,9 @@ _HOMES = {
     "Verdict": "normonnx.parity",
     "bench": "normonnx.api",
     "inspect": "normonnx.api",
+    "library_path": "normonnx.ops.library",
     "optimize": "normonnx.api",
+    "register_custom_ops": "normonnx.ops.library",
     "verify": "normonnx.api",
 }
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from normonnx import __version__
+from normonnx.errors import EnvironmentLacksError
+from normonnx.ops import library
 
 _PACKAGES = ("onnx", "onnx_ir", "onnxscript", "numpy", "click", "rich")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -68,7 +70,17 @@ def diagnose() -> Diagnosis:
         problems.append(f"onnxruntime does not load: {error}")
     if providers and "CUDAExecutionProvider" not in providers:
         remarks.append("no CUDA provider: models are judged on the CPU")
-    return Diagnosis(found, providers, "not part of this version", tuple(problems), tuple(remarks))
+    return Diagnosis(found, providers, _custom_operators(), tuple(problems), tuple(remarks))
+
+
+def _custom_operators() -> str:
+    """The library and what it has, or why there is none; every other command works without it."""
+    try:
+        facts = library.library_facts()
+    except EnvironmentLacksError as error:
+        return f"{error.message} (models run without, with standard operators)"
+    gpu = f"CUDA {' '.join(facts.cuda_architectures)}" if facts.has_cuda else "no CUDA kernels"
+    return f"{facts.path} · {facts.version} · CPU {facts.cpu_isa} · {gpu}"
 
 
 def _version(package: str) -> str:
