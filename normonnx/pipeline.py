@@ -89,26 +89,48 @@ def run(
     painter = Painter()
     journal = Journal(skip=skip, only=only, limit=limit, witness=painter)
     model = model.clone()
-    notes = list(_unlist_initializers(model, options))
+    notes = unlist_initializers(model, options)
+    context, raised = reach_opset(model, journal, options, read_large=read_large)
+    norm.fuse_norms(context)
+    fold_affine(context)
+    finish(context)
+    pictures = painter.pictures(journal.rewrites)
+    return Outcome(context.model, journal, _living(context), (*notes, *raised), pictures)
+
+
+def reach_opset(
+    model: ir.Model, journal: Journal, options: Options, *, read_large: bool = True
+) -> tuple[Context, list[str]]:
+    """Raise the opset as far as the norms of a model need it, and as the options allow.
+
+    Args:
+        model: the caller's own copy.
+        journal: the record of the run.
+        options: what may be written and assumed.
+        read_large: as in `run`.
+
+    Returns:
+        What the engines work with, on the model or on the one it was converted to; and notes.
+    """
+    notes: list[str] = []
     context = context_of(model, journal, options, read_large=read_large)
     cap = options.opset
     while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
         raised, note = raise_opset(model, wanted)
         notes.append(note)
         if raised is not None:
-            model = raised
-            context = context_of(model, journal, options, read_large=read_large)
-            break
+            return context_of(raised, journal, options, read_large=read_large), notes
         # A lower opset may be reached, and may do for some of the norms.
         cap = wanted - 1
-    norm.fuse_norms(context)
-    fold_affine(context)
-    if journal.rewrites:
+    return context, notes
+
+
+def finish(context: Context) -> None:
+    """Bring a model whose rewrites are made into order, and its journal too."""
+    if context.journal.rewrites:
         norm.add_bodies(context)
         _tidy(context)
     _forget_the_gone(context)
-    pictures = painter.pictures(journal.rewrites)
-    return Outcome(model, journal, _living(context), tuple(notes), pictures)
 
 
 def context_of(
@@ -137,7 +159,7 @@ def context_of(
     )
 
 
-def _unlist_initializers(model: ir.Model, options: Options) -> list[str]:
+def unlist_initializers(model: ir.Model, options: Options) -> list[str]:
     """Take initializers out of the inputs where they are there by force, or are to be frozen.
 
     IR version 3 required every initializer to be an input. From version 4 on listing one means
