@@ -24,7 +24,7 @@ from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
 from normonnx.plan import Plan
-from normonnx.report import Inspection, ModelReport, Reverted
+from normonnx.report import Inspection, ModelReport, Reverted, safe_name
 from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Optimized:
     """An optimised model, what was done to it, and whether it still holds.
 
@@ -50,6 +50,14 @@ class Optimized:
     _source: LoadedModel = field(repr=False)
     _options: Options = field(repr=False)
     _is_original: bool = field(repr=False, default=False)
+
+    def __repr__(self) -> str:
+        told = self.report.line().removeprefix("normonnx: ")
+        return f"<Optimized {safe_name(self.report.name)}: {told}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.report._repr_html_()
 
     @property
     def original(self) -> ir.Model:

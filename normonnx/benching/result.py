@@ -9,6 +9,7 @@ from typing import Any
 from normonnx.benching.options import Setting
 from normonnx.benching.statistics import Interval, Spread
 from normonnx.errors import ExitCode
+from normonnx.shown import Shown
 
 SCHEMA = "normonnx.bench/1"
 
@@ -77,8 +78,8 @@ class Comparison:
     profiles: tuple[tuple[OperatorTime, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BenchReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class BenchReport(Shown):
     """A benchmark.
 
     Attributes:

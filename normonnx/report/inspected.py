@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from normonnx.report.result import SCHEMA, ModelFacts, counted
+from normonnx.shown import Shown
 
 FUSED = "fused"
 """The verdict on a norm that is one operator already."""
@@ -51,8 +52,8 @@ class Site:
         return replace(self, **details)
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+@dataclass(frozen=True, slots=True, repr=False)
+class Inspection(Shown):
     """Every normalisation of a model, as it is and as it would be.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from normonnx.errors import ExitCode
 from normonnx.journal import NearMiss, Rewrite
 from normonnx.rules import rule_name
+from normonnx.shown import Shown
 
 if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
@@ -85,8 +86,8 @@ class Written:
     data: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelReport(Shown):
     """What was done to one model, or why nothing was.
 
     Attributes:
@@ -228,8 +229,8 @@ _WORDS: Mapping[ExitCode, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RunReport(Shown):
     """What one call of the command line did, to any number of models."""
 
     models: tuple[ModelReport, ...]
@@ -294,8 +295,8 @@ class RunReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(Shown):
     """A verdict on two models, as a report."""
 
     original: str

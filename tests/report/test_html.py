@@ -171,6 +171,24 @@ def test_other_results(models_dir: Path) -> None:
     assert "FASTER" in Reader(render(timing())).text
 
 
+def test_results_show_themselves(models_dir: Path) -> None:
+    path = models_dir / "tutorial_dense_batchnorm.onnx"
+    result, found = normonnx.optimize(path, verify=False), normonnx.inspect(path)
+    assert (
+        repr(result) == "<Optimized tutorial_dense_batchnorm.onnx: UNVERIFIED 1 model, 4 rewrites>"
+    )
+    assert repr(result.report) == "<ModelReport: UNVERIFIED 1 model, 4 rewrites>"
+    assert repr(found) == f"<Inspection: {found.line().removeprefix('normonnx: ')}>"
+    assert repr(timing()).startswith("<BenchReport: FASTER 0.")
+    for shown in (result, result.report, found, timing(), full()):
+        frame = Reader(shown._repr_html_())
+        assert frame.tags == ["iframe"]
+        page = dict(frame.attributes)["srcdoc"]
+        assert page is not None
+        assert "</html>" in page
+        Reader(page)
+
+
 def test_histogram_counts_every_class() -> None:
     text = Reader(histogram([90, 0, 9, 1], (0, 1, 2, 4, 8), "differences")).text
     assert text == "differences90 of 100 elements90%00 of 100 elements19 of 100 elements9%≤2" \

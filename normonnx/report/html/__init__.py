@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from normonnx.report.html.page import render_html
+from normonnx.report.html.page import embedded, render_html
 
-__all__ = ["render_html"]
+__all__ = ["embedded", "render_html"]

@@ -16,7 +16,7 @@ from normonnx.report.inspected import FUSED, Inspection
 from normonnx.report.json import Reportable
 from normonnx.report.layout import magnitude, magnitude_of_bytes
 from normonnx.report.names import safe_name
-from normonnx.report.result import RunReport, Verification
+from normonnx.report.result import ModelReport, RunReport, Verification
 
 LIMIT = 500_000
 """No page is of more bytes."""
@@ -27,6 +27,7 @@ _DETAILS = (
     Detail(pictures=1, outputs=1, groups=2, names=1),
 )
 _MOST_ROWS = 1000
+_FRAME = 640
 
 
 class _TooLargeError(Exception):
@@ -37,7 +38,7 @@ def render_html(result: Reportable) -> str:
     """One page of HTML with all pictures and no address of anything in it.
 
     Args:
-        result: a run, an inspection, a verification or a benchmark.
+        result: a model's report, a run, an inspection, a verification or a benchmark.
     """
     for detail in _DETAILS:
         with contextlib.suppress(_TooLargeError):
@@ -45,6 +46,11 @@ def render_html(result: Reportable) -> str:
             if len(page.encode()) < LIMIT:
                 return page
     return _page(result, None)
+
+
+def embedded(result: Reportable) -> str:
+    """The page in a frame of its own, for notebooks: their style and its do not meet."""
+    return element("iframe", srcdoc=render_html(result), width="100%", height=_FRAME, frameborder=0)
 
 
 def _page(result: Reportable, detail: Detail | None) -> str:
@@ -70,6 +76,8 @@ def _title(result: Reportable) -> str:
 
 
 def _body(result: Reportable, detail: Detail | None) -> list[Content]:
+    if isinstance(result, ModelReport):
+        result = RunReport((result,))
     if isinstance(result, RunReport):
         return _run(result, detail)
     detail = detail or _DETAILS[-1]

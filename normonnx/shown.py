@@ -1,0 +1,29 @@
+"""Results show themselves: one line at a prompt, a page in a notebook."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+
+class Shown:
+    """A result that can say in one line what it is."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def line(self) -> str:
+        """One stable line."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.line().removeprefix('normonnx: ')}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the report in a frame of its own."""
+        from normonnx.report.html import embedded
+
+        return embedded(self)
