@@ -13,6 +13,12 @@ hypothesis.settings.register_profile("normonnx", deadline=None, derandomize=True
 hypothesis.settings.load_profile("normonnx")
 
 
+@pytest.fixture(autouse=True)
+def _outside_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On GitHub the command line says more; tests that want that say so."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The models of this repository."""

@@ -24,7 +24,7 @@ from normonnx.cli.parameters import (
     talking,
 )
 from normonnx.cli.settings import find
-from normonnx.cli.streams import console_for_people, watching, write_reports
+from normonnx.cli.streams import console_for_people, tell_github, watching, write_reports
 from normonnx.errors import ExitCode, UsageError
 from normonnx.rules import RULES
 
@@ -101,6 +101,7 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
     result = Verification(names[0], names[1], verdict, time.perf_counter() - start)
     write_reports(options["reports"], result)
     console = console_for_people(options["reports"])
+    tell_github(result, console.file)
     if options["quiet"]:
         show_line(result.line(), console)
     else:

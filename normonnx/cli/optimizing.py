@@ -20,7 +20,7 @@ from normonnx.cli.parameters import (
     rewriting,
     talking,
 )
-from normonnx.cli.streams import Watcher, console_for_people, watching, write_reports
+from normonnx.cli.streams import Watcher, console_for_people, tell_github, watching, write_reports
 from normonnx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
         interrupted=interrupted,
     )
     write_reports(options["reports"], run)
+    tell_github(run, console.file)
     return run, console
 
 

@@ -13,7 +13,7 @@ from normonnx.rules import RULES
 
 TARGETS = ("onnx", "ort", "normonnx")
 PROVIDERS = ("cpu", "cuda")
-REPORT_FORMATS = ("json", "html")
+REPORT_FORMATS = ("json", "html", "junit", "markdown")
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 ReportTarget: TypeAlias = "tuple[str, Path]"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 from normonnx.cli.destinations import PIPE
 from normonnx.cli.parameters import ReportTarget
@@ -49,6 +50,29 @@ def write_reports(reports: Sequence[ReportTarget], result: Reportable) -> None:
             sys.stdout.write(text)
         else:
             write_bytes(path.absolute(), text.encode())
+
+
+def tell_github(result: Reportable, stream: IO[str]) -> None:
+    """Annotate the run and add to the job's summary, where GitHub Actions runs this.
+
+    Raises:
+        WriteError: the summary cannot be written.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    from normonnx.errors import WriteError
+    from normonnx.report.github import MOST_BYTES, annotated, summary
+
+    for line in annotated(result):
+        stream.write(f"{line}\n")
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(summary(result, room=MOST_BYTES - file.tell()))
+    except OSError as error:
+        raise WriteError(f"cannot write the summary: {error.strerror}", where=path) from error
 
 
 class Watcher:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from normonnx.report.html import render_html
 from normonnx.report.inspected import Inspection, Site
 from normonnx.report.json import Reportable, render_json
+from normonnx.report.junit import render_junit
+from normonnx.report.markdown import render_markdown
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
     ModelFacts,
@@ -19,7 +21,12 @@ from normonnx.report.result import (
     worst,
 )
 
-FORMATS: Mapping[str, Callable[[Reportable], str]] = {"json": render_json, "html": render_html}
+FORMATS: Mapping[str, Callable[[Reportable], str]] = {
+    "json": render_json,
+    "html": render_html,
+    "junit": render_junit,
+    "markdown": render_markdown,
+}
 
 __all__ = [
     "FORMATS",
