@@ -1,17 +1,15 @@
-"""The rules as one page of Markdown: ``python -m normonnx.report.rule_pages > docs/rules.md``."""
+"""The rules as one page of Markdown, for the documentation."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
-from normonnx.rules import EXACTNESS, RULES, Rule
+from normonnx.rules import EXACTNESS, Rule
 
 _HEAD = """# The rules
 
 `normonnx explain CODE` prints a page, and `normonnx explain CODE MODEL` says where the rule fires
-in a model and where it nearly does. This page is written by `python -m normonnx.report.rule_pages`
-from the same source.
+in a model and where it nearly does. This page is made from the same source.
 """
 
 
@@ -57,6 +55,3 @@ after    {_indented(rule.after)}
 def _indented(picture: str) -> str:
     return picture.replace("\n", "\n         ")
 
-
-if __name__ == "__main__":
-    sys.stdout.write(rules_markdown(RULES.values()))
