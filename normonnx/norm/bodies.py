@@ -23,6 +23,10 @@ _FUNCTIONS_IR_VERSION = 8
 """The first IR version whose readers look for functions of the model."""
 
 
+_NEGATIVE_AXES = 11
+"""From which opset on a ReduceMean counts axes from the end."""
+
+
 def nodes_of(context: Context, domain: str) -> Iterator[tuple[ir.Graph | ir.Function, ir.Node]]:
     """Every node of a domain, with the main graph or the function that it is in."""
     model = context.model
@@ -85,6 +89,7 @@ def _body(context: Context, name: str, nodes: list[ir.Node]) -> ir.Function:
         context.opset,
         dtype=dtype,
         trailing=all(_is_trailing(context, node) for node in nodes),
+        last=context.opset >= _NEGATIVE_AXES and all(_is_last(context, node) for node in nodes),
         has_bias=True,
         has_x_bias=operator.takes("XBias") and inputs == len(operator.inputs),
         has_sum=outputs > 1,
@@ -117,6 +122,11 @@ def _is_trailing(context: Context, node: ir.Node) -> bool:
     if rank is None or length is None:
         return False
     return axis % rank + length == rank
+
+
+def _is_last(context: Context, node: ir.Node) -> bool:
+    rank = context.shapes.rank(node.inputs[_scale_of(node)])
+    return node.attributes["axis"].as_int() == -1 and rank == 1
 
 
 def _scale_of(node: ir.Node) -> int:

@@ -1,7 +1,7 @@
 """Function bodies of the operators: what runs where the library is not registered.
 
     function_for(op_type, opset, *, dtype, trailing=True,
-                 has_bias=True, has_x_bias=False, has_sum=False) -> onnx_ir.Function
+                 last=False, has_bias=True, has_x_bias=False, has_sum=False) -> onnx_ir.Function
 
 A model carries one function per operator, so all nodes of an operator in a model share these
 properties; ONNX Runtime takes the library's kernel instead as soon as the library is registered.
@@ -10,6 +10,8 @@ properties; ONNX Runtime takes the library's kernel instead as soon as the libra
     opset        the default-domain opset of the model, 7 or higher
     dtype        the type of X; parameters may have it too, or float
     trailing     every node normalises the last axes; else axes in the middle are possible too
+    last         every node normalises the last axis alone; then the body below opset 17 (23) is
+                 spelled as ONNX Runtime's own fusions want it, which make one operator of it
     has_bias     FusedLayerNormalization: the nodes have a Bias
     has_x_bias   the nodes have an XBias
     has_sum      the nodes may ask for the output Sum
@@ -55,6 +57,7 @@ def function_for(
     *,
     dtype: ir.DataType,
     trailing: bool = True,
+    last: bool = False,
     has_bias: bool = True,
     has_x_bias: bool = False,
     has_sum: bool = False,
@@ -76,7 +79,7 @@ def function_for(
         for slot in operator.inputs
         if not slot.optional or (has_bias if slot.name == "Bias" else has_x_bias)
     ]
-    body = _Body(operator, opset, dtype, trailing, has_sum)
+    body = _Body(operator, opset, dtype, trailing=trailing, last=last, has_sum=has_sum)
 
     def trace(op: OpBuilder, *values: ir.Value) -> list[ir.Value]:
         return body.write(op, dict(zip(names, values, strict=True)))
@@ -103,13 +106,21 @@ class _Body:
     """The nodes of one function."""
 
     def __init__(
-        self, operator: Operator, opset: int, dtype: ir.DataType, trailing: bool, has_sum: bool
+        self,
+        operator: Operator,
+        opset: int,
+        dtype: ir.DataType,
+        *,
+        trailing: bool,
+        last: bool,
+        has_sum: bool,
     ) -> None:
         self.operator = operator
         self.opset = opset
         self.dtype = dtype
         self.statistics = ir.DataType.FLOAT if dtype in _HALF else dtype
         self.trailing = trailing
+        self.last = last
         self.has_sum = has_sum
         # ONNX Runtime's CPU provider has LayerNormalization for bfloat16, and nothing else.
         bfloat16 = dtype == ir.DataType.BFLOAT16
@@ -162,6 +173,8 @@ class _Body:
         self, op: OpBuilder, x: ir.Value, scale: ir.Value, bias: ir.Value | None
     ) -> Any:
         """As arithmetic: d = x − E[x];  y = d / √(E[d²] + epsilon) · γ + β."""
+        if self.last:
+            return self._by_rows(op, x, scale, bias)
         wide = self._cast(op, self._folded(op, x, scale), self.statistics, self.dtype)
         d = wide if self.operator.rms else op.Sub(wide, self._mean(op, wide))
         deviation = op.Sqrt(op.Add(self._mean(op, op.Mul(d, d)), self._epsilon(op)))
@@ -169,6 +182,18 @@ class _Body:
         if bias is not None:
             y = op.Add(y, self._along(op, bias))
         return self._unfolded(op, self._cast(op, y, self.dtype, self.statistics), x)
+
+    def _by_rows(self, op: OpBuilder, x: ir.Value, scale: ir.Value, bias: ir.Value | None) -> Any:
+        """The same over the last axis, in the spelling of torch's exporter."""
+        wide = self._cast(op, x, self.statistics, self.dtype)
+        d = wide if self.operator.rms else op.Sub(wide, self._mean(op, wide, axis=-1))
+        two = self._cast(op, op.Constant(value=ir.tensor(2.0)), self.statistics, ir.DataType.FLOAT)
+        square = self._mean(op, op.Pow(d, two), axis=-1)
+        y = op.Div(d, op.Sqrt(op.Add(square, self._epsilon(op))))
+        y = op.Mul(y, self._cast(op, scale, self.statistics))
+        if bias is not None:
+            y = op.Add(y, self._cast(op, bias, self.statistics))
+        return self._cast(op, y, self.dtype, self.statistics)
 
     def _folded(self, op: OpBuilder, x: ir.Value, scale: ir.Value) -> Any:
         """X as outer × N, or as outer × N × inner, where N elements are in Scale."""
@@ -188,10 +213,10 @@ class _Body:
             return op.Reshape(y, shape, allowzero=1)
         return op.Reshape(y, shape)
 
-    def _mean(self, op: OpBuilder, value: ir.Value) -> Any:
+    def _mean(self, op: OpBuilder, value: ir.Value, axis: int = 1) -> Any:
         if self.opset >= _REDUCE_MEAN_TAKES_AXES:
-            return op.ReduceMean(value, self._integers(op, 1), keepdims=1)
-        return op.ReduceMean(value, axes=[1], keepdims=1)
+            return op.ReduceMean(value, self._integers(op, axis), keepdims=1)
+        return op.ReduceMean(value, axes=[axis], keepdims=1)
 
     def _epsilon(self, op: OpBuilder) -> Any:
         epsilon = "epsilon", ir.AttributeType.FLOAT

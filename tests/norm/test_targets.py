@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -68,6 +70,37 @@ def test_a_capped_opset_gets_a_function(body: str, operator: str, opset: int) ->
     assert (function.domain, function.name) == ("normonnx", operator)
     assert {e.domain: e.version for e in function.opset_import}[""] == opset
     check(proto, fused)
+
+
+def by_runtime(proto: onnx.ModelProto, path: Path) -> list[str]:
+    """The operators of what ONNX Runtime makes of a model."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return sorted(node.op_type for node in onnx.load(path).graph.node)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("body", [WHOLE, RMS_SCALED], ids=["LayerNorm", "RMSNorm"])
+def test_onnx_runtime_fuses_the_function_as_it_would_the_original(
+    body: str, dtype: type, tmp_path: Path
+) -> None:
+    half = dtype is np.float16
+    graph = layer(body)
+    if half:
+        inner = f"x = Cast <to=1> (h) {body.replace('y = ', 'o = ')} y = Cast <to=10> (o)"
+        graph = layer(inner, x="float16[2,3,8] h", y="float16[2,3,8] y")
+    exact = {name: np.float32([0.5, 1, -2, 0.25, 1, 3, -1, 8]) for name in "gb"}
+    proto = model(graph, exact, opset=13)
+    fused = fuse(proto, cap=13)
+    assert fused.proto.functions
+    made = by_runtime(fused.proto, tmp_path / "fused.onnx")
+    assert made == by_runtime(proto, tmp_path / "original.onnx")
+    assert half or len(made) == 1
+    check(proto, fused, tolerance=2e-3 if half else 1e-5)
 
 
 def test_the_standard_operator_is_taken_where_the_cap_allows_it() -> None:
