@@ -60,6 +60,11 @@ def name(text: object, *, longest: int = 120) -> Markup:
     return element("code", safe_name(text, longest=longest))
 
 
+def code(text: str) -> Markup:
+    """The code of a rule, in one piece."""
+    return element("span", text or "–", class_="code")
+
+
 def sentence(text: object) -> str:
     """A sentence with names from a model in it, still to be escaped."""
     return safe_name(text, longest=_LONGEST_SENTENCE)

@@ -10,7 +10,16 @@ from normonnx.report.grouping import grouped, site_of
 from normonnx.report.html.bench_section import latency
 from normonnx.report.html.charts import bars
 from normonnx.report.html.graph import draw
-from normonnx.report.html.markup import Content, Markup, element, joined, name, sentence, table
+from normonnx.report.html.markup import (
+    Content,
+    Markup,
+    code,
+    element,
+    joined,
+    name,
+    sentence,
+    table,
+)
 from normonnx.report.html.parity_section import parity
 from normonnx.report.inspected import Site
 from normonnx.report.layout import magnitude, magnitude_of_bytes
@@ -52,11 +61,11 @@ def model_section(report: ModelReport, detail: Detail) -> Markup:
     """All there is to say of one model."""
     title = element("h2", badge(report.status), name(report.name))
     if report.error:
-        code = f"error[{report.error_code}]: " if report.error_code else "error: "
+        head = f"error[{report.error_code}]: " if report.error_code else "error: "
         return element(
             "section",
             title,
-            element("p", element("b", code), sentence(report.error), class_="bad"),
+            element("p", element("b", head), sentence(report.error), class_="bad"),
             element("p", sentence(report.error_where)) if report.error_where else None,
             element("p", "hint: ", sentence(report.error_hint)) if report.error_hint else None,
         )
@@ -110,7 +119,7 @@ def _rewrites(report: ModelReport, detail: Detail) -> Markup:
         return element("p", "There was nothing to rewrite.")
     kinds = Counter((r.rule, r.summary) for r in report.rewrites).most_common()
     rows: list[list[Content]] = [
-        [rule, RULES[rule].name if rule in RULES else "", sentence(summary), f"{count:,}"]
+        [code(rule), RULES[rule].name if rule in RULES else "", sentence(summary), f"{count:,}"]
         for (rule, summary), count in kinds
     ]
     return joined(
@@ -175,7 +184,7 @@ def _unfit(report: ModelReport, detail: Detail) -> Markup | None:
     if not report.unfit:
         return None
     rows: list[list[Content]] = [
-        [miss.rule, name(miss.site), sentence(miss.kind), sentence(miss.reason)]
+        [code(miss.rule), name(miss.site), sentence(miss.kind), sentence(miss.reason)]
         for miss in report.unfit[: detail.groups]
     ]
     return joined(
@@ -254,7 +263,7 @@ def near_misses(sites: list[Site], detail: Detail) -> Markup | None:
         names.append(f"and {more:,} more" if more > 0 else None)
         rows.append(
             [
-                group.rule,
+                code(group.rule),
                 sentence(group.kind),
                 joined(*names),
                 sentence(group.outcome),

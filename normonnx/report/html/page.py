@@ -8,7 +8,16 @@ from collections.abc import Mapping
 
 from normonnx.benching.result import BenchReport
 from normonnx.report.html.bench_section import latency
-from normonnx.report.html.markup import Content, Markup, element, joined, name, sentence, table
+from normonnx.report.html.markup import (
+    Content,
+    Markup,
+    code,
+    element,
+    joined,
+    name,
+    sentence,
+    table,
+)
 from normonnx.report.html.model_section import Detail, badge, model_section, near_misses
 from normonnx.report.html.parity_section import parity
 from normonnx.report.html.style import STYLE
@@ -140,7 +149,7 @@ def _inspection(result: Inspection, detail: Detail) -> list[Content]:
         axes = "–" if site.axes is None else ", ".join(map(str, site.axes)) or "scalar"
         rows.append(
             [
-                site.rule or "–",
+                code(site.rule),
                 safe_name(site.kind),
                 name(site.path or site.name),
                 element("span", sentence(site.verdict), class_=colour),

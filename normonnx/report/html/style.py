@@ -25,10 +25,11 @@ white-space:pre-wrap;margin:.4rem 0}
 .badge{display:inline-block;font-weight:700;font-size:.85rem;letter-spacing:.04em;
 padding:.1rem .6rem;border:1.5px solid currentColor;border-radius:99px;
 vertical-align:middle;margin-right:.5rem}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(12.5rem,100%),1fr));gap:.7rem;
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(9.5rem,100%),1fr));gap:.7rem;
 margin:1rem 0}
 .tile{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:.6rem .8rem}
-.tile b{display:block;font-size:1.15rem;line-height:1.3}
+.tile b{display:block;font-size:1.1rem;line-height:1.3}
+.code{white-space:nowrap}
 .scroll{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}
 th,td{text-align:left;padding:.28rem .7rem .28rem 0;border-bottom:1px solid var(--line);
