@@ -19,6 +19,7 @@ from normonnx.errors import ExitCode, NormonnxError
 if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
     from normonnx.benching.result import BenchReport
+    from normonnx.ops.library import library_path, register_custom_ops
     from normonnx.parity import Verdict
     from normonnx.report import Inspection, ModelReport, Site
 

@@ -1,7 +1,8 @@
 // Every CUDA kernel on the CPU, through the plan that the GPU gets, against double.
 //
 //   cuda_on_cpu           all of it
-//   cuda_on_cpu quick     one call per kernel
+//   cuda_on_cpu quick     one call per kernel, of two types
+//   cuda_on_cpu block     one call of a kernel that needs its barrier
 //
 // Exits with 1 and a line per difference.
 
@@ -164,6 +165,10 @@ void CheckAll(int types, const Case& c) {
 
 int main(int count, char** arguments) {
   const bool quick = count > 1 && strcmp(arguments[1], "quick") == 0;
+  if (count > 1 && strcmp(arguments[1], "block") == 0) {
+    CheckAll(kFloat, {1, 2000, 1, 0, 0, false, false, false, true, false, 100});
+    return failures == 0 ? 0 : 1;
+  }
   std::vector<Case> cases;
   // Each tier, long enough to fill it, with all that a call can have.
   for (int64_t n : {500, 1024, 2041, 4096, 8191, 16384, 20001, 140000}) {
@@ -187,7 +192,7 @@ int main(int count, char** arguments) {
     cases.push_back({2, 5, 7, 1, 1, true, false, false, false, false, 0});
   }
   for (int types = 0; types < kCudaTypePairs; ++types) {
-    if (quick && (types == kHalf || types == kBFloat)) continue;
+    if (quick && types != kFloat && types != kHalfFloat) continue;
     for (const Case& c : cases) CheckAll(types, c);
   }
   if (!quick) {
