@@ -87,6 +87,19 @@ def _layer(context: Context, node: ir.Node) -> Parameters:
     return Parameters(axes, _extent(dims, axes), epsilon, _dtype(context, node.inputs[0]))
 
 
+def _own(context: Context, node: ir.Node) -> Parameters:
+    """The operators of the domain normonnx: over as many axes as the scale has."""
+    dims = context.shapes.dims(node.inputs[0])
+    scale = 2 if node.op_type.startswith("FusedAdd") else 1
+    length = context.shapes.rank(node.inputs[scale]) if len(node.inputs) > scale else None
+    axes = None
+    if dims is not None and length is not None:
+        first = normalized(attribute_int(node, "axis", -1), len(dims))
+        axes = tuple(range(first, first + length))
+    epsilon = _float(node, "epsilon", 1e-5)
+    return Parameters(axes, _extent(dims, axes), epsilon, _dtype(context, node.inputs[0]))
+
+
 def _last_axis(context: Context, node: ir.Node) -> Parameters:
     """ONNX Runtime's Skip operators, over the last axis."""
     dims = context.shapes.dims(node.inputs[0])
@@ -113,6 +126,10 @@ def _spatial(context: Context, node: ir.Node) -> Parameters:
 
 _READERS: dict[str, Callable[[Context, ir.Node], Parameters]] = {
     "BatchNormalization": _batch,
+    "FusedAddLayerNormalization": _own,
+    "FusedAddRMSNormalization": _own,
+    "FusedLayerNormalization": _own,
+    "FusedRMSNormalization": _own,
     "GroupNormalization": _spatial,
     "InstanceNormalization": _spatial,
     "LayerNormalization": _layer,

@@ -28,6 +28,10 @@ from normonnx.unread import is_left_unread
 
 _KIND_OF_OPERATOR = {
     "BatchNormalization": "BatchNorm",
+    "FusedAddLayerNormalization": "LayerNorm",
+    "FusedAddRMSNormalization": "RMSNorm",
+    "FusedLayerNormalization": "LayerNorm",
+    "FusedRMSNormalization": "RMSNorm",
     "GroupNorm": "GroupNorm",
     "GroupNormalization": "GroupNorm",
     "InstanceNormalization": "InstanceNorm",
@@ -40,7 +44,13 @@ _KIND_OF_OPERATOR = {
     "SkipLayerNormalization": "LayerNorm",
     "SkipSimplifiedLayerNormalization": "RMSNorm",
 }
-_KIND_OF_RULE = {"NX005": "parallel branches", "NX101": "LayerNorm", "NX102": "RMSNorm"}
+_KIND_OF_RULE = {
+    "NX005": "parallel branches",
+    "NX101": "LayerNorm",
+    "NX102": "RMSNorm",
+    "NX103": "GroupNorm",
+    "NX104": "InstanceNorm",
+}
 _NAMES = {**_KIND_OF_OPERATOR, "norm": "like a norm"}
 _LAYERS = (frozenset(ABSORB) | frozenset(FEED)) - frozenset(_KIND_OF_OPERATOR)
 _NO_RULE = "no rule takes it"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -65,6 +66,17 @@ def test_norms_that_are_operators_already_are_listed() -> None:
         ("LayerNorm", (2, 3), 36, 1e-2),
     ]
     assert {site.form for site in found.sites} == {"operator"}
+
+
+@pytest.mark.parametrize("options", [{"target": "normonnx"}, {"opset": 13}])
+def test_what_was_written_as_an_operator_of_our_own(
+    models_dir: Path, options: dict[str, Any]
+) -> None:
+    name = "tutorial_dense_layernorm.onnx"
+    written = normonnx.optimize(models_dir / name, verify=False, **options).model
+    found = normonnx.inspect(written)
+    assert [key(site)[:3] for site in found.sites] == [("LayerNorm", "operator", (1,))] * 2
+    assert {site.verdict for site in found.sites} == {"fused"}
 
 
 def test_what_stays_has_a_reason_and_a_remedy() -> None:
