@@ -54,4 +54,3 @@ after    {_indented(rule.after)}
 
 def _indented(picture: str) -> str:
     return picture.replace("\n", "\n         ")
-
