@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,6 +25,8 @@ text{font:13px system-ui,sans-serif;fill:#1c2330}.small{font-size:10.5px;fill:#5
 .value{fill:#fff;stroke:#d9dee7}.edge{fill:none;stroke:#5b6577;stroke-width:1.3}.head{fill:#5b6577}
 </style>"""
 
+_OUTWARD = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)\)")
+
 _ORDER = (
     ("Start here", "index.md"),
     ("Tutorial", "tutorial.md"),
@@ -31,6 +35,7 @@ _ORDER = (
     ("Commands", "commands.md"),
     ("Settings and completion", "settings.md"),
     ("Python", "python.md"),
+    ("Targets", "targets.md"),
     ("In continuous integration", "ci.md"),
     ("Custom operators", "custom_operators.md"),
     ("Limits", "limits.md"),
@@ -58,6 +63,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             content = _picture(drawing, f"{picture.summary}, {side}", is_new=side == "after")
             files.append(File.generated(config, f"images/{name}_{side}.svg", content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links out of docs/ work where the repository is read; on the site the path has to do."""
+    return _OUTWARD.sub(r"\1 (`\2` in the repository)", markdown)
 
 
 def commands_markdown() -> str:
