@@ -13,7 +13,7 @@ from normonnx.cli.parameters import ReportTarget
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
+    from rich.progress import Progress
 
     from normonnx.report import Reportable
 
@@ -78,29 +78,30 @@ def tell_github(result: Reportable, stream: IO[str]) -> None:
 class Watcher:
     """Says on a terminal what is going on; says nothing where nobody watches."""
 
-    def __init__(self, status: Status | None) -> None:
-        self._status = status
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task("", total=None)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show what is being done, how much of it is done, and of how much."""
-        if self._status is None:
+        if self._bar is None or self._task is None:
             return
-        from rich.text import Text
-
         from normonnx.report import safe_name
 
-        counts = f"  {done} of {total}" if total else ""
-        self._status.update(Text(f"{safe_name(what)}{counts}"))
+        # Without a total the bar pulses: how long the work takes is not known.
+        self._bar.update(
+            self._task, description=safe_name(what), completed=done, total=total or None
+        )
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """Take the display away while results are printed on the same terminal."""
-        if self._status is None:
+        if self._bar is None:
             yield
             return
-        self._status.stop()
+        self._bar.stop()
         yield
-        self._status.start()
+        self._bar.start()
 
 
 @contextlib.contextmanager
@@ -109,5 +110,13 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
     if quiet or not sys.stderr.isatty():
         yield Watcher(None)
         return
-    with console_on(sys.stderr).status("") as status:
-        yield Watcher(status)
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console_on(sys.stderr), transient=True) as bar:
+        yield Watcher(bar)

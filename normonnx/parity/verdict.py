@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -88,7 +89,7 @@ class OutputResult:
     inner: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Verdict:
     """What the judge says.
 
@@ -149,6 +150,13 @@ class Verdict:
                 if r.output == output and r.metrics is not None and r.decisive
             ]
         )
+
+    def __repr__(self) -> str:
+        return f"<Verdict: {self.line()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the line, and the first thing that is wrong."""
+        return f"<pre>{html.escape(self.line())}</pre>"
 
     def line(self) -> str:
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""

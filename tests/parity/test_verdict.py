@@ -104,3 +104,11 @@ def test_json_has_no_bare_infinity_and_a_schema() -> None:
     assert content["feeds"][0]["binding"] == {"batch": 2}
     assert content["seed"] == 4
     assert list(content)[:3] == ["schema", "status", "passed"]
+
+
+def test_a_verdict_shows_itself_and_no_markup_of_names() -> None:
+    verdict = Verdict("fail", first_failure="output '<b>x</b>' differs")
+    assert repr(verdict) == "<Verdict: parity FAIL  output '<b>x</b>' differs>"
+    page = verdict._repr_html_()
+    assert "<b>" not in page
+    assert "parity FAIL" in page
