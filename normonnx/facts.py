@@ -9,6 +9,7 @@ import onnx_ir as ir
 from normonnx.model_io import bodies_of, tensors_of, weight_bytes
 from normonnx.report import ModelFacts
 
+
 def facts_of(model: ir.Model) -> ModelFacts:
     """Operators, parameters and bytes of `model`, its subgraphs and functions."""
     operators = Counter(

@@ -181,7 +181,8 @@ def _not_a_root(algebra: Algebra, index: int) -> Mismatch | None:
     inner = algebra.inner(index)
     if any(isinstance(algebra.atoms[i], Root) for monomial in inner for i, _ in monomial):
         if () in inner:
-            return Mismatch(f"epsilon ({inner[()]:.3g}) is added to the root, not under it")
+            epsilon = inner[()] * algebra.root_scale(index)  # as it stands in the graph
+            return Mismatch(f"epsilon ({epsilon:.3g}) is added to the root, not under it")
         return Mismatch("what it is divided by is more than one root")
     if any(isinstance(algebra.atoms[i], Moment) for monomial in inner for i, _ in monomial):
         return Mismatch("it is divided by a variance, not by the root of one")

@@ -120,7 +120,8 @@ FIRST_BODY = 7
 
 _STANDARD: Mapping[Kind, Operator] = {"LayerNorm": LAYER, "RMSNorm": RMS}
 _OWN: Mapping[Kind, Operator] = {"LayerNorm": FUSED_LAYER, "RMSNorm": FUSED_RMS}
-_SPATIAL = (INSTANCE, GROUP)
+SPATIAL = (INSTANCE, GROUP)
+"""What is made for images."""
 
 
 def candidates(context: Context, kind: Kind, highest: int | None) -> list[Operator]:
@@ -140,7 +141,7 @@ def candidates(context: Context, kind: Kind, highest: int | None) -> list[Operat
         found = [standard, *found]  # with the sum before it, it is another operator in any opset
     found += [
         operator
-        for operator in _SPATIAL
+        for operator in SPATIAL
         if operator.kind == kind
         and (highest is None or operator.opset <= highest)
         and operator.rule not in context.rules_off

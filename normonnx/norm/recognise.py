@@ -21,7 +21,7 @@ from normonnx.norm.gain import dead, dying, is_read_beyond
 from normonnx.norm.interpret import Interpreter
 from normonnx.norm.layout import Cuts
 from normonnx.norm.normal_form import Mismatch, NormalForm, normal_form
-from normonnx.norm.operators import FIRST_BODY, GROUP, Operator, candidates
+from normonnx.norm.operators import FIRST_BODY, GROUP, SPATIAL, Operator, candidates
 from normonnx.norm.polynomial import IntractableError
 from normonnx.norm.residual import find_residual
 from normonnx.norm.rules import RULES
@@ -164,20 +164,18 @@ class _Around:
     root: ir.Node
     highest: int | None
     misses: list[NormMiss]
+    taken_back: frozenset[str] = frozenset()
 
     def site(self, output: ir.Value, norm: NormalForm) -> NormSite | None:
         """The norm as the operator that saves most, of equals the first."""
-        best: NormSite | None = None
-        missed: NormMiss | None = None
-        for operator in self._operators(norm):
-            found = _site(self.it, self.root, output, norm, operator)
-            if isinstance(found, NormMiss):
-                missed = missed or found
-            elif (best is None or found.saves > best.saves) and self._has(found):
-                best = found
-        if best is None and missed is not None:
-            self.misses.append(missed)
-        return best
+        found = [
+            _site(self.it, self.root, output, norm, operator) for operator in self._operators(norm)
+        ]
+        sites = [site for site in found if isinstance(site, NormSite) and self._has(site)]
+        if not sites:
+            self.misses.extend([miss for miss in found if isinstance(miss, NormMiss)][:1])
+            return None
+        return max(sites, key=lambda site: site.saves)
 
     def _has(self, site: NormSite) -> bool:
         """Whether the graph can have the opset; where it can have no function, that is told."""
@@ -185,9 +183,22 @@ class _Around:
         return highest is None or highest < FIRST_BODY or site.needs_opset <= highest
 
     def _operators(self, norm: NormalForm) -> list[Operator]:
-        """An image, with several axes to normalise, is no row: what is made for images first."""
+        """An image is no row: what is made for images comes first there, and else not at all.
+
+        An image has several axes to normalise, or a scale of its own for each channel; or it is
+        written as one already. What the judge took back as an image is tried as rows.
+        """
         found = candidates(self.it.context, norm.kind, self.highest)
-        return found if len(norm.over) == 1 else [*found[1:], found[0]]
+        images = [
+            operator
+            for operator in found
+            if operator in SPATIAL and operator.rule not in self.taken_back
+        ]
+        rows = [operator for operator in found if operator not in SPATIAL]
+        if len(norm.over) > 1:
+            return [*images, *rows]
+        plain = all(not monomial for poly in (norm.scale, norm.bias) for monomial in poly)
+        return rows if plain and self.root.op_type not in NORMALISERS else [*rows, *images]
 
     def sites(self, norms: dict[ir.Value, NormalForm], values: list[ir.Value]) -> list[NormSite]:
         """Those of the values that can be written."""
@@ -278,6 +289,10 @@ def _chosen(around: _Around) -> tuple[NormSite, ...]:
     """
     it = around.it
     norms = _norms(it, around.root, around.misses)
+    skipped = [key.split(":", 1) for key in it.context.journal.skip]
+    names = {value.name for value in norms}
+    taken_back = frozenset(rule for rule, name in skipped if name in names)
+    around = replace(around, taken_back=taken_back)
     plain = {value: norm for value, norm in norms.items() if not _is_modulated(it, norm)}
     for pool in (plain, norms):
         leaving = [value for value in pool if is_read_beyond(value, pool.keys())]

@@ -232,6 +232,16 @@ def test_a_key_may_be_skipped() -> None:
     assert "taken back" in fused.reasons[0]
 
 
+def test_what_was_taken_back_is_written_otherwise() -> None:
+    image = WHOLE.replace("-1", "2,3")
+    shape = {"x": "float[2,3,4,5] x", "y": "float[2,3,4,5] y"}
+    proto = model(layer(image, **shape), {"g": (3, 1, 1), "b": (3, 1, 1)})
+    assert run(proto).operators == ["InstanceNormalization"]
+    again = run(proto, skip=frozenset({"NX104:y"}))
+    assert again.operators[0] == LN
+    assert again.operators[1:] == ["Mul", "Add"]
+
+
 def test_the_limit_stops_the_engine() -> None:
     proto = model(layer(f"{WHOLE.replace('y = Add', 'z = Add')} {rms_of('z')}"), opset=23)
     assert run_at_23(proto, limit=1).norms == [LN]

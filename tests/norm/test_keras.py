@@ -63,7 +63,7 @@ def test_a_length_that_only_the_run_knows() -> None:
         " m = Div (t, c) d = Sub (x, m) p = Mul (d, d) q = ReduceSum (p, last) v = Div (q, c)"
         " e = Add (v, eps) r = Sqrt (e) y = Div (d, r)"
     )
-    graph = f"(float[3,n] x) => (float[3,n] y) {{ {body} }}"
+    graph = f"(float[2,3,n] x) => (float[2,3,n] y) {{ {body} }}"
     fused = fuse(model(graph, {"last": np.array([-1])}))
     assert not fused.norms
     assert any("length of the normalised axes is not static" in told for told in fused.reasons)

