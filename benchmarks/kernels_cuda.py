@@ -2,12 +2,12 @@
 
     python -m benchmarks.kernels_cuda [--rows ...] [--lengths ...] [--output FILE]
 
-torch's contestants and the copy are CUDA graphs of many launches, the sessions of ONNX Runtime run
-one after the other on the same stream without waiting; so where rows are few, a session's figure is
-the host's time and not the kernel's. All go over buffers that together are larger than the cache,
-and take turns, timed by events. Every figure comes with the time of a device-to-device copy of the same
-bytes in the same run: ``share_of_copy`` is copy / time. Before a shape is timed its result is held
-against float64 on a sample of rows.
+torch's contestants and the copy are CUDA graphs of many launches, the sessions of ONNX Runtime
+run one after the other on the same stream without waiting; so where rows are few, a session's
+figure is the host's time and not the kernel's. All go over buffers that together are larger than
+the cache, and take turns, timed by events. Every figure comes with the time of a device-to-device
+copy of the same bytes in the same run: ``share_of_copy`` is copy / time. Before a shape is timed
+its result is held against float64 on a sample of rows.
 
 torch is needed for memory, graphs and events, and is a contestant itself, eager and compiled.
 Nothing is written, and the exit is 4, where there is no GPU.
