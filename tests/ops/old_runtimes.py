@@ -37,7 +37,7 @@ def main(versions: tuple[str, ...]) -> int:
                 "PYTHONPATH": str(_ROOT),
                 "NORMONNX_LIBRARY": str(library),
             }
-            tests = [str(_ROOT / "tests/ops" / name) for name in ("test_kernels.py",)]
+            tests = [str(_ROOT / "tests/ops" / name) for name in ("test_cpu_kernels.py",)]
             done = subprocess.run(
                 [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", *tests],
                 env=environment,
