@@ -11,10 +11,10 @@ The names below are imported when they are first used, so that ``import normonnx
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normonnx.errors import ExitCode, NormonnxError
+from normonnx.lazily import attributes_of
 
 if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
@@ -43,26 +43,23 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = {
-    "BenchReport": "normonnx.benching.result",
-    "Inspection": "normonnx.report",
-    "ModelReport": "normonnx.report",
-    "Optimized": "normonnx.api",
-    "Site": "normonnx.report",
-    "Verdict": "normonnx.parity",
-    "bench": "normonnx.api",
-    "inspect": "normonnx.api",
-    "library_path": "normonnx.ops.library",
-    "optimize": "normonnx.api",
-    "register_custom_ops": "normonnx.ops.library",
-    "verify": "normonnx.api",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = attributes_of(
+    __name__,
+    {
+        "BenchReport": "normonnx.benching.result",
+        "Inspection": "normonnx.report",
+        "ModelReport": "normonnx.report",
+        "Optimized": "normonnx.api",
+        "Site": "normonnx.report",
+        "Verdict": "normonnx.parity",
+        "bench": "normonnx.api",
+        "inspect": "normonnx.api",
+        "library_path": "normonnx.ops.library",
+        "optimize": "normonnx.api",
+        "register_custom_ops": "normonnx.ops.library",
+        "verify": "normonnx.api",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -8,24 +8,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from normonnx import model_io, parity, pipeline
-from normonnx.benching.compare import compare
-from normonnx.benching.options import BenchOptions
-from normonnx.benching.result import BenchReport
 from normonnx.errors import UsageError, WriteError
 from normonnx.facts import facts_of
-from normonnx.inspection import survey
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
-from normonnx.parity import Judge, Verdict, VerifyOptions, bisect
 from normonnx.pipeline import Options, Outcome
 from normonnx.plan import Plan
 from normonnx.report import Inspection, ModelReport, Reverted, safe_name
 from normonnx.rules import RULES
+
+if TYPE_CHECKING:
+    from normonnx.benching.result import BenchReport
+    from normonnx.parity import Verdict, VerifyOptions
 
 TARGETS = ("onnx", "ort", "normonnx")
 
@@ -175,7 +174,9 @@ def optimize(
     )
     if plan is not None:
         options = _options(**_arguments(plan.options))
-    judged = VerifyOptions(providers=providers, seed=seed, isolated=untrusted) if verify else None
+    judged = (
+        parity.VerifyOptions(providers=providers, seed=seed, isolated=untrusted) if verify else None
+    )
     start = time.perf_counter()
     _tell(progress, "load")
     loaded = model_io.load(
@@ -266,7 +267,7 @@ def verify(
     Raises:
         NormonnxError: a model is unreadable, invalid or unsafe, or the options make no sense.
     """
-    options = VerifyOptions(
+    options = parity.VerifyOptions(
         providers=providers,
         seed=seed,
         allow_cpu_fallback=allow_cpu_fallback,
@@ -327,6 +328,8 @@ def inspect(
     Raises:
         NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
     """
+    from normonnx.inspection import survey
+
     options = _options(
         target=target,
         opset=opset,
@@ -379,6 +382,9 @@ def bench(
     Raises:
         NormonnxError: a model is unreadable or does not run, or the options make no sense.
     """
+    from normonnx.benching.compare import compare
+    from normonnx.benching.options import BenchOptions
+
     options = BenchOptions(
         providers=providers,
         levels=levels,
@@ -441,7 +447,7 @@ def _judged(
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
     """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
-    judge = Judge(original, verify_options)
+    judge = parity.Judge(original, verify_options)
 
     def judged(candidate: Outcome) -> Verdict:
         return judge.judge(
@@ -483,7 +489,7 @@ def _guilty(
 
     if not rewrites or fails(0):
         return None
-    position = bisect(len(rewrites), fails)
+    position = parity.bisect(len(rewrites), fails)
     return None if position is None else rewrites[position]
 
 

@@ -8,6 +8,9 @@ from onnx import TensorProto, helper
 
 _QUIET = 4
 
+_OLDEST_TAKES = (21, 10)
+"""Opset and IR version that the oldest ONNX Runtime we install with takes, 1.20."""
+
 
 @cache
 def takes_opset(opset: int, ir_version: int) -> bool:
@@ -17,6 +20,8 @@ def takes_opset(opset: int, ir_version: int) -> bool:
         opset: of the default domain.
         ir_version: of the model that would be written.
     """
+    if opset <= _OLDEST_TAKES[0] and ir_version <= _OLDEST_TAKES[1]:
+        return True
     try:
         import onnxruntime
     except ImportError:

@@ -18,7 +18,7 @@ import pytest
 import normonnx
 from normonnx import api, pipeline
 from normonnx.errors import UsageError, WriteError
-from normonnx.parity import Verdict
+from normonnx.parity import Judge, Verdict
 from normonnx.pipeline import Options, Outcome
 
 BATCHNORM = "conv1d_batchnorm.onnx"
@@ -186,7 +186,7 @@ def test_inconclusive_is_not_saved(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     unsure = Verdict("inconclusive", first_failure="all outputs are NaN")
-    monkeypatch.setattr(api.Judge, "judge", lambda *_, **__: unsure)
+    monkeypatch.setattr(Judge, "judge", lambda *_, **__: unsure)
     result = normonnx.optimize(models_dir / BATCHNORM)
     assert result.report.exit_code == 4
     with pytest.raises(WriteError, match="'inconclusive'"):

@@ -21,7 +21,7 @@ import pytest
 from normonnx import api, fleet
 from normonnx.cli import main
 from normonnx.journal import NearMiss
-from normonnx.parity import Verdict
+from normonnx.parity import Judge, Verdict
 from normonnx.report import ModelReport
 from normonnx.rules import RULES
 
@@ -239,7 +239,7 @@ def test_nothing_is_written_unless_the_judge_passes_it(
     run: Run, house: Path, monkeypatch: pytest.MonkeyPatch, status: str, expected: int
 ) -> None:
     verdict = Verdict(status, first_failure="logits are wrong")  # type: ignore[arg-type]
-    monkeypatch.setattr(api.Judge, "judge", lambda *_, **__: verdict)
+    monkeypatch.setattr(Judge, "judge", lambda *_, **__: verdict)
     before = names(house)
     code, out, _ = run("optimize", house / BATCHNORM)
     assert code == expected

@@ -17,6 +17,7 @@ import click
 
 from normonnx import __version__
 from normonnx.cli.benching import bench
+from normonnx.cli.deferral import defer_sympy
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.planning import apply
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    defer_sympy()
     _log_quietly()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -42,10 +42,10 @@ def write_reports(reports: Sequence[ReportTarget], result: Reportable) -> None:
     if not reports:
         return
     from normonnx.model_io import write_bytes
-    from normonnx.report import FORMATS
+    from normonnx.report import render
 
     for form, path in reports:
-        text = FORMATS[form](result)
+        text = render(result, form)
         if str(path) == PIPE:
             sys.stdout.write(text)
         else:

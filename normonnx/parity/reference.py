@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import op_run, ops
-from onnx.reference.ops import aionnxml
 
 from normonnx.parity.execution import LacksOperatorError
 from normonnx.parity.kernels import Array, Inputs, Outputs
@@ -26,6 +24,10 @@ class BodyFoundError(Exception):
     def __init__(self, body: onnx.FunctionProto) -> None:
         super().__init__(body.name)
         self.body = body
+
+
+class NeedsTypesError(Exception):
+    """What the operator is depends on the types of its inputs."""
 
 
 @lru_cache(maxsize=2048)
@@ -52,6 +54,7 @@ class StockOperator:
 
     Raises:
         BodyFoundError: if the operator is defined by a function body.
+        NeedsTypesError: if the operator cannot be found without the types of its inputs.
         LacksOperatorError: if onnx.reference does not have it.
     """
 
@@ -61,6 +64,10 @@ class StockOperator:
         opsets: Mapping[str, int],
         types: Sequence[onnx.TypeProto] | None = None,
     ) -> None:
+        # A tenth of a second, which a run without such an operator does not need.
+        from onnx.reference import op_run, ops
+        from onnx.reference.ops import aionnxml
+
         version = opsets.get(node.domain)
         title = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         if version is None:
@@ -81,6 +88,8 @@ class StockOperator:
                 raise LacksOperatorError(title)
         except NotImplementedError as error:
             raise LacksOperatorError(title) from error
+        except op_run.RuntimeContextError as error:
+            raise NeedsTypesError(title) from error
         self._operator = form(
             _with_defaults(node, version, form),
             {
@@ -113,9 +122,6 @@ def _with_defaults(node: onnx.NodeProto, version: int, form: type) -> onnx.NodeP
             if name in known and name not in given and a.default_value.name
         )
     return full
-
-
-NeedsTypesError = op_run.RuntimeContextError
 
 
 def type_of(array: Array | None) -> onnx.TypeProto:

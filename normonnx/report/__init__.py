@@ -1,14 +1,12 @@
-"""Results and how they are told. A format is a row of `FORMATS`: from a result to text."""
+"""Results and how they are told. A format is a module here that defines ``render_<format>``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable
 
-from normonnx.report.html import render_html
 from normonnx.report.inspected import Inspection, Site
 from normonnx.report.json import Reportable, render_json
-from normonnx.report.junit import render_junit
-from normonnx.report.markdown import render_markdown
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
     ModelFacts,
@@ -21,12 +19,23 @@ from normonnx.report.result import (
     worst,
 )
 
-FORMATS: Mapping[str, Callable[[Reportable], str]] = {
-    "json": render_json,
-    "html": render_html,
-    "junit": render_junit,
-    "markdown": render_markdown,
-}
+FORMATS = ("json", "html", "junit", "markdown")
+
+
+def render(result: Reportable, form: str) -> str:
+    """A result as text; a format is imported when something is told in it.
+
+    Args:
+        result: what to tell.
+        form: one of `FORMATS`.
+
+    Raises:
+        UsageError: if the format does not tell such results.
+    """
+    module = importlib.import_module(f"normonnx.report.{form}")
+    told: Callable[[Reportable], str] = getattr(module, f"render_{form}")
+    return told(result)
+
 
 __all__ = [
     "FORMATS",
@@ -40,6 +49,7 @@ __all__ = [
     "Verification",
     "Written",
     "counted",
+    "render",
     "render_json",
     "safe_name",
     "worst",

@@ -11,7 +11,7 @@ import pytest
 
 from normonnx.cli import main
 from normonnx.errors import UsageError
-from normonnx.report import FORMATS, Inspection, ModelReport, RunReport, Verification
+from normonnx.report import Inspection, ModelReport, RunReport, Verification, render
 from normonnx.report.github import MOST_ANNOTATIONS, annotated, summary
 from normonnx.report.junit import render_junit
 from normonnx.report.markdown import escaped, render_markdown
@@ -69,7 +69,7 @@ def test_inconclusive_is_skipped_and_never_passed() -> None:
 
 @pytest.mark.parametrize("form", ["junit", "markdown"])
 def test_foreign_names_stay_text(form: str) -> None:
-    text = FORMATS[form](RunReport((ModelReport(NASTY, "refused", error=NASTY),)))
+    text = render(RunReport((ModelReport(NASTY, "refused", error=NASTY),)), form)
     assert not {"\x00", "\x1b", "\ud800"} & set(text)
     text.encode()
     if form == "junit":
@@ -119,9 +119,9 @@ def test_annotations_and_summary_are_capped() -> None:
 
 
 def test_other_results_have_other_formats() -> None:
-    for render in (render_junit, render_markdown):
+    for form in (render_junit, render_markdown):
         with pytest.raises(UsageError, match="for what was judged"):
-            render(Inspection("m.onnx", BEFORE, ()))
+            form(Inspection("m.onnx", BEFORE, ()))
 
 
 def test_on_github_the_run_is_annotated_and_summed_up(

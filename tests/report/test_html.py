@@ -21,12 +21,12 @@ from normonnx.benching.statistics import ratio, spread
 from normonnx.cli import main
 from normonnx.drawing import Box, Drawing, Picture
 from normonnx.journal import NearMiss
-from normonnx.report import FORMATS, Reverted, RunReport, Verification
+from normonnx.report import Reverted, RunReport, Verification
+from normonnx.report.html import render_html as render
 from normonnx.report.html.charts import histogram
 from normonnx.report.html.graph import draw
 from normonnx.report.html.markup import Markup, element, joined
 
-render = FORMATS["html"]
 _VOID = {"meta", "br", "hr", "col", "img", "link", "input"}
 
 
