@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from normonnx.model_io.limits import refuse_many
+
 
 @dataclass(slots=True)
 class Contents:
@@ -27,8 +29,16 @@ class Contents:
     tensors: list[TensorProto] = field(default_factory=list)
 
 
-def contents_of(model: ModelProto) -> Contents:
-    """Walk `model` once, without recursion: a model may nest as deep as it likes."""
+def contents_of(model: ModelProto, where: str = "") -> Contents:
+    """Walk `model` once, without recursion: a model may nest as deep as it likes.
+
+    Args:
+        model: only read.
+        where: what an error should name.
+
+    Raises:
+        InvalidModelError: it has more nodes than a model may have; they are not looked at then.
+    """
     found = Contents()
     pending: list[GraphProto | FunctionProto] = [model.graph, *model.functions]
     while pending:
@@ -40,6 +50,7 @@ def contents_of(model: ModelProto) -> Contents:
         else:
             found.functions.append(body)
             attributes.extend(body.attribute_proto)
+        refuse_many(len(found.nodes) + len(body.node), where)
         for node in body.node:
             found.nodes.append(node)
             attributes.extend(node.attribute)

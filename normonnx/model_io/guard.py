@@ -15,13 +15,12 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 
-import onnx_ir as ir
 from onnx import TensorProto
 
 from normonnx.errors import InvalidModelError, UnreadableModelError, UnsafeModelError
+from normonnx.model_io.payload import nbytes
 
 _KEYS = frozenset({"location", "offset", "length", "checksum"})
 _DECIMAL_DIGITS = 19
@@ -103,7 +102,7 @@ class Guard:
         file = self._admitted.get(location)
         if file is None:
             file = self._admitted[location] = self._file(location, where)
-        needed = _nbytes(tensor, where)
+        needed = nbytes(tensor, where)
         offset = _count(fields.get("offset", "0"), "offset", where)
         length = _count(fields.get("length", str(needed)), "length", where)
         if length != needed:
@@ -195,16 +194,3 @@ def _count(text: str, key: str, where: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _DECIMAL_DIGITS):
         raise UnsafeModelError(f"the {key} of external data is {text!r}", where=where)
     return int(text)
-
-
-def _nbytes(tensor: TensorProto, where: str) -> int:
-    """Bytes of a dense tensor of this type and shape, sub-byte types packed."""
-    try:
-        bits: int = ir.DataType(tensor.data_type).bitwidth
-    except (TypeError, ValueError) as error:
-        raise InvalidModelError(
-            f"a tensor of type {tensor.data_type} cannot be external", where=where
-        ) from error
-    if any(dim < 0 for dim in tensor.dims):
-        raise InvalidModelError(f"the shape {list(tensor.dims)} is negative", where=where)
-    return (prod(map(int, tensor.dims)) * bits + 7) // 8

@@ -17,7 +17,9 @@ from normonnx.errors import InvalidModelError, UsageError
 from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import contents_of
 from normonnx.model_io.guard import Guard
+from normonnx.model_io.limits import refuse_endless
 from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
+from normonnx.model_io.payload import refuse_wrong_payload
 
 STDIN = "-"
 
@@ -150,9 +152,15 @@ def _from_ir(model: ir.Model) -> LoadedModel:
 def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
     """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
     try:
-        contents = contents_of(proto)
+        contents = contents_of(proto, guard.model)
         refuse_uncarried(proto, contents, guard.model)
-        external = [t for t in contents.tensors if t.data_location == TensorProto.EXTERNAL]
+        refuse_endless(proto, guard.model)
+        external = []
+        for tensor in contents.tensors:
+            if tensor.data_location == TensorProto.EXTERNAL:
+                external.append(tensor)
+            else:
+                refuse_wrong_payload(tensor, guard.model)
         external_bytes = sum(guard.admit(tensor) for tensor in external)
         _spell_default_domain(proto)
         for function in contents.functions:

@@ -33,7 +33,7 @@ def _resemblance(content: bytes) -> str:
     for offset, signature, sentence in _SIGNATURES:
         if content[offset : offset + len(signature)] == signature:
             return f"it is {sentence}"
-    return "it is truncated, damaged, or no protobuf file"
+    return "it is truncated, damaged, nested deeper than protobuf reads, or no protobuf file"
 
 
 def read_stream(stream: BinaryIO, where: str) -> bytes:
@@ -99,7 +99,7 @@ def refuse_incomplete(model: ModelProto, where: str, *, hint: str = "") -> None:
 
     Raises:
         UnreadableModelError: it has no graph: something else that happened to parse.
-        InvalidModelError: it has no IR version or no operator set.
+        InvalidModelError: it has no IR version or no operator set, or one that onnx does not know.
     """
     if not model.HasField("graph"):
         raise UnreadableModelError("not an ONNX model", where=where, hint=hint)
@@ -107,6 +107,16 @@ def refuse_incomplete(model: ModelProto, where: str, *, hint: str = "") -> None:
         raise InvalidModelError("the model has no IR version", where=where, hint=hint)
     if not model.opset_import:
         raise InvalidModelError("the model imports no operator set", where=where, hint=hint)
+    for entry in model.opset_import:
+        if entry.version < 1:
+            raise InvalidModelError(f"there is no opset {entry.version}", where=where, hint=hint)
+        known = onnx.defs.onnx_opset_version()
+        if entry.domain in ("", "ai.onnx") and entry.version > known:
+            raise InvalidModelError(
+                f"opset {entry.version} is newer than onnx {onnx.__version__} knows ({known})",
+                where=where,
+                hint="upgrade the package onnx, or export for an older opset",
+            )
     if model.ir_version > onnx.IR_VERSION:
         raise InvalidModelError(
             f"IR version {model.ir_version} is newer than onnx {onnx.__version__} knows",

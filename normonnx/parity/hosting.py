@@ -30,7 +30,7 @@ class Host:
         model: the model.
         isolated: run it in processes of its own, whose crash is no worse than any failure.
         allow_fallback: run on the CPU where a provider is not there.
-        seconds: how long an isolated session may take to answer.
+        seconds: how long a session may take to answer.
 
     Sessions outlive their host.
     """
@@ -75,7 +75,13 @@ class Host:
 
     def _started(self, form: bytes | str, setting: Setting, names: Mapping[str, str]) -> AnySession:
         if not self._isolated:
-            return Session(form, setting, names=names, allow_fallback=self._allow_fallback)
+            return Session(
+                form,
+                setting,
+                names=names,
+                allow_fallback=self._allow_fallback,
+                seconds=self._seconds,
+            )
         return IsolatedSession(
             form, setting, names=names, allow_fallback=self._allow_fallback, seconds=self._seconds
         )

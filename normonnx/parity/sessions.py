@@ -6,7 +6,9 @@ rewrite alone, and as a user runs it.
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +59,7 @@ class Session:
         setting: how to run it.
         names: other names for some of its outputs.
         allow_fallback: run on the CPU where the provider is not there.
+        seconds: how long it may take to run; it is stopped between two nodes.
 
     Attributes:
         ran: the provider that it runs on, as the runtime calls it.
@@ -73,6 +76,7 @@ class Session:
         *,
         names: Mapping[str, str] | None = None,
         allow_fallback: bool = False,
+        seconds: float = math.inf,
     ) -> None:
         provider = PROVIDERS[setting.provider]
         if allow_fallback and provider not in onnxruntime.get_available_providers():
@@ -112,8 +116,7 @@ class Session:
         renamed = names or {}
         self._names = [renamed.get(o.name, o.name) for o in self._session.get_outputs()]
         self._inputs = {i.name for i in self._session.get_inputs()}
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.log_severity_level = _FATAL_ONLY
+        self._seconds = seconds
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs by name, in the order of the model.
@@ -122,10 +125,22 @@ class Session:
             SessionFailedError: if the runtime does not run the model on these inputs.
         """
         given = {name: value for name, value in feeds.items() if name in self._inputs}
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL_ONLY
+        clock = threading.Timer(
+            min(self._seconds, threading.TIMEOUT_MAX), setattr, (options, "terminate", True)
+        )
+        clock.daemon = True
+        clock.start()
         try:
-            outputs = self._session.run(None, given, self._run_options)
+            outputs = self._session.run(None, given, options)
         except Exception as error:
+            if options.terminate:
+                sentence = f"ONNX Runtime did not finish within {self._seconds:g} s"
+                raise SessionFailedError(sentence) from error
             raise SessionFailedError(_sentence(error)) from error
+        finally:
+            clock.cancel()
         return dict(zip(self._names, outputs, strict=True))
 
 

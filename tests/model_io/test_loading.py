@@ -87,7 +87,7 @@ def test_ai_onnx_is_the_default_domain() -> None:
 
 CONTENTS = {
     "empty": (b"", "empty"),
-    "text": (b"hello, I am not a model", "truncated, damaged, or no protobuf"),
+    "text": (b"hello, I am not a model", "truncated, damaged, nested deeper"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
     "torch": (b"PK\x03\x04" + bytes(64), "zip archive"),
     "keras": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),

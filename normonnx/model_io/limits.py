@@ -1,0 +1,97 @@
+"""How large a model may be or become. What says more is refused before anybody works on it.
+
+A function that calls another one twice, forty times over, is a small file and 2⁴⁰ nodes to whoever
+inlines it; a function that calls itself has no end. ONNX forbids the second and bounds the first
+nowhere, so both are counted here, without recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+
+from normonnx.errors import InvalidModelError
+
+MOST_NODES = 5_000_000
+"""Nodes of a model, those of functions counted at every call."""
+
+MOST_CALLS_DEEP = 64
+"""Functions that call one another in a row."""
+
+FunctionKey = tuple[str, str, str]
+
+
+def refuse_many(nodes: int, where: str) -> None:
+    """Refuse more nodes than a model may have.
+
+    Raises:
+        InvalidModelError: there are more.
+    """
+    if nodes > MOST_NODES:
+        raise InvalidModelError(
+            f"the model has more than {MOST_NODES:,} nodes, those of functions at every call",
+            where=where,
+            hint="no model needs so many: it is damaged, or made to do harm",
+        )
+
+
+def refuse_endless(model: ModelProto, where: str) -> None:
+    """Refuse functions that call themselves, in too long a row, or for too many nodes.
+
+    Raises:
+        InvalidModelError: they do.
+    """
+    bodies = {(f.domain, f.name, f.overload): _nodes(f) for f in model.functions}
+    if not bodies:
+        return
+    calls = {key: _called(nodes, bodies) for key, nodes in bodies.items()}
+    sizes: dict[FunctionKey, int] = {}
+    depths: dict[FunctionKey, int] = {}
+    for start in bodies:
+        open_calls: dict[FunctionKey, None] = {}
+        pending = [start]
+        while pending:
+            key = pending[-1]
+            if key in sizes:
+                pending.pop()
+                continue
+            open_calls[key] = None
+            missing = [callee for callee in calls[key] if callee not in sizes]
+            if not missing:
+                sizes[key] = len(bodies[key]) + sum(sizes[callee] for callee in calls[key])
+                depths[key] = 1 + max((depths[callee] for callee in calls[key]), default=0)
+                del open_calls[key]
+                pending.pop()
+            elif (callee := missing[0]) in open_calls:
+                raise InvalidModelError(f"the function {callee[1]!r} calls itself", where=where)
+            else:
+                pending.append(callee)
+    if max(depths.values()) > MOST_CALLS_DEEP:
+        raise InvalidModelError(
+            f"more than {MOST_CALLS_DEEP} functions call one another in a row", where=where
+        )
+    main = _nodes(model.graph)
+    refuse_many(len(main) + sum(sizes[key] for key in _called(main, bodies)), where)
+
+
+def _nodes(body: GraphProto | FunctionProto) -> list[NodeProto]:
+    """The nodes of a body and of the graphs inside it."""
+    found: list[NodeProto] = []
+    pending: list[GraphProto | FunctionProto] = [body]
+    while pending:
+        for node in pending.pop().node:
+            found.append(node)
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    pending.append(attribute.g)
+                pending.extend(attribute.graphs)
+    return found
+
+
+def _called(
+    nodes: Sequence[NodeProto], functions: Mapping[FunctionKey, object]
+) -> list[FunctionKey]:
+    """The functions that nodes call, once per call."""
+    keys = ((node.domain, node.op_type, node.overload) for node in nodes)
+    return [key for key in keys if key in functions]

@@ -1,0 +1,1 @@
+"""Models that mean harm, and what normonnx says to them."""
