@@ -6,7 +6,8 @@ It is computed once and reused for every optimised model that is judged against 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,8 +18,9 @@ from normonnx.parity.execution import OverBudgetError
 from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
 from normonnx.parity.graph_facts import random_outputs
 from normonnx.parity.interface import required_inputs
+from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
-from normonnx.parity.rounding import LEAST_COMPARABLE
+from normonnx.parity.rounding import LEAST_COMPARABLE, Promised
 from normonnx.parity.saturation import saturating_outputs
 from normonnx.parity.sessions import Setting
 from normonnx.parity.subject import Case, NotComparableError, Subject
@@ -46,6 +48,7 @@ class Cases:
     Args:
         model: the original.
         options: how to compare.
+        readings: float64 values of constants by name, as its rewrites read them.
 
     Attributes:
         notes: what was left out, and why.
@@ -61,16 +64,20 @@ class Cases:
         UsageError, UnreadableModelError: if the user's data are not usable.
     """
 
-    def __init__(self, model: ir.Model, options: VerifyOptions) -> None:
+    def __init__(
+        self, model: ir.Model, options: VerifyOptions, readings: Mapping[str, Array] | None = None
+    ) -> None:
         self.lacking = ""
         self.random = random_outputs(model)
         self.saturating = saturating_outputs(model)
         self.domains: dict[str, str] = {}
         self.deadline = time.monotonic() + options.budget_seconds
         self._options = options
-        self._subject = Subject(model, options)
+        self._subject = Subject(model, options, readings)
         self.notes = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
+        self._promised: dict[int, Mapping[str, Promised]] = {}
+        self._explained: dict[tuple[int, str], Mapping[str, Promised] | None] = {}
         self._given: list[Feed] = []
         self._source: FeedSource | None = None
         if options.data is not None:
@@ -128,6 +135,21 @@ class Cases:
     def own_difference(self, case: Case) -> float:
         """How far the original is from itself when it runs again on the same feed."""
         return self._subject.own_difference(case)
+
+    def promised(self, case: Case) -> Mapping[str, Promised]:
+        """How far from the truth the types of the original let each output be, computed once."""
+        if case.feed.draw not in self._promised:
+            found = self._subject.promised(case, deadline=self.deadline)
+            self._promised[case.feed.draw] = found
+        return self._promised[case.feed.draw]
+
+    def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, Promised] | None:
+        """How far the original moves if all of it is rounded to a type; None if unknown."""
+        key = (case.feed.draw, dtype.name)
+        if key not in self._explained:
+            found = self._subject.explained(case, dtype, deadline=self.deadline)
+            self._explained[key] = found
+        return self._explained[key]
 
     def _decisive(self, source: FeedSource, cases: list[Case], progress: Progress | None) -> None:
         """The feeds that decide on rounding; how many depends on what the first one costs."""

@@ -129,17 +129,24 @@ def _intolerable(
     return ""
 
 
-def judged(result: OutputResult, pooled: float, *, double: bool) -> OutputResult:
+def judged(
+    result: OutputResult,
+    pooled: float,
+    *,
+    double: bool,
+    promised: rounding.Promised = rounding.NOTHING,
+) -> OutputResult:
     """Apply the rounding rule to a result that has passed so far.
 
     Args:
         result: what `compare_output` gave.
         pooled: the original's own distance over all feeds, see `rounding.pooled_distance`.
         double: whether the output is float64.
+        promised: what the original's own distance on this feed is raised to.
     """
     if result.metrics is None or not result.passed:
         return result
-    excess = rounding.excess(result.metrics, pooled, double=double)
+    excess = rounding.excess(result.metrics, pooled, double=double, promised=promised)
     if not result.decisive or excess.worst <= 1:
         return replace(result, excess=excess.worst)
     message = f"'{result.output}' is at {excess.sentence}"

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from normonnx.parity import promotion, shape_arithmetic
 from normonnx.parity.kernels import Array, Inputs, Outputs
+from normonnx.parity.roundoff import Roundoff
 from normonnx.parity.work import multiplications
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
@@ -57,10 +58,12 @@ class Weights:
 
     Args:
         exact: float64 values by name, taken instead of the stored ones.
+        roundoff: what disturbs them, if anything does.
     """
 
-    def __init__(self, exact: Mapping[str, Array]) -> None:
+    def __init__(self, exact: Mapping[str, Array], roundoff: Roundoff | None = None) -> None:
         self.exact = exact
+        self._roundoff = roundoff
         self._kept: dict[ir.Value, Array] = {}
         self._bytes = 0
 
@@ -79,6 +82,8 @@ class Weights:
         array: Array = promotion.promote(
             np.asarray(value.const_value.numpy() if stored is None else stored)
         )
+        if self._roundoff is not None:
+            array = self._roundoff.weight(value, array)
         if self._bytes + array.nbytes <= _CACHE_BYTES:
             self._kept[value] = array
             self._bytes += array.nbytes
@@ -98,6 +103,7 @@ class Frame:
         shapes: the values that follow from dimensions, in the model's own types.
         narrow: operators that gave a float narrower than float64.
         spent: how many multiplications were made, the callers' included.
+        roundoff: what rounds the computed values, if anything does.
     """
 
     values: dict[ir.Value, Any]
@@ -108,6 +114,7 @@ class Frame:
     shapes: shape_arithmetic.Followed = field(default_factory=shape_arithmetic.Followed)
     narrow: set[str] = field(default_factory=set)
     spent: list[int] = field(default_factory=lambda: [0])
+    roundoff: Roundoff | None = None
 
     def __getitem__(self, value: ir.Value) -> Any:
         """The value: computed before, or a weight."""
@@ -122,6 +129,7 @@ class Frame:
             deadline=self.deadline,
             narrow=self.narrow,
             spent=self.spent,
+            roundoff=self.roundoff,
         )
 
 
@@ -143,7 +151,10 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         for value, array in zip(node.outputs, outputs, strict=False):
             if promotion.is_narrow(array) and any(_is_wide(a) for a in inputs):
                 frame.narrow.add(node.op_type)
-            frame.values[value] = promotion.promote(array)
+            promoted = promotion.promote(array)
+            if frame.roundoff is not None and value not in frame.shapes.derived:
+                promoted = frame.roundoff.value(value, promoted)
+            frame.values[value] = promoted
         for value in step.drops:
             if value not in frame.keep:
                 frame.values.pop(value, None)

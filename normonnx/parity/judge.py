@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.errors import UsageError
-from normonnx.parity import tiers
+from normonnx.parity import algebra, tiers
 from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.failure import located
 from normonnx.parity.hosting import AnySession, hosted
@@ -39,20 +39,31 @@ class Judge:
     Args:
         original: the model to compare with; it is read and never changed.
         options: how to compare.
+        readings: float64 values of constants of the original, as its rewrites read them: each is
+            stored as that value rounded once. They enter the truth, and nothing that is run.
 
     Raises:
+        ValueError: if a constant does not hold what it is said to hold, rounded once.
         EnvironmentLacksError: if a provider is not there.
         UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
     """
 
-    def __init__(self, original: ir.Model, options: VerifyOptions | None = None) -> None:
+    def __init__(
+        self,
+        original: ir.Model,
+        options: VerifyOptions | None = None,
+        *,
+        readings: Mapping[str, Array] | None = None,
+    ) -> None:
+        if flaw := algebra.unfaithful(original, readings or {}):
+            raise ValueError(flaw)
         self._original = original
         self._options = options or VerifyOptions()
         self._obstacle = ""
         _refuse_unknown(self._options.named_outputs, original)
         self._cases: Cases | None = None
         try:
-            self._cases = Cases(original, self._options)
+            self._cases = Cases(original, self._options, readings)
         except NotComparableError as error:
             self._obstacle = str(error)
 
@@ -66,6 +77,7 @@ class Judge:
         optimized: ir.Model,
         *,
         exact: Mapping[str, Array] | None = None,
+        exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
         certified: int | None = None,
         progress: Progress | None = None,
         locating: bool = False,
@@ -77,6 +89,7 @@ class Judge:
             optimized: the model; it is read and never changed.
             exact: the float64 values of its new weights by name, if they are known; then the
                 algebra decides.
+            exact_attributes: float attributes of its new nodes before they were rounded.
             certified: how many rewrites were proved, if the caller proved any.
             progress: is called with what is being done, how much of it is done, and of how much.
             locating: whether to look for the first tensor that diverges, if parity fails.
@@ -98,7 +111,8 @@ class Judge:
                 found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
             else:
                 self._cases.restart_clock()
-                outcomes = self._run(optimized, self._cases, exact, found, used, progress)
+                meant = tiers.Meant(exact, exact_attributes or {})
+                outcomes = self._run(optimized, self._cases, meant, found, used, progress)
                 notes += self._cases.notes
         if outcomes is not None:
             used = outcomes.cases
@@ -120,13 +134,14 @@ class Judge:
             (*report.notes, *notes),
             report.warnings,
             time.monotonic() - start,
+            foreign=exact is None,
         )
 
     def _run(
         self,
         optimized: ir.Model,
         cases: Cases,
-        exact: Mapping[str, Array] | None,
+        meant: tiers.Meant,
         found: list[Tier],
         used: list[Case],
         progress: Progress | None,
@@ -146,10 +161,10 @@ class Judge:
             except NotComparableError as error:
                 found.append(Tier("T3", "rounding", "inconclusive", str(error)))
                 return None
-            algebra = tiers.algebra_tier(optimized, cases, used, exact, progress)
-            found.append(algebra)
+            equal = tiers.algebra_tier(optimized, cases, used, meant, self._options, progress)
+            found.append(equal)
             outcomes = Outcomes(self._original, cases, used, sessions, self._options)
-            outcomes.compare(progress, may_redraw=algebra.status != "fail")
+            outcomes.compare(progress, may_redraw=equal.status != "fail")
             return outcomes
 
     def _verdict(
@@ -161,8 +176,14 @@ class Judge:
         notes: tuple[str, ...],
         warnings: tuple[str, ...],
         seconds: float,
+        *,
+        foreign: bool,
     ) -> Verdict:
-        broken = [t for t in found if t.status == "fail"]
+        # What ran tells more than what was computed, unless the computation is exact.
+        order = {"T2": 1} if foreign else {}
+        broken = sorted(
+            (t for t in found if t.status == "fail"), key=lambda t: order.get(t.code, 0)
+        )
         undecided = [t for t in found if t.status == "inconclusive"]
         failure = next(iter(broken or undecided), None)
         return Verdict(

@@ -20,6 +20,7 @@ from normonnx.parity.execution import Frame, LacksOperatorError, Weights, walk
 from normonnx.parity.kernels import Array
 from normonnx.parity.planner import Planner
 from normonnx.parity.promotion import promote
+from normonnx.parity.roundoff import Roundoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,20 @@ class Oracle:
     Args:
         model: the model; it is read and never changed, its weights when they are needed.
         exact: float64 values of initializers by name, taken instead of the stored ones.
+        exact_attributes: float attributes of nodes as they were meant, before float32.
 
     Attributes:
         lacking: operators that nothing here computes, sorted; a model with any cannot be run.
     """
 
-    def __init__(self, model: ir.Model, *, exact: Mapping[str, Array] | None = None) -> None:
-        planner = Planner(model.functions)
+    def __init__(
+        self,
+        model: ir.Model,
+        *,
+        exact: Mapping[str, Array] | None = None,
+        exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+    ) -> None:
+        planner = Planner(model.functions, exact_attributes=exact_attributes)
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
         self.lacking = tuple(sorted(planner.lacking))
@@ -64,6 +72,7 @@ class Oracle:
         *,
         also: Collection[ir.Value] = (),
         deadline: float = float("inf"),
+        roundoff: Roundoff | None = None,
     ) -> Evaluation:
         """Evaluate the model.
 
@@ -71,6 +80,7 @@ class Oracle:
             feeds: the inputs by name; those with an initializer may be left out.
             also: further values of the main graph to hand back.
             deadline: when to give up, on the clock of `time.monotonic`.
+            roundoff: rounds the values, instead of carrying them in float64.
 
         Raises:
             LacksOperatorError: if there is an operator that nothing here computes.
@@ -81,7 +91,10 @@ class Oracle:
             raise LacksOperatorError(", ".join(self.lacking))
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
-        frame = Frame(given, self._weights, keep=frozenset(also), deadline=deadline)
+        weights = self._weights
+        if roundoff is not None and roundoff.weights:
+            weights = Weights(weights.exact, roundoff)
+        frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outputs = walk(self._plan, frame)

@@ -65,10 +65,14 @@ class Outcomes:
         self._sessions = sessions
         self._options = options
         self._jumps = graph_facts.jumps(original)
+        self._by_types = False
 
     def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
         """Compare; what may be chance is looked at on fresh feeds, unless that is ruled out."""
         self.results = self._compared(self.cases, progress)
+        if any(r.flaw == "rounding" for r in self.results):
+            self._by_types = True
+            self._compare_again()
         broken = [r for r in self.results if not r.passed]
         if broken and may_redraw and self._may_be_chance(broken):
             self._redraw()
@@ -144,12 +148,31 @@ class Outcomes:
                     rows.setdefault(result.output, []).append(result)
                 double |= {n for n, o in case.originals[setting].items() if o.dtype == np.float64}
             for name, row in rows.items():
-                if has_truth and not self._options.replaces_rule(name):
-                    measured = [r.metrics for r in row if r.metrics is not None and r.decisive]
-                    pooled = rounding.pooled_distance(measured)
-                    row = [judged(r, pooled, double=name in double) for r in row]
-                results.extend(row)
+                ruled = has_truth and not self._options.replaces_rule(name)
+                results.extend(self._ruled(row, cases, name in double) if ruled else row)
         return results
+
+    def _ruled(
+        self, row: Sequence[OutputResult], cases: Sequence[Case], double: bool
+    ) -> list[OutputResult]:
+        """The rounding rule, applied to one output on all feeds."""
+        least = dict.fromkeys((r.draw for r in row), rounding.NOTHING)
+        if self._by_types:
+            promised = {c.feed.draw: self._source.promised(c) for c in cases}
+            least = {d: promised[d].get(row[0].output, rounding.NOTHING) for d in least}
+        measured = [(r.metrics, least[r.draw]) for r in row if r.metrics and r.decisive]
+        pooled = rounding.pooled_distance([m for m, _ in measured], [p for _, p in measured])
+        return [judged(r, pooled, double=double, promised=least[r.draw]) for r in row]
+
+    def _compare_again(self) -> None:
+        """Judge what broke the rule by what the types of the original promise."""
+        before = {(r.output, r.setting): r for r in self.results if r.flaw == "rounding"}
+        self.results = self._compared(self.cases, None)
+        still = {(r.output, r.setting) for r in self.results if not r.passed}
+        for key, result in before.items():
+            if key not in still:
+                remark = "no farther than its types let the original be on any runtime"
+                self.notes.append(f"{result.message} ({result.setting}): {remark}")
 
     def _on_case(self, case: Case, setting: Setting, session: AnySession) -> list[OutputResult]:
         place = Place(case.feed.draw, setting.label, case.feed.decisive)

@@ -7,6 +7,9 @@ neighbouring numbers at max|t|. An output of few elements tells little about the
 distance, so that is raised towards what the same output shows on all feeds:
 
     rms² ← max(rms², (n·rms² + 8·pooled²) / (n + 8)),    both in ulp
+
+Before a breach counts, the original's own distance is raised to what its types promise as well, see
+`roundoff`: a runtime that computes float16 in float32, or is lucky once, sets no standard.
 """
 
 from __future__ import annotations
@@ -62,14 +65,37 @@ class Excess:
         )
 
 
-def pooled_distance(metrics: Sequence[Metrics]) -> float:
-    """The original's own distance to the truth in ulp, over all feeds of one output."""
-    return _pooled([(m, m.rms_original) for m in metrics])
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """The distance to the truth that the types of a model promise for one output on one feed.
+
+    Attributes:
+        rms: root mean square.
+        largest: the largest element's.
+    """
+
+    rms: float = 0.0
+    largest: float = 0.0
+
+
+NOTHING = Promised()
+
+
+def pooled_distance(metrics: Sequence[Metrics], promised: Sequence[Promised] = ()) -> float:
+    """The original's own distance to the truth in ulp, over all feeds of one output.
+
+    Args:
+        metrics: one per feed.
+        promised: what it is raised to, one per feed, or nothing.
+    """
+    least = promised or [NOTHING] * len(metrics)
+    pairs = zip(metrics, least, strict=True)
+    return _pooled([(m, max(m.rms_original, p.rms)) for m, p in pairs])
 
 
 def pooled_ratio(metrics: Sequence[Metrics]) -> float:
     """The optimised model's distance to the truth over the original's, over all feeds."""
-    own = pooled_distance(metrics)
+    own = _pooled([(m, m.rms_original) for m in metrics])
     made = _pooled([(m, m.rms_optimized) for m in metrics])
     if own == 0:
         return 1.0 if made == 0 else math.inf
@@ -82,21 +108,24 @@ def _pooled(distances: Sequence[tuple[Metrics, float]]) -> float:
     return math.sqrt(sum(w * d**2 for w, d in weighted) / count) if count else 0.0
 
 
-def excess(metrics: Metrics, pooled: float, *, double: bool) -> Excess:
+def excess(
+    metrics: Metrics, pooled: float, *, double: bool, promised: Promised = NOTHING
+) -> Excess:
     """Apply the rule to one output on one feed.
 
     Args:
         metrics: its metrics.
         pooled: see `pooled_distance`.
         double: whether the output is float64.
+        promised: what the original's own distance is raised to.
     """
     if not metrics.ulp:
         return Excess(0.0, 0.0)
     count = metrics.elements * metrics.comparable
-    own = metrics.rms_original / metrics.ulp
+    own = max(metrics.rms_original, promised.rms) / metrics.ulp
     prior = (count * own**2 + _PRIOR_ELEMENTS * pooled**2) / (count + _PRIOR_ELEMENTS)
     own = max(own, math.sqrt(prior))
-    largest = max(metrics.max_original / metrics.ulp, own)
+    largest = max(max(metrics.max_original, promised.largest) / metrics.ulp, own)
     floor = _DOUBLE_FLOOR if double else 1.0
     return Excess(
         (metrics.rms_optimized / metrics.ulp) / (RMS_FACTOR * own + floor * _RMS_FLOOR),

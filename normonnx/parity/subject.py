@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,22 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity.comparison import flattened, is_float
-from normonnx.parity.execution import LacksOperatorError, OracleFailedError
+from normonnx.parity.declared import declared_types
+from normonnx.parity.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.parity.feeds import Feed
+from normonnx.parity.graph_facts import jumps
 from normonnx.parity.hosting import AnySession, hosted
+from normonnx.parity.kernels import Array
 from normonnx.parity.options import PROVIDERS, VerifyOptions
 from normonnx.parity.oracle import Oracle
+from normonnx.parity.rounding import Promised
+from normonnx.parity.roundoff import BY_CHANCE, Roundoff, Types
 from normonnx.parity.sessions import SessionFailedError, Setting, settings
+
+# How often an evaluation is rounded by chance, by the most multiplications it may take.
+_SAMPLES = ((10_000_000, 8), (400_000_000, 2))
+# Of an output with fewer elements, a folded weight that is rounded once more is a single draw.
+_FEW_ELEMENTS = 32
 
 
 class NotComparableError(Exception):
@@ -49,6 +60,7 @@ class Subject:
     Args:
         model: the model.
         options: where and how to run it.
+        readings: float64 values of constants by name, as its rewrites read them.
 
     Attributes:
         sessions: the model loaded, in each setting in which it loads.
@@ -59,10 +71,13 @@ class Subject:
         EnvironmentLacksError: if a provider is not there.
     """
 
-    def __init__(self, model: ir.Model, options: VerifyOptions) -> None:
+    def __init__(
+        self, model: ir.Model, options: VerifyOptions, readings: Mapping[str, Array] | None = None
+    ) -> None:
         self.sessions: dict[Setting, AnySession] = {}
         self.notes: list[str] = []
-        self._oracle = Oracle(model)
+        self._model = model
+        self._oracle = Oracle(model, exact=readings)
         complaint = ""
         with hosted(model, options) as host:
             for setting in settings(options.providers):
@@ -114,7 +129,71 @@ class Subject:
         except (LacksOperatorError, OracleFailedError) as error:
             return Case(feed, originals, None, f"the float64 truth cannot be computed: {error}")
         truth = flattened(found.outputs)
+        instead = _otherwise(originals, truth)
+        if instead:
+            return Case(feed, originals, None, instead)
         return Case(feed, originals, truth, "", found.narrow, found.multiplications)
+
+    def promised(self, case: Case, *, deadline: float) -> dict[str, Promised]:
+        """How far from the truth the types of the model let each output be on a feed.
+
+        Values are rounded to their types by chance, and for outputs of few elements the weights
+        as well, since any fold rounds these once more. Empty where that takes too long.
+        """
+        if case.truth is None:
+            return {}
+        found: dict[str, Promised] = {}
+        try:
+            types = declared_types(self._model)
+            for disturbed in (False, True):
+                wanted = {
+                    name: t
+                    for name, t in case.truth.items()
+                    if is_float(t) and t.size > 0 and (t.size < _FEW_ELEMENTS) is disturbed
+                }
+                if wanted:
+                    found |= self._spread(case, wanted, types, disturbed, deadline)
+        except (OracleFailedError, OverBudgetError):
+            return {}
+        return found
+
+    def explained(
+        self, case: Case, dtype: np.dtype[Any], *, deadline: float
+    ) -> dict[str, Promised] | None:
+        """How far each output moves if every weight and value is rounded to one type.
+
+        None where that cannot be told: the model jumps, or it takes too long.
+        """
+        if case.truth is None or jumps(self._model):
+            return None
+        wanted = {name: t for name, t in case.truth.items() if is_float(t) and t.size}
+        try:
+            return self._spread(case, wanted, dtype, True, deadline)
+        except (OracleFailedError, OverBudgetError):
+            return None
+
+    def _spread(
+        self,
+        case: Case,
+        wanted: Mapping[str, Array],
+        types: Types | np.dtype[Any],
+        weights: bool,
+        deadline: float,
+    ) -> dict[str, Promised]:
+        """The distances of evaluations that are rounded by chance, as if to nearest."""
+        count = next((n for most, n in _SAMPLES if case.multiplications <= most), 1)
+        squares = dict.fromkeys(wanted, 0.0)
+        largest = dict.fromkeys(wanted, 0.0)
+        for seed in range(count):
+            roundoff = Roundoff(types, seed=seed, weights=weights)
+            run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
+            outputs = flattened(run.outputs)
+            for name, t in wanted.items():
+                far = outputs[name] - t if outputs[name].shape == t.shape else np.zeros(1)
+                far = far[np.isfinite(far)] / BY_CHANCE
+                squares[name] += float(np.mean(np.square(far))) if far.size else 0.0
+                largest[name] += float(np.abs(far).max(initial=0.0))
+        return {n: Promised(math.sqrt(squares[n] / count), largest[n] / count) for n in wanted}
 
     def own_difference(self, case: Case) -> float:
         """How far it is from itself when it runs again on the same feed."""
@@ -126,3 +205,16 @@ class Subject:
                 difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
                 largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
         return largest
+
+
+def _otherwise(originals: Mapping[Setting, Mapping[str, Any]], truth: Mapping[str, Any]) -> str:
+    """Where the runtime gives another shape than the standard, as for a window without input."""
+    for setting, outputs in originals.items():
+        for name, o in outputs.items():
+            t = truth.get(name)
+            if t is not None and np.shape(t) != np.shape(o):
+                return (
+                    f"'{name}' has shape {np.shape(t)} by the standard and {np.shape(o)} in ONNX "
+                    f"Runtime ({setting.label})"
+                )
+    return ""
