@@ -4,6 +4,7 @@
 // own copy, and no copy may be merged with another's by the linker.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(__x86_64__)
@@ -50,6 +51,7 @@ typedef uint16_t HalfWords __attribute__((vector_size(kVectorBytes / 2)));
 typedef float FewFloats __attribute__((vector_size(kVectorBytes / 2)));
 
 #define INLINE __attribute__((always_inline)) inline
+#define NOINLINE __attribute__((noinline))
 #define INLINE_LAMBDA __attribute__((always_inline))
 
 template <class To, class From>
@@ -78,56 +80,53 @@ INLINE Doubles Load(const double* from, Doubles*) { return Raw<Doubles>(from); }
 INLINE Doubles Load(const float* from, Doubles*) {
   return __builtin_convertvector(Raw<FewFloats>(from), Doubles);
 }
-INLINE void Store(float* to, Floats v) { __builtin_memcpy(to, &v, sizeof(v)); }
-INLINE void Store(double* to, Doubles v) { __builtin_memcpy(to, &v, sizeof(v)); }
+INLINE Floats Narrowed(Floats v, float*) { return v; }
+INLINE Doubles Narrowed(Doubles v, double*) { return v; }
 
 // bfloat16 is the upper half of a float; to nearest even, and a NaN stays one.
 INLINE Floats Load(const BFloat* from, Floats*) {
   return Bits<Floats>(__builtin_convertvector(Raw<HalfWords>(from), Words) << 16);
 }
+// In the upper halves of the words; what is in the lower halves is left over.
+INLINE Words RoundedToBFloat(Floats v) {
 #if defined(__AVX512F__)
-INLINE void Store(BFloat* to, Floats v) {
   const __m512i bits = Bits<__m512i>(v);
   const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
   const __m512i half = _mm512_mask_blend_epi32(odd, _mm512_set1_epi32(0x7fff),
                                                _mm512_set1_epi32(0x8000));
   const __m512i rounded = _mm512_add_epi32(bits, half);
   const __mmask16 nan = _mm512_cmp_ps_mask(Bits<__m512>(v), Bits<__m512>(v), _CMP_UNORD_Q);
-  const __m512i kept =
-      _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-  const __m256i narrow = _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
-  __builtin_memcpy(to, &narrow, sizeof(narrow));
-}
+  return Bits<Words>(_mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000)));
 #else
-INLINE void Store(BFloat* to, Floats v) {
   const Words bits = Bits<Words>(v);
-  const Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const Words halves = Select(v != v, (bits >> 16) | 0x40, rounded);
-#if defined(__AVX2__)
-  const __m256i packed = _mm256_packus_epi32(Bits<__m256i>(halves), Bits<__m256i>(halves));
-  const __m128i narrow = _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
-#else
-  const HalfWords narrow = __builtin_convertvector(halves, HalfWords);
+  return Select(v != v, bits | 0x400000, bits + 0x7fff + ((bits >> 16) & 1));
 #endif
-  __builtin_memcpy(to, &narrow, sizeof(narrow));
 }
+INLINE auto Narrowed(Floats v, BFloat*) {
+  const Words halves = RoundedToBFloat(v) >> 16;
+#if defined(__AVX512F__)
+  return _mm512_cvtepi32_epi16(Bits<__m512i>(halves));
+#elif defined(__AVX2__)
+  const __m256i packed = _mm256_packus_epi32(Bits<__m256i>(halves), Bits<__m256i>(halves));
+  return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+#else
+  return __builtin_convertvector(halves, HalfWords);
 #endif
+}
 
 #if defined(__AVX512F__)
 INLINE Floats Load(const Half* from, Floats*) {
   return Bits<Floats>(_mm512_cvtph_ps(Raw<__m256i>(from)));
 }
-INLINE void Store(Half* to, Floats v) {
-  const __m256i halves = _mm512_cvtps_ph(Bits<__m512>(v), _MM_FROUND_TO_NEAREST_INT);
-  __builtin_memcpy(to, &halves, sizeof(halves));
+INLINE __m256i Narrowed(Floats v, Half*) {
+  return _mm512_cvtps_ph(Bits<__m512>(v), _MM_FROUND_TO_NEAREST_INT);
 }
 #elif defined(__F16C__)
 INLINE Floats Load(const Half* from, Floats*) {
   return Bits<Floats>(_mm256_cvtph_ps(Raw<__m128i>(from)));
 }
-INLINE void Store(Half* to, Floats v) {
-  const __m128i halves = _mm256_cvtps_ph(Bits<__m256>(v), _MM_FROUND_TO_NEAREST_INT);
-  __builtin_memcpy(to, &halves, sizeof(halves));
+INLINE __m128i Narrowed(Floats v, Half*) {
+  return _mm256_cvtps_ph(Bits<__m256>(v), _MM_FROUND_TO_NEAREST_INT);
 }
 #else
 // By integer arithmetic: the exponents differ by 112, which a product makes good, subnormals too.
@@ -139,7 +138,7 @@ INLINE Floats Load(const Half* from, Floats*) {
   const Words value = Select(Bits<Integers>(magnitude) >= 0x0f800000, special, scaled);
   return Bits<Floats>(value | ((h & 0x8000) << 16));
 }
-INLINE void Store(Half* to, Floats v) {
+INLINE HalfWords Narrowed(Floats v, Half*) {
   const Words bits = Bits<Words>(v);
   const Words magnitude = bits & 0x7fffffff;
   const Integers order = Bits<Integers>(magnitude);
@@ -149,10 +148,41 @@ INLINE void Store(Half* to, Floats v) {
   Words half = Select(order < 0x38800000, small, normal);
   half = Select(order >= 0x477ff000, (half & 0) | 0x7c00, half);
   half = Select(order > 0x7f800000, (half & 0) | 0x7e00, half);
-  const HalfWords narrow = __builtin_convertvector(half | ((bits >> 16) & 0x8000), HalfWords);
-  __builtin_memcpy(to, &narrow, sizeof(narrow));
+  return __builtin_convertvector(half | ((bits >> 16) & 0x8000), HalfWords);
 }
 #endif
+
+template <class T, class V>
+INLINE void Store(T* to, V v) {
+  const auto narrow = Narrowed(v, to);
+  __builtin_memcpy(to, &narrow, sizeof(narrow));
+}
+
+// Past the caches, for what would not stay in them anyway; `to` is a multiple of the width.
+template <class Bytes>
+INLINE void Stream(void* to, const Bytes& bytes) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(bytes) == 64) {
+    return _mm512_stream_si512(static_cast<__m512i*>(to), Bits<__m512i>(bytes));
+  }
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(bytes) == 32) {
+    return _mm256_stream_si256(static_cast<__m256i*>(to), Bits<__m256i>(bytes));
+  }
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(bytes) == 16) {
+    return _mm_stream_si128(static_cast<__m128i*>(to), Bits<__m128i>(bytes));
+  }
+#endif
+  __builtin_memcpy(to, &bytes, sizeof(bytes));
+}
+INLINE void FenceStreaming() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
 
 template <class V>
 constexpr int kLanesOf = sizeof(V) / sizeof(V{}[0]);
@@ -161,46 +191,123 @@ constexpr int kLanesOf = sizeof(V) / sizeof(V{}[0]);
 template <class V, class T>
 INLINE V LoadSome(const T* from, int count) {
   T buffer[kLanesOf<V>] = {};
-  for (int i = 0; i < count; ++i) buffer[i] = from[i];
+  __builtin_memcpy(buffer, from, static_cast<size_t>(count) * sizeof(T));
   return Load(buffer, static_cast<V*>(nullptr));
 }
 template <class V, class T>
 INLINE void StoreSome(T* to, V v, int count) {
   T buffer[kLanesOf<V>];
   Store(buffer, v);
-  for (int i = 0; i < count; ++i) to[i] = buffer[i];
+  __builtin_memcpy(to, buffer, static_cast<size_t>(count) * sizeof(T));
 }
 template <class V, class T>
 INLINE V LoadAll(const T* from) {
   return Load(from, static_cast<V*>(nullptr));
 }
 
-// Past the caches: for results that would not stay in them anyway. The address is a multiple of the
-// width of the store.
-template <class T, class V>
-INLINE void StoreStreaming(T* to, V v) {
-#if defined(__AVX2__)
-  T buffer[kLanesOf<V>] __attribute__((aligned(64)));
-  Store(buffer, v);
+// Two vectors' worth of neighbouring elements, in the order of their type T: of bfloat16 the even
+// elements are in one vector and the odd ones in the other, because each word of memory holds one of
+// either, and neither way needs a shuffle then. Of all others the first vector comes first.
+template <class V>
+struct Pair {
+  V first, second;
+
+  INLINE friend Pair operator+(Pair a, Pair b) { return {a.first + b.first, a.second + b.second}; }
+  INLINE friend Pair operator*(Pair a, Pair b) { return {a.first * b.first, a.second * b.second}; }
+  template <class C>
+  INLINE friend Pair operator+(Pair a, C b) {
+    return {a.first + b, a.second + b};
+  }
+  template <class C>
+  INLINE friend Pair operator-(Pair a, C b) {
+    return {a.first - b, a.second - b};
+  }
+  template <class C>
+  INLINE friend Pair operator*(Pair a, C b) {
+    return {a.first * b, a.second * b};
+  }
+};
+template <class T>
+constexpr bool kEvenAndOdd = false;
+template <>
+constexpr bool kEvenAndOdd<BFloat> = true;
+
+template <class V, class T>
+INLINE Pair<V> LoadPair(const T* from) {
+  return {LoadAll<V>(from), LoadAll<V>(from + kLanesOf<V>)};
+}
+template <class V>
+INLINE Pair<V> LoadPair(const BFloat* from) {
+  const Words words = Raw<Words>(from);
+  return {Bits<V>(words << 16), Bits<V>(words & 0xffff0000)};
+}
+INLINE Words WordsOf(Pair<Floats> v) {
+  return (RoundedToBFloat(v.first) >> 16) | (RoundedToBFloat(v.second) & 0xffff0000);
+}
+template <class V, class T>
+INLINE void StorePair(T* to, Pair<V> v) {
+  Store(to, v.first);
+  Store(to + kLanesOf<V>, v.second);
+}
+INLINE void StorePair(BFloat* to, Pair<Floats> v) {
+  const Words words = WordsOf(v);
+  __builtin_memcpy(to, &words, sizeof(words));
+}
+template <class V, class T>
+INLINE void StreamPair(T* to, Pair<V> v) {
+  Stream(to, Narrowed(v.first, to));
+  Stream(to + kLanesOf<V>, Narrowed(v.second, to));
+}
+INLINE void StreamPair(BFloat* to, Pair<Floats> v) { Stream(to, WordsOf(v)); }
+
+// `count` elements, and zero for the rest of the pair.
+template <class V, class T>
+INLINE Pair<V> LoadPairSome(const T* from, int count) {
+  T buffer[2 * kLanesOf<V>] = {};
+  __builtin_memcpy(buffer, from, static_cast<size_t>(count) * sizeof(T));
+  return LoadPair<V>(buffer);
+}
+template <class V, class T>
+INLINE void StorePairSome(T* to, Pair<V> v, int count) {
+  T buffer[2 * kLanesOf<V>];
+  StorePair(buffer, v);
+  __builtin_memcpy(to, buffer, static_cast<size_t>(count) * sizeof(T));
+}
+
+// A pair of two vectors one after the other as its even and its odd elements.
+INLINE Pair<Floats> Unzipped(Pair<Floats> v) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(buffer) == 64) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), Raw<__m512i>(buffer));
-    return;
-  }
-#endif
-  if constexpr (sizeof(buffer) == 32) {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), Raw<__m256i>(buffer));
-  } else if constexpr (sizeof(buffer) == 16) {
-    _mm_stream_si128(reinterpret_cast<__m128i*>(to), Raw<__m128i>(buffer));
-  }
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const __m512 first = Bits<__m512>(v.first), second = Bits<__m512>(v.second);
+  return {Bits<Floats>(_mm512_permutex2var_ps(first, even, second)),
+          Bits<Floats>(_mm512_permutex2var_ps(first, odd, second))};
 #else
-  Store(to, v);
+  Pair<Floats> apart;
+  for (int i = 0; i < kFloats; ++i) {
+    const Floats& from = i < kFloats / 2 ? v.first : v.second;
+    apart.first[i] = from[2 * i % kFloats];
+    apart.second[i] = from[2 * i % kFloats + 1];
+  }
+  return apart;
 #endif
 }
-INLINE void FenceStreaming() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
+// Elements of type S in the order that a pair of type T has.
+template <class T, class S, class V>
+INLINE Pair<V> InOrderOf(Pair<V> v) {
+  if constexpr (kEvenAndOdd<T> && !kEvenAndOdd<S>) return Unzipped(v);
+  return v;
+}
+
+// The first `count` elements of a pair of type T, and zero for the rest.
+template <class T, class V>
+INLINE Pair<V> FirstOfPair(Pair<V> v, int count) {
+  constexpr int kLanes = kLanesOf<V>;
+  for (int i = 0; i < kLanes; ++i) {
+    if ((kEvenAndOdd<T> ? 2 * i : i) >= count) v.first[i] = 0;
+    if ((kEvenAndOdd<T> ? 2 * i + 1 : kLanes + i) >= count) v.second[i] = 0;
+  }
+  return v;
 }
 
 // The lanes of a vector added pairwise, half upon half.
