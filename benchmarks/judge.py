@@ -92,7 +92,14 @@ class Pair:
     name: str
     original: ir.Model
     optimized: ir.Model
-    exact: Mapping[str, Array]
+    outcome: pipeline.Outcome
+
+    @property
+    def exact(self) -> Mapping[str, Array]:
+        return self.outcome.exact
+
+    def judge(self, options: VerifyOptions) -> Judge:
+        return Judge(self.original, options, readings=self.outcome.readings)
 
 
 def networks(first: int, step: int) -> Iterator[Pair]:
@@ -123,13 +130,17 @@ def optimized(name: str, model: onnx.ModelProto) -> Pair | None:
     outcome = pipeline.run(original, pipeline.Options())
     if not outcome.journal.rewrites:
         return None
-    return Pair(name, original, outcome.model, outcome.exact)
+    return Pair(name, original, outcome.model, outcome)
 
 
 def look_at_correct(pair: Pair, judge: Judge, findings: Findings) -> bool:
     """Judge a correct model; whether there was something to judge it by."""
     verdicts = {
-        JUDGES[0]: judge.judge(pair.optimized, exact=pair.exact),
+        JUDGES[0]: judge.judge(
+            pair.optimized,
+            exact=pair.exact,
+            exact_attributes=pair.outcome.exact_attributes,
+        ),
         JUDGES[1]: judge.judge(pair.optimized),
     }
     if all(v.status == "inconclusive" for v in verdicts.values()):
@@ -223,7 +234,7 @@ def run(
     for pair in networks(first + shard, shards):
         if findings.correct.models >= correct or time.monotonic() - start > seconds * 0.55:
             break
-        look_at_correct(pair, Judge(pair.original, options), findings)
+        look_at_correct(pair, pair.judge(options), findings)
     sources = [files(shard, shards), networks(first + 1_000_000 + shard, shards)]
     start = time.monotonic()
     for number, (source, share, kinds) in enumerate(zip(sources, (0.6, 1.0), (3, 4), strict=True)):
@@ -232,7 +243,7 @@ def run(
             limit = seconds * 0.45 * share
             if made >= faulty_count or time.monotonic() - start > limit:
                 break
-            judge = Judge(pair.original, options)
+            judge = pair.judge(options)
             if judge.cases is not None and decisive(judge):
                 seed = first + 10_000 * number + findings.sources
                 look_at_faults(pair, judge, findings, seed=seed, kinds=kinds)

@@ -75,7 +75,7 @@ def left(model: ir.Model, journal: Journal) -> list[tuple[str, str]]:
         if root.op_type in NORMALISERS:
             continue
         name = str(root.outputs[0].name)
-        if subjects(context, root, Scalars(context.constants)):
+        if subjects(context, root, Scalars(context)):
             found.append((name, told.get(name, "")))
     return found
 

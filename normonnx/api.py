@@ -447,12 +447,14 @@ def _judged(
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
     """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
-    judge = parity.Judge(original, verify_options)
+    judge = parity.Judge(original, verify_options, readings=outcome.readings)
 
     def judged(candidate: Outcome) -> Verdict:
         return judge.judge(
             candidate.model,
-            exact=candidate.exact,
+            # What the truth reads of a constant holds where a rewrite is not made, too.
+            exact={**outcome.readings, **candidate.exact},
+            exact_attributes=candidate.exact_attributes,
             certified=len(candidate.journal.rewrites),
             progress=progress,
         )

@@ -28,6 +28,9 @@ TOLERANCE = 1e-9
 _MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
 """Standard deviation and mean of the random inputs of each evaluation."""
 
+_FACTORS = frozenset({"Mul", "MatMul"})
+"""What may read a constant that is read as 1/N."""
+
 _LARGE = 24
 """A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
 
@@ -54,6 +57,7 @@ class Window:
         shapes: dimensions and types of the model's values.
         exact: float64 (or integer) value of each new constant.
         exact_attributes: float attributes of new nodes before their rounding to float32.
+        readings: constants of the original that hold 1/N rounded and count as 1/N, in float64.
         functions: the functions of the model.
         opsets: operator set versions in force where the nodes are, by domain.
     """
@@ -65,6 +69,7 @@ class Window:
     shapes: Shapes
     exact: Mapping[ir.Value, np.ndarray]
     exact_attributes: Mapping[ir.Node, Mapping[str, float]]
+    readings: Mapping[ir.Value, np.ndarray]
     functions: Mapping[ir.OperatorIdentifier, ir.Function]
     opsets: Mapping[str, int]
 
@@ -73,6 +78,10 @@ def certify(window: Window) -> str | Flaw:
     """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
     for value, exact in window.exact.items():
         flaw = _rounded_once(value, exact)
+        if flaw is not None:
+            return flaw
+    for value, exact in window.readings.items():
+        flaw = _is_reciprocal(window, value, exact)
         if flaw is not None:
             return flaw
     new_side = _cut(window, window.new, stop=None)
@@ -96,7 +105,7 @@ def certify(window: Window) -> str | Flaw:
             flaw = Flaw(f"its window could not be evaluated: {type(error).__name__}: {error}"[:300])
             continue
         if worst <= TOLERANCE:
-            return f"float64 windows agree to {worst:.1e}"
+            return f"float64 windows agree to {worst:.1e}{_as_read(window)}"
         flaw = Flaw(f"the float64 windows differ by {worst:.2g} of the largest value")
     return flaw
 
@@ -119,6 +128,31 @@ def _rounded_once(value: ir.Value, exact: np.ndarray) -> Flaw | None:
     if wrong.any():
         return Flaw(f"'{value.name}' is not its float64 value rounded once")
     return None
+
+
+def _is_reciprocal(window: Window, value: ir.Value, exact: np.ndarray) -> Flaw | None:
+    """A factor may be read as 1/N for a whole N of which it is the nearest float32, no more.
+
+    That is a rounding taken back, as each new weight adds one. The stored number tells N, and with
+    any other count of elements the two sides would differ.
+    """
+    if any(use.node.op_type not in _FACTORS for use in value.uses()):
+        return Flaw(f"'{value.name}' is no mere factor, and cannot be read as 1/N")
+    stored = window.constants.array(value)
+    if stored is None or stored.dtype != np.float32 or stored.shape != exact.shape:
+        return Flaw(f"'{value.name}' cannot be read exactly")
+    counts = np.round(1 / exact)
+    if not (np.array_equal(exact, 1 / counts) and np.array_equal(exact.astype(np.float32), stored)):
+        return Flaw(f"'{value.name}' is no 1/N rounded once")
+    return None
+
+
+def _as_read(window: Window) -> str:
+    readings = [
+        f"'{value.name}' as 1/{1 / exact.reshape(-1)[0]:.0f}"
+        for value, exact in window.readings.items()
+    ]
+    return f", reading {', '.join(readings)}" if readings else ""
 
 
 # -- cutting out ---------------------------------------------------------------------------------
@@ -151,6 +185,8 @@ def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] 
         done.add(value)
         if value in window.exact:
             constants[value] = window.exact[value]
+        elif value in window.readings:
+            constants[value] = window.readings[value]
         elif (stop is None or value not in stop) and window.constants.is_constant(value):
             array = window.constants.array(value)
             if array is None:

@@ -138,7 +138,7 @@ class Constants:
         """The constant as float64, never rounded on the way, or None if it is no constant."""
         if value is None:
             return None
-        if value.name in self.exact and value.is_initializer():
+        if value.name in self.exact and self.is_constant(value):
             return self.exact[value.name]
         array = self._evaluate(value, exactly=True)
         return None if array is None else array.astype(np.float64, copy=False)

@@ -19,6 +19,8 @@ class Rewrite:
         removed: ``(op_type, node name)`` of the nodes that went.
         added: ``(op_type, node name)`` of the nodes that came.
         certificate: how it was proved, one line, such as ``float64 windows agree to 3e-16``.
+        readings: ``(name, value)`` of the constants of the original that hold 1/N rounded, and
+            were read as 1/N.
     """
 
     key: str
@@ -28,6 +30,7 @@ class Rewrite:
     removed: tuple[tuple[str, str], ...]
     added: tuple[tuple[str, str], ...]
     certificate: str
+    readings: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ rewrites in the same order, which is what bisecting rests on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +53,8 @@ class Outcome:
         model: the new model; the one handed in is untouched.
         journal: rewrites and near misses.
         exact: float64 value of each new initializer, by name.
+        readings: float64 value of each constant of the original that was read as a rounded 1/N.
+        exact_attributes: float attributes of new nodes before their rounding to float32.
         notes: what was done besides rewrites, one sentence each.
         pictures: of each kind of rewrite, the most frequent first.
     """
@@ -61,6 +64,8 @@ class Outcome:
     exact: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    readings: dict[str, np.ndarray] = field(default_factory=dict)
+    exact_attributes: Mapping[ir.Node, Mapping[str, float]] = field(default_factory=dict)
 
 
 def run(
@@ -95,7 +100,15 @@ def run(
     fold_affine(context)
     finish(context)
     pictures = painter.pictures(journal.rewrites)
-    return Outcome(context.model, journal, _living(context), (*notes, *raised), pictures)
+    return Outcome(
+        context.model,
+        journal,
+        _living(context),
+        (*notes, *raised),
+        pictures,
+        _readings(context),
+        context.exact_attributes,
+    )
 
 
 def reach_opset(
@@ -205,6 +218,11 @@ def _living(context: Context) -> dict[str, np.ndarray]:
         names.update(graph.initializers)
         names.update(str(n.outputs[0].name) for n in graph if n.op_type == "Constant")
     return {name: exact for name, exact in context.constants.exact.items() if name in names}
+
+
+def _readings(context: Context) -> dict[str, np.ndarray]:
+    names = [name for rewrite in context.journal.rewrites for name, _ in rewrite.readings]
+    return {name: context.constants.exact[name] for name in names}
 
 
 def _is_sorted(graph: ir.Graph) -> bool:

@@ -42,6 +42,6 @@ def without_map(proposal: Proposal, node: ir.Node) -> ir.Value:
     if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
         raise RefusedError("its statistics are read too")
     ones = proposal.constant(np.ones_like(scale), dtype, f"{node.outputs[0].name}_ones")
-    return proposal.node(
-        node.op_type, [node.inputs[0], ones], dict(node.attributes), like=node.outputs[0]
-    )
+    exactly = proposal.context.exact_attributes.get(node, {})
+    attributes = {**node.attributes, **exactly}
+    return proposal.node(node.op_type, [node.inputs[0], ones], attributes, like=node.outputs[0])

@@ -78,7 +78,7 @@ def recognise(
     misses: list[NormMiss] = []
     surely = False
     useless: tuple[NormSite, ...] = ()
-    scalars = Scalars(context.constants)
+    scalars = Scalars(context)
     for subject in subjects(context, root, scalars):
         chosen: tuple[NormSite, ...] = ()
         own: list[NormMiss] = []

@@ -7,6 +7,8 @@ import math
 import onnx_ir as ir
 
 from normonnx.constants import Constants
+from normonnx.norm.counts import count_behind
+from normonnx.rewrite import Context
 
 _MAX_UNIFORM = 1 << 20
 """How many elements of a constant are looked at to see whether all are the same."""
@@ -15,17 +17,19 @@ _MAX_UNIFORM = 1 << 20
 class Scalars:
     """The constants that hold one number everywhere, each read once."""
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, context: Context) -> None:
         """Prepare to read the constants of a model."""
-        self._constants = constants
+        self._context = context
         self._known: dict[ir.Value, float | None] = {}
 
     def of(self, value: ir.Value | None) -> float | None:
-        """The number that a constant holds everywhere, or None."""
+        """The number that a constant holds everywhere, or None; 1/N where that was rounded."""
         if value is None:
             return None
         if value not in self._known:
-            self._known[value] = _uniform(self._constants, value)
+            number = _uniform(self._context.constants, value)
+            count = None if number is None else count_behind(self._context, value)
+            self._known[value] = number if count is None else 1 / count
         return self._known[value]
 
 

@@ -100,6 +100,11 @@ class _Search:
             return self.scalars.of(node.inputs[1]) is not None
         return node.op_type in _REDUCTIONS
 
+    def is_square_or_share(self, node: ir.Node) -> bool:
+        """Whether a product is a square, or takes a constant part of something."""
+        left, right = node.inputs
+        return left is right or any(map(self.context.constants.is_constant, (left, right)))
+
     def over(self, value: ir.Value | None, steps: int) -> None:
         """Note what is reduced: itself, what it is the square or deviation of, or a view of."""
         if value is None or self.context.constants.is_constant(value) or steps > _MAX_STEPS:
@@ -116,6 +121,6 @@ class _Search:
             self.over(node.inputs[1], steps + 1)
         elif node.op_type in _VIEWS:
             self.over(node.inputs[0], steps + 1)
-        elif node.op_type == "Mul" and (steps == 0 or node.inputs[0] is node.inputs[1]):
+        elif node.op_type == "Mul" and (steps == 0 or self.is_square_or_share(node)):
             for operand in dict.fromkeys(node.inputs):
                 self.over(operand, steps + 1)

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from normonnx.norm import seats
 from normonnx.norm.attach import Operand
+from normonnx.norm.counts import read_along
 from normonnx.norm.operators import INSTANCE
 from normonnx.norm.residual import MICROSOFT, Residual
 from normonnx.norm.site import NormSite
@@ -42,6 +43,10 @@ def propose(context: Context, sites: Sequence[NormSite]) -> Proposal:
     proposal.least_gain = first.least_gain
     try:
         for site in sites:
+            for value, count in read_along(context, site.outputs, site.reads):
+                stored = context.constants.array(value)
+                assert stored is not None
+                proposal.read_as(value, np.full(stored.shape, 1 / count))
             if site.residual is None:
                 proposal.replace(site.output, _written(proposal, site))
             else:

@@ -178,8 +178,13 @@ class Planner:
         plan = self._plans[identifier]
         defaults = {name: a for name, a in function.attributes.items() if a.value is not None}
 
+        meant = {
+            name: _Meant(name, ir.AttributeType.FLOAT, value)
+            for name, value in self._exact_attributes.get(node, {}).items()
+        }
+
         def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
-            given = {**defaults, **_resolved(node, frame.attributes)}
+            given = {**defaults, **_resolved(node, frame.attributes), **meant}
             return _entered(plan, inputs, given, frame, node)
 
         return run
@@ -201,7 +206,7 @@ def _resolved(node: ir.Node, bound: Attributes) -> Attributes:
             result[name] = attribute
         elif attribute.ref_attr_name in bound:
             source = bound[str(attribute.ref_attr_name)]
-            result[name] = ir.Attr(name, source.type, source.value)
+            result[name] = type(source)(name, source.type, source.value)
     return result
 
 
@@ -223,7 +228,13 @@ def _call_of(
     return Call(node.op_type, since, values, len(names))
 
 
+class _Meant(ir.Attr):
+    """A float attribute that a function is called with, as it was before float32."""
+
+
 def _plain(attribute: ir.Attr) -> Any:
+    if isinstance(attribute, _Meant):
+        return attribute.value
     if attribute.type == ir.AttributeType.FLOAT:
         return float(np.float32(attribute.value))
     if attribute.type == ir.AttributeType.FLOATS:

@@ -46,7 +46,10 @@ def constant(call: Call, inputs: Inputs) -> Outputs | None:
         ("value_strings", object),
     ):
         if name in call.attributes:
-            return (np.asarray(call.attributes[name], dtype=dtype),)
+            meant = np.asarray(call.attributes[name])  # float64, where that was before float32
+            rounded = meant.astype(dtype)
+            kept = dtype is not np.float32 or np.array_equal(rounded, meant, equal_nan=True)
+            return (rounded if kept else meant,)
     value = call.attributes.get("value")
     return None if value is None else (np.asarray(value.numpy()),)
 

@@ -44,7 +44,8 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             constants=context.constants,
             shapes=context.shapes,
             exact=proposal.constants,
-            exact_attributes=proposal.exact_attributes,
+            exact_attributes={**context.exact_attributes, **proposal.exact_attributes},
+            readings=proposal.readings,
             functions=context.model.functions,
             opsets=context.opsets_of(proposal.graph),
         )
@@ -85,6 +86,9 @@ def _make(
             graph.register_initializer(value)
         if exact.dtype == np.float64:
             context.constants.exact[name] = exact
+    for value, exact in proposal.readings.items():
+        context.constants.exact[str(value.name)] = exact
+    context.exact_attributes.update(proposal.exact_attributes)
     place(proposal, prelude)
     for old, new in proposal.redirects.items():
         for use in list(old.uses()):
@@ -109,6 +113,10 @@ def _make(
         removed=removed,
         added=tuple((node.op_type, str(node.name)) for node in proposal.nodes),
         certificate=certificate,
+        readings=tuple(
+            (str(value.name), float(exact.reshape(-1)[0]))
+            for value, exact in proposal.readings.items()
+        ),
     )
     context.journal.record(rewrite)
     return rewrite

@@ -42,6 +42,9 @@ class Context:
         allow_duplicate: whether a layer with other readers may be copied to fold into the copy.
         rules_on: rules that are off by default and were asked for.
         rules_off: rules that were switched off.
+        exact_attributes: float attributes of new nodes before their rounding to float32.
+        names: every name in use.
+        ambiguous: names of more than one value, each in a scope of its own.
     """
 
     model: ir.Model
@@ -53,17 +56,23 @@ class Context:
     allow_duplicate: bool = False
     rules_on: frozenset[str] = frozenset()
     rules_off: frozenset[str] = frozenset()
+    exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    ambiguous: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Take stock of every name in use, so that a new one never clashes in any scope."""
         self.opset = self.opset or self.model.opset_imports.get("", 0)
+        values: set[str] = set()
         for graph in self.graphs():
-            self.names.update(str(value.name) for value in graph.inputs)
-            self.names.update(graph.initializers)
+            own = {str(value.name) for value in graph.inputs}
+            own.update(graph.initializers)
             for node in graph:
                 self.names.add(str(node.name))
-                self.names.update(str(value.name) for value in node.outputs)
+                own.update(str(value.name) for value in node.outputs)
+            self.ambiguous.update(values & own)
+            values |= own
+        self.names |= values
 
     def graphs(self) -> Iterable[ir.Graph]:
         """Every graph of the model: the main one, function bodies, and all their subgraphs."""

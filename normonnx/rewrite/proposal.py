@@ -46,6 +46,7 @@ class Proposal:
         self.nodes: list[ir.Node] = []
         self.constants: dict[ir.Value, np.ndarray] = {}
         self.exact_attributes: dict[ir.Node, dict[str, float]] = {}
+        self.readings: dict[ir.Value, np.ndarray] = {}
         self.replacements: list[tuple[ir.Value, ir.Value]] = []
         self.redirects: dict[ir.Value, ir.Value] = {}
         self.least_gain = 1
@@ -104,6 +105,8 @@ class Proposal:
             )
         )
         new.metadata_props.update(old.metadata_props)
+        if old in self.context.exact_attributes:
+            self.exact_attributes[new] = dict(self.context.exact_attributes[old])
         for mine, theirs in zip(new.outputs, old.outputs, strict=True):
             self.context.shapes.adopt(mine, theirs)
         return new.outputs
@@ -154,6 +157,15 @@ class Proposal:
         """State that `new` stands for `old` everywhere, outputs of the graph included."""
         self.context.shapes.adopt(new, old)
         self.replacements.append((old, new))
+
+    def read_as(self, value: ir.Value, exact: np.ndarray) -> None:
+        """State what a stored constant of the original was before it was rounded.
+
+        Args:
+            value: the constant, an initializer or the output of a Constant node.
+            exact: float64 of its shape, 1/N for a whole N everywhere.
+        """
+        self.readings[value] = exact
 
     def redirect(self, old: ir.Value, new: ir.Value) -> None:
         """State that `new` has the shape of `old`, so that readers of its shape may move there."""

@@ -47,6 +47,11 @@ class Fused:
     def reasons(self) -> list[str]:
         return [miss.reason for miss in self.journal.near_misses.values()]
 
+    @property
+    def readings(self) -> dict[str, float]:
+        """What the constants of the original that hold a rounded 1/N were read as."""
+        return dict(pair for rewrite in self.journal.rewrites for pair in rewrite.readings)
+
     def node(self, op_type: str) -> onnx.NodeProto:
         [node] = [node for node in nodes(self.proto.graph) if node.op_type == op_type]
         return node
@@ -126,6 +131,23 @@ def _widen(graph: onnx.GraphProto) -> None:
                 attribute.i = TensorProto.DOUBLE
 
 
+def _read(graph: onnx.GraphProto, readings: Mapping[str, float]) -> None:
+    """Put in what constants were before they were rounded, which they have to show."""
+    stored = [(tensor, tensor.name) for tensor in graph.initializer]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _read(attribute.g, readings)
+            elif node.op_type == "Constant":
+                stored.append((attribute.t, node.output[0]))
+    for tensor, name in stored:
+        if name in readings:
+            array = numpy_helper.to_array(tensor)
+            assert (array.astype(np.float32) == np.float32(readings[name])).all()
+            exact = np.full_like(array, readings[name])
+            tensor.CopyFrom(numpy_helper.from_array(exact, tensor.name))
+
+
 def _wide(tensor: onnx.TensorProto) -> onnx.TensorProto:
     if tensor.data_type not in FLOATS:
         return tensor
@@ -134,12 +156,18 @@ def _wide(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def difference(
-    original: onnx.ModelProto, changed: onnx.ModelProto, feeds: Mapping[str, np.ndarray]
+    original: onnx.ModelProto,
+    changed: onnx.ModelProto,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    readings: Mapping[str, float] | None = None,
 ) -> float:
     """Largest difference of any output in float64, relative to its largest value."""
     worst = 0.0
+    wide = in_float64(original)
+    _read(wide.graph, readings or {})
     with np.errstate(all="ignore"):
-        before = ReferenceEvaluator(in_float64(original)).run(None, dict(feeds))
+        before = ReferenceEvaluator(wide).run(None, dict(feeds))
         after = ReferenceEvaluator(in_float64(changed)).run(None, dict(feeds))
     for a, b in zip(before, after, strict=True):
         assert a.shape == b.shape

@@ -120,11 +120,9 @@ class Writer:
     # -- mean, square, variance ------------------------------------------------------------
 
     def mean(self, value: str) -> str:
-        ways = ["ReduceMean", "ReduceMean", "ReduceSum / N"]
-        if self.length & (self.length - 1) == 0:
-            ways.append("ReduceSum * 1/N")  # exact as a float32 constant
+        ways = ["ReduceMean", "ReduceMean", "ReduceSum / N", "ReduceSum * 1/N", "ReduceSum of x/N"]
         if self.axes == [self.rank - 1]:
-            ways.append("MatMul with ones")
+            ways += ["MatMul with ones", "MatMul with 1/N"]
         if self.axes == list(range(2, self.rank)):
             ways.append("GlobalAveragePool")
         way = self.draw.pick("mean", ways)
@@ -133,12 +131,17 @@ class Writer:
         if way == "MatMul with ones":
             total = self.graph.op("MatMul", value, self.constant(np.ones((self.length, 1))))
             return self.maybe(self.graph.op("Div", total, self.scalar(self.length)))
+        if way == "MatMul with 1/N":
+            column = self.constant(np.full((self.length, 1), 1 / self.length))
+            return self.maybe(self.graph.op("MatMul", value, column))
         if way == "ReduceMean":
             return self.maybe(self.reduced("ReduceMean", value))
-        return self.averaged(self.reduced("ReduceSum", value), exact=way == "ReduceSum * 1/N")
+        if way == "ReduceSum of x/N":
+            return self.maybe(self.reduced("ReduceSum", self.averaged(value, times=True)))
+        return self.averaged(self.reduced("ReduceSum", value), times=way == "ReduceSum * 1/N")
 
-    def averaged(self, total: str, *, exact: bool) -> str:
-        if exact:
+    def averaged(self, total: str, *, times: bool) -> str:
+        if times:
             return self.either("Mul", total, self.scalar(1 / self.length))
         return self.maybe(self.graph.op("Div", total, self.scalar(self.length)))
 
@@ -160,7 +163,7 @@ class Writer:
             return self.mean(self.graph.op("Pow", value, self.scalar(power)))
         if way == "ReduceSumSquare":
             total = self.maybe(self.reduced("ReduceSumSquare", value))
-            return self.averaged(total, exact=False)
+            return self.averaged(total, times=self.draw.chance("squares * 1/N", 0.3))
         if way == "Mul":
             return self.mean(self.graph.op("Mul", value, value))
         return self.mean(self.graph.op("Pow", value, self.scalar(2.0)))

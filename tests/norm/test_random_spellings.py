@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from .fusing import difference, fuse, random_feeds
+from .fusing import Fused, difference, fuse, random_feeds
 from .image_spellings import image_look_alike, image_spelling
 from .spellings import Spelling, look_alike, spelling
 
@@ -32,12 +32,13 @@ STATISTICS = {
 }  # fmt: skip
 
 
-def check_numbers(case: Spelling, changed: object, seed: int) -> None:
+def check_numbers(case: Spelling, fused: Fused, seed: int) -> None:
     # A new weight is rounded once to the type of the graph.
     tolerance = TOLERANCES[case.choices.get("types", "float")]
     for spread in (1.0, 1e-3):
         feeds = random_feeds(case.model, seed, spread=spread)
-        assert difference(case.model, changed, feeds) < tolerance, case.choices  # type: ignore[arg-type]
+        found = difference(case.model, fused.proto, feeds, readings=fused.readings)
+        assert found < tolerance, case.choices
 
 
 def images(case: Spelling) -> list[str]:
@@ -53,7 +54,7 @@ def test_spellings_fuse(seeds: range) -> None:
         fused = fuse(case.model)
         assert fused.norms in ([OPERATOR[case.kind]], images(case)), (case.choices, fused.reasons)
         assert not STATISTICS & set(fused.operators), (case.choices, fused.operators)
-        check_numbers(case, fused.proto, seed)
+        check_numbers(case, fused, seed)
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
@@ -62,7 +63,7 @@ def test_look_alikes_stay(seeds: range) -> None:
         case = look_alike(seed)
         fused = fuse(case.model)
         assert case.holds_a_norm or not fused.norms, case.choices
-        check_numbers(case, fused.proto, seed)
+        check_numbers(case, fused, seed)
 
 
 @pytest.mark.parametrize("seeds", IMAGES, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
@@ -76,8 +77,8 @@ def test_spellings_of_images_fuse(seeds: range) -> None:
         assert fused.norms[0] in right, (case.choices, fused.norms)
         left = set(fused.operators) - {"Tanh", "Transpose", "Identity", *fused.norms}
         assert not left, (case.choices, fused.operators)
-        check_numbers(case, fused.proto, seed)
-        check_numbers(case, fuse(case.model).proto, seed)
+        check_numbers(case, fused, seed)
+        check_numbers(case, fuse(case.model), seed)
 
 
 @pytest.mark.parametrize("seeds", IMAGES, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
@@ -86,7 +87,7 @@ def test_look_alikes_of_images_are_right(seeds: range) -> None:
         case = image_look_alike(seed)
         fused = fuse(case.model, rules_on=frozenset({"NX103"}))
         assert "GroupNormalization" not in fused.norms or is_one_after_all(case), case.choices
-        check_numbers(case, fused.proto, seed)
+        check_numbers(case, fused, seed)
 
 
 def is_one_after_all(case: Spelling) -> bool:
