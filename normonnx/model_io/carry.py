@@ -64,7 +64,9 @@ def _sparse(contents: Contents) -> bool:
 
 def _early_devices(model: ModelProto, contents: Contents) -> bool:
     return model.ir_version < DEVICE_CONFIGURATION_IR_VERSION and (
-        bool(model.configuration) or any(node.device_configurations for node in contents.nodes)
+        bool(model.configuration) or any(
+            node.device_configurations for _, nodes in contents.nodes for node in nodes
+        )
     )
 
 
@@ -97,7 +99,8 @@ _UNCARRIED: tuple[tuple[Callable[[ModelProto, Contents], bool], str, str], ...] 
     (
         lambda _, contents: any(
             attribute.type == AttributeProto.UNDEFINED and not attribute.ref_attr_name
-            for node in contents.nodes
+            for _, nodes in contents.nodes
+            for node in nodes
             for attribute in node.attribute
         ),
         "a node's attribute has no type, as in files of IR version 1",
@@ -119,7 +122,11 @@ def _first_duplicate(model: ModelProto, contents: Contents) -> tuple[str, str] |
     for graph in contents.graphs:
         groups.append(("initializer", (tensor.name for tensor in graph.initializer)))
         groups.append(("graph input", (info.name for info in graph.input)))
-    groups.extend(("attribute", (a.name for a in node.attribute)) for node in contents.nodes)
+    groups.extend(
+        ("attribute", (a.name for a in node.attribute))
+        for _, nodes in contents.nodes
+        for node in nodes
+    )
     for what, names in groups:
         if (name := _duplicate(names)) is not None:
             return what, name

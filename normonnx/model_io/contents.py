@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from normonnx.model_io.limits import refuse_many
+
+TopBody: TypeAlias = "GraphProto | FunctionProto"
 
 
 @dataclass(slots=True)
@@ -17,14 +20,14 @@ class Contents:
     Attributes:
         graphs: the main graph and every subgraph, those inside functions among them.
         functions: the model-local functions.
-        nodes: the nodes of all of them.
+        nodes: by the main graph and the functions, those of the graphs inside them included.
         attributes: the attributes of those nodes and the defaults of function attributes.
         tensors: initializers and dense tensors in attributes.
     """
 
     graphs: list[GraphProto] = field(default_factory=list)
     functions: list[FunctionProto] = field(default_factory=list)
-    nodes: list[NodeProto] = field(default_factory=list)
+    nodes: list[tuple[TopBody, list[NodeProto]]] = field(default_factory=list)
     attributes: list[AttributeProto] = field(default_factory=list)
     tensors: list[TensorProto] = field(default_factory=list)
 
@@ -40,26 +43,31 @@ def contents_of(model: ModelProto, where: str = "") -> Contents:
         InvalidModelError: it has more nodes than a model may have; they are not looked at then.
     """
     found = Contents()
-    pending: list[GraphProto | FunctionProto] = [model.graph, *model.functions]
-    while pending:
-        body = pending.pop()
-        attributes: list[AttributeProto] = []
-        if isinstance(body, onnx.GraphProto):
-            found.graphs.append(body)
-            found.tensors.extend(body.initializer)
-        else:
-            found.functions.append(body)
-            attributes.extend(body.attribute_proto)
-        refuse_many(len(found.nodes) + len(body.node), where)
-        for node in body.node:
-            found.nodes.append(node)
-            attributes.extend(node.attribute)
-        for attribute in attributes:
-            if attribute.HasField("t"):
-                found.tensors.append(attribute.t)
-            found.tensors.extend(attribute.tensors)
-            if attribute.HasField("g"):
-                pending.append(attribute.g)
-            pending.extend(attribute.graphs)
-        found.attributes.extend(attributes)
+    count = 0
+    for top in (model.graph, *model.functions):
+        nodes: list[NodeProto] = []
+        found.nodes.append((top, nodes))
+        pending: list[TopBody] = [top]
+        while pending:
+            body = pending.pop()
+            attributes: list[AttributeProto] = []
+            if isinstance(body, onnx.GraphProto):
+                found.graphs.append(body)
+                found.tensors.extend(body.initializer)
+            else:
+                found.functions.append(body)
+                attributes.extend(body.attribute_proto)
+            count += len(body.node)
+            refuse_many(count, where)
+            for node in body.node:
+                nodes.append(node)
+                attributes.extend(node.attribute)
+            for attribute in attributes:
+                if attribute.HasField("t"):
+                    found.tensors.append(attribute.t)
+                found.tensors.extend(attribute.tensors)
+                if attribute.HasField("g"):
+                    pending.append(attribute.g)
+                pending.extend(attribute.graphs)
+            found.attributes.extend(attributes)
     return found

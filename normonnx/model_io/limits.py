@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+import onnx
+from onnx import FunctionProto, GraphProto, NodeProto
 
 from normonnx.errors import InvalidModelError
 
@@ -36,13 +37,23 @@ def refuse_many(nodes: int, where: str) -> None:
         )
 
 
-def refuse_endless(model: ModelProto, where: str) -> None:
+def refuse_endless(
+    nodes: Sequence[tuple[GraphProto | FunctionProto, Sequence[NodeProto]]], where: str
+) -> None:
     """Refuse functions that call themselves, in too long a row, or for too many nodes.
+
+    Args:
+        nodes: of the main graph and of each function, those of the graphs inside them included.
+        where: what the error should name.
 
     Raises:
         InvalidModelError: they do.
     """
-    bodies = {(f.domain, f.name, f.overload): _nodes(f) for f in model.functions}
+    bodies = {
+        (top.domain, top.name, top.overload): own
+        for top, own in nodes
+        if isinstance(top, onnx.FunctionProto)
+    }
     if not bodies:
         return
     calls = {key: _called(nodes, bodies) for key, nodes in bodies.items()}
@@ -71,22 +82,8 @@ def refuse_endless(model: ModelProto, where: str) -> None:
         raise InvalidModelError(
             f"more than {MOST_CALLS_DEEP} functions call one another in a row", where=where
         )
-    main = _nodes(model.graph)
+    _, main = nodes[0]
     refuse_many(len(main) + sum(sizes[key] for key in _called(main, bodies)), where)
-
-
-def _nodes(body: GraphProto | FunctionProto) -> list[NodeProto]:
-    """The nodes of a body and of the graphs inside it."""
-    found: list[NodeProto] = []
-    pending: list[GraphProto | FunctionProto] = [body]
-    while pending:
-        for node in pending.pop().node:
-            found.append(node)
-            for attribute in node.attribute:
-                if attribute.HasField("g"):
-                    pending.append(attribute.g)
-                pending.extend(attribute.graphs)
-    return found
 
 
 def _called(

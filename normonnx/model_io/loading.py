@@ -18,6 +18,7 @@ from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import contents_of
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_endless
+from normonnx.model_io.operators import refuse_malformed
 from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
 
@@ -154,7 +155,8 @@ def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
     try:
         contents = contents_of(proto, guard.model)
         refuse_uncarried(proto, contents, guard.model)
-        refuse_endless(proto, guard.model)
+        refuse_endless(contents.nodes, guard.model)
+        refuse_malformed(proto, contents, guard.model)
         external = []
         for tensor in contents.tensors:
             if tensor.data_location == TensorProto.EXTERNAL:

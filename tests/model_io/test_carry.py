@@ -165,7 +165,8 @@ def _comparable(proto: ModelProto) -> ModelProto:
         infos = [info for info in graph.value_info if info.name not in names]
         del graph.value_info[:]
         graph.value_info.extend(sorted(infos, key=lambda info: info.name))
-    for holder in (copy, *contents.graphs, *contents.nodes):
+    nodes = [node for _, own in contents.nodes for node in own]
+    for holder in (copy, *contents.graphs, *nodes):
         entries = sorted(holder.metadata_props, key=lambda entry: entry.key)
         del holder.metadata_props[:]
         holder.metadata_props.extend(entries)

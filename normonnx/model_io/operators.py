@@ -1,0 +1,122 @@
+"""Whether each node of a standard operator has the inputs, outputs and attributes it must have.
+
+No runtime loads a node that has not, and everything behind the door relies on it: a Conv has a
+weight, an Unsqueeze of opset 11 has its axes, an attribute has the type that its name promises.
+Operators that onnx does not know (custom ones, those of other domains) are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import onnx
+from onnx import ModelProto, NodeProto, OperatorSetIdProto
+
+from normonnx.errors import InvalidModelError
+from normonnx.model_io.contents import Contents
+
+_SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a node of one operator must look like.
+
+    Attributes:
+        inputs, outputs: the least and the most of them.
+        needed_inputs, needed_outputs: whether the one at this place must be there.
+        required: attributes that must be there.
+        types: of the attributes, by name, as the number that the file has.
+    """
+
+    inputs: tuple[int, int]
+    outputs: tuple[int, int]
+    needed_inputs: tuple[bool, ...]
+    needed_outputs: tuple[bool, ...]
+    required: frozenset[str]
+    types: Mapping[str, int]
+
+
+@cache
+def _form(domain: str, op_type: str, version: int) -> _Form | None:
+    """None for an operator that onnx does not know."""
+    try:
+        schema = onnx.defs.get_schema(op_type, version, domain)
+    except onnx.defs.SchemaError:
+        return None
+    return _Form(
+        (schema.min_input, schema.max_input),
+        (schema.min_output, schema.max_output),
+        tuple(parameter.option == _SINGLE for parameter in schema.inputs),
+        tuple(parameter.option == _SINGLE for parameter in schema.outputs),
+        frozenset(name for name, a in schema.attributes.items() if a.required),
+        {name: int(a.type.value) for name, a in schema.attributes.items()},
+    )
+
+
+def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
+    """Refuse a node that breaks the schema of its operator.
+
+    Args:
+        model: whose operator sets the main graph uses; a function names its own.
+        contents: of `model`.
+        where: what the error should name.
+
+    Raises:
+        InvalidModelError: there is one.
+    """
+    for top, nodes in contents.nodes:
+        imports: Iterable[OperatorSetIdProto] = (
+            top.opset_import if isinstance(top, onnx.FunctionProto) else model.opset_import
+        )
+        versions = {_plain(entry.domain): entry.version for entry in imports}
+        for node in nodes:
+            version = versions.get(_plain(node.domain))
+            form = None if version is None else _form(_plain(node.domain), node.op_type, version)
+            flaw = "" if form is None else _flaw(node, form)
+            if flaw:
+                raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
+
+
+def _plain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _flaw(node: NodeProto, form: _Form) -> str:
+    """What is wrong with a node, or ""."""
+    for given, (least, most), needed, what in (
+        (node.input, form.inputs, form.needed_inputs, "input"),
+        (node.output, form.outputs, form.needed_outputs, "output"),
+    ):
+        count = len(given)
+        if not least <= count <= most:
+            return f"has {count} {what}s, its operator takes {_between(least, most)}"
+        if _left_out(given, needed):
+            return f"leaves out an {what} that its operator needs"
+    missing = set(form.required)
+    for attribute in node.attribute:
+        missing.discard(attribute.name)
+        expected = form.types.get(attribute.name, attribute.type)
+        if attribute.type != expected:
+            wanted, found = (_type_name(number) for number in (expected, attribute.type))
+            return f"has an attribute {attribute.name!r} of type {found} instead of {wanted}"
+    return f"lacks the attribute {min(missing)!r}" if missing else ""
+
+
+def _left_out(given: Sequence[str], needed: Sequence[bool]) -> bool:
+    return "" in given and any(
+        need and not name for name, need in zip(given, needed, strict=False)
+    )
+
+
+def _between(least: int, most: int) -> str:
+    if least == most:
+        return str(least)
+    return f"{least} or more" if most >= 2**31 - 1 else f"{least} to {most}"
+
+
+def _type_name(number: int) -> str:
+    names = {value: name for name, value in onnx.AttributeProto.AttributeType.items()}
+    return str(names.get(number, number))
