@@ -3,7 +3,7 @@
     python benchmarks/norm_exports.py DIRECTORY
 
 Needs torch 2.13, onnx and onnxscript in its environment, and nothing of normonnx. The files are
-what `benchmarks/norms_found.py --exports DIRECTORY` looks at; they are not kept.
+what `benchmarks/norms_found.py --torch DIRECTORY` looks at; they are not kept.
 """
 
 from __future__ import annotations

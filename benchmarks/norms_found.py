@@ -1,18 +1,19 @@
 """Norms found and fused in real and exported models, beside what ONNX Runtime itself fuses.
 
-    python benchmarks/norms_found.py [--exports DIRECTORY]
+    python benchmarks/norms_found.py [--torch DIRECTORY] [--keras DIRECTORY]
 
 Looks at models/, at ../shared/models where that is there, and at the exports that
-`benchmarks/norm_exports.py` makes. For each model: the norms that are one operator already, those
-written as one by normonnx, the roots over a mean that are left with the reason for each, and the
-norm operators in the graph that ONNX Runtime makes of the original at its highest level. Writes
-benchmarks/results/norms.json and norms.md when it was run on all three.
+`benchmarks/norm_exports.py` and `benchmarks/keras_exports.py` make. For each model: the norms that
+are one operator already, those written as one by normonnx, the roots over a mean that are left with
+the reason for each, and the norm operators in the graph that ONNX Runtime makes of the original at
+its highest level. Writes benchmarks/results/norms.json and norms.md when it was run on all four.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
 import time
 from collections import Counter
@@ -110,7 +111,7 @@ def look(path: Path) -> Found:
     )
 
 
-def table(found: list[Found], exports: list[Found]) -> str:
+def table(found: list[Found], torch: list[Found], keras: list[Found]) -> str:
     lines = [
         "# Norms found and fused",
         "",
@@ -121,8 +122,25 @@ def table(found: list[Found], exports: list[Found]) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [row(one) for one in found if one.before or one.after or one.left]
-    lines += ["", "## Exports of torch 2.13, opsets 11 to 20, by module and exporter", ""]
-    lines += [
+    for title, exports in (
+        ("Exports of torch 2.13, opsets 11 to 20, by module and exporter", torch),
+        ("Exports of Keras, opsets 13 to 18, by model and exporter", keras),
+    ):
+        lines += ["", f"## {title}", "", *by_exporter(exports)]
+    reasons = Counter(kind_of(r) for one in (*found, *torch, *keras) for _, r in one.left)
+    lines += ["", "## Why roots over a mean are left", "", "| roots | reason |", "|---|---|"]
+    lines += [f"| {count} | {reason or 'none given'} |" for reason, count in reasons.most_common()]
+    return "\n".join(lines) + "\n"
+
+
+def kind_of(reason: str) -> str:
+    """A reason without the names of nodes, which exporters number."""
+    return re.sub(r"'[^']*'", "'…'", reason)
+
+
+def by_exporter(exports: list[Found]) -> list[str]:
+    """The rows for models that differ by their opset only, as one."""
+    lines = [
         "| module, exporter | models | norm operators | fused by normonnx | norm operators after | "
         "after ONNX Runtime's own fusions | roots over a mean left |",
         "|---|---|---|---|---|---|---|",
@@ -139,10 +157,7 @@ def table(found: list[Found], exports: list[Found]) -> str:
             f"{sum(m.after for m in members)} | {sum(m.runtime or 0 for m in members)} | "
             f"{sum(len(m.left) for m in members)} |"
         )
-    reasons = Counter(reason for one in (*found, *exports) for _, reason in one.left)
-    lines += ["", "## Why roots over a mean are left", "", "| roots | reason |", "|---|---|"]
-    lines += [f"| {count} | {reason or 'none given'} |" for reason, count in reasons.most_common()]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def row(one: Found) -> str:
@@ -159,17 +174,24 @@ def rules(fused: dict[str, int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--exports", type=Path)
-    exports = parser.parse_args().exports
+    parser.add_argument("--torch", type=Path)
+    parser.add_argument("--keras", type=Path)
+    arguments = parser.parse_args()
     shared = HOUSE.parent / "shared" / "models"
     folders = [HOUSE / "models", shared]
     found = [look(path) for folder in folders for path in sorted(folder.glob("*.onnx"))]
-    exported = [look(path) for path in sorted(exports.glob("*.onnx"))] if exports else []
-    text = table(found, exported)
+    torch, keras = (
+        [look(path) for path in sorted(folder.glob("*.onnx"))] if folder else []
+        for folder in (arguments.torch, arguments.keras)
+    )
+    text = table(found, torch, keras)
     print(text)
-    if exported and shared.is_dir():
-        content = {"models": [asdict(one) for one in found],
-                   "exports": [asdict(one) for one in exported]}  # fmt: skip
+    if torch and keras and shared.is_dir():
+        content = {
+            "models": [asdict(one) for one in found],
+            "torch": [asdict(one) for one in torch],
+            "keras": [asdict(one) for one in keras],
+        }
         (RESULTS / "norms.json").write_text(json.dumps(content, indent=1) + "\n")
         (RESULTS / "norms.md").write_text(text)
 
