@@ -14,6 +14,7 @@ from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
 from normonnx.affine.weights import describe
 from normonnx.rewrite import SHAPE_READERS, Context, Proposal, Refusal, RefusedError, gain
+from normonnx.shapes import CONTRADICTIONS
 
 _GELU_ROOTS = frozenset({"Erf", "Tanh"})
 _GELU_DEPTH = 4
@@ -75,6 +76,10 @@ class Attempt(ABC):
             self.rewrite()
         except RefusedError as error:
             self.obstacles.append(error.refusal)
+            self.proposal.withdraw()
+            return
+        except CONTRADICTIONS:
+            self.obstacles.append(Refusal("the sizes near it contradict one another"))
             self.proposal.withdraw()
             return
         self.gain = gain(self.proposal)

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, weight_of
 from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain, miss
-from normonnx.shapes import attribute_int, attribute_ints
+from normonnx.shapes import CONTRADICTIONS, attribute_int, attribute_ints
 
 RULE = "NX005"
 _KIND = "parallel branches"
@@ -71,6 +71,9 @@ def _merge(context: Context, graph: ir.Graph, node: ir.Node) -> None:
     except RefusedError as error:
         proposal.withdraw()
         result = error.refusal
+    except CONTRADICTIONS:
+        proposal.withdraw()
+        result = Refusal("the sizes near it contradict one another")
     if isinstance(result, Refusal):
         miss(context, key=key, rule=RULE, site=node, kind=_KIND, refusal=result)
 

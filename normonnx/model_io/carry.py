@@ -64,9 +64,8 @@ def _sparse(contents: Contents) -> bool:
 
 def _early_devices(model: ModelProto, contents: Contents) -> bool:
     return model.ir_version < DEVICE_CONFIGURATION_IR_VERSION and (
-        bool(model.configuration) or any(
-            node.device_configurations for _, nodes in contents.nodes for node in nodes
-        )
+        bool(model.configuration)
+        or any(node.device_configurations for _, nodes in contents.nodes for node in nodes)
     )
 
 

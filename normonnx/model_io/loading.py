@@ -13,14 +13,15 @@ import onnx
 import onnx_ir as ir
 from onnx import ModelProto, TensorProto
 
-from normonnx.errors import InvalidModelError, UsageError
+from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
 from normonnx.model_io.carry import refuse_uncarried
-from normonnx.model_io.contents import contents_of
+from normonnx.model_io.contents import Contents, contents_of
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_endless
 from normonnx.model_io.operators import refuse_malformed
 from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
+from normonnx.model_io.text import refuse_garbled
 
 STDIN = "-"
 
@@ -154,7 +155,9 @@ def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
     """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
     try:
         contents = contents_of(proto, guard.model)
+        refuse_garbled(proto, contents, guard.model)
         refuse_uncarried(proto, contents, guard.model)
+        _settle_outputs(contents, guard.model)
         refuse_endless(contents.nodes, guard.model)
         refuse_malformed(proto, contents, guard.model)
         external = []
@@ -175,6 +178,26 @@ def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
     _refuse_dangling(model, guard.model)
     _put_in_order(model, guard.model)
     return model, external_bytes
+
+
+def _settle_outputs(contents: Contents, where: str) -> None:
+    """Give an output that is an input of its graph, and states no type, the input's type.
+
+    Both are one value in the IR, where the type that is read last would win.
+    """
+    for graph in contents.graphs:
+        types = {info.name: info.type for info in graph.input}
+        for info in graph.output:
+            stated = types.get(info.name)
+            if stated is None or info.type == stated:
+                continue
+            if info.type.WhichOneof("value") is not None:
+                raise UnsupportedModelError(
+                    f"{info.name!r} is an input and an output of different types or shapes",
+                    where=where,
+                    hint="put an Identity between them",
+                )
+            info.type.CopyFrom(stated)
 
 
 def _spell_default_domain(body: ModelProto | onnx.FunctionProto) -> None:

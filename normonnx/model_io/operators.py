@@ -106,9 +106,7 @@ def _flaw(node: NodeProto, form: _Form) -> str:
 
 
 def _left_out(given: Sequence[str], needed: Sequence[bool]) -> bool:
-    return "" in given and any(
-        need and not name for name, need in zip(given, needed, strict=False)
-    )
+    return "" in given and any(need and not name for name, need in zip(given, needed, strict=False))
 
 
 def _between(least: int, most: int) -> str:

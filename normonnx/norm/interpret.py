@@ -17,7 +17,7 @@ from normonnx.norm.layout import Cuts, Groups, Labels
 from normonnx.norm.polynomial import IntractableError, Outside, Poly, X, number
 from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
-from normonnx.shapes import Dim
+from normonnx.shapes import CONTRADICTIONS, Dim
 
 _MAX_DEPTH = 16
 
@@ -172,7 +172,7 @@ class Interpreter:
             return self._outside(value)
         try:
             form = rule(self, node)
-        except IntractableError as error:
+        except (IntractableError, *CONTRADICTIONS) as error:
             reason = self._refusal(node, str(error))
             if reason:
                 self.refusals[value] = reason

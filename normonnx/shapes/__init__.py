@@ -19,10 +19,12 @@ from normonnx.shapes.attributes import (
     normalized,
     slices_of,
 )
+from normonnx.shapes.contradiction import CONTRADICTIONS
 from normonnx.shapes.dims import Dim, Dims, Product, divide, times
 from normonnx.shapes.table import Shapes
 
 __all__ = [
+    "CONTRADICTIONS",
     "Dim",
     "Dims",
     "Product",

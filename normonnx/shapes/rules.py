@@ -104,6 +104,8 @@ def _d_unsqueeze(shapes: Shapes, node: ir.Node) -> Dims | None:
         return None
     rank = len(dims) + len(axes)
     places = {normalized(axis, rank) for axis in axes}
+    if len(places) != len(axes) or not places <= set(range(rank)):
+        return None
     rest = iter(dims)
     return tuple(1 if axis in places else next(rest) for axis in range(rank))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from normonnx.constants import Constants, is_float, walk
+from normonnx.shapes.contradiction import CONTRADICTIONS
 from normonnx.shapes.dims import Dim, Dims, Product, unknown
 from normonnx.shapes.rules import DIM_RULES, split
 from normonnx.shapes.vectors import VECTOR_RULES
@@ -18,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _LARGEST_VECTOR = 64
 _STRIP_BYTES = 1000
+_T = TypeVar("_T")
 
 
 class Shapes:
@@ -177,7 +180,7 @@ class Shapes:
         out = node.outputs[0]
         follow = VECTOR_RULES.get(node.op_type)
         if follow is not None:
-            vector = follow(self, node)
+            vector = _unless_contradictory(lambda: follow(self, node))
             if vector is not None and len(vector) <= _LARGEST_VECTOR:
                 self._vectors[out] = vector
                 if all(isinstance(dim, int) for dim in vector) and node.op_type in (
@@ -189,7 +192,8 @@ class Shapes:
         if node.op_type == "CastLike":
             self._learn_cast(node)
         if node.op_type == "Split":
-            for out, dims in zip(node.outputs, split(self, node), strict=False):
+            parts = _unless_contradictory(lambda: split(self, node)) or ()
+            for out, dims in zip(node.outputs, parts, strict=False):
                 self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
         elif node.op_type in DIM_RULES:
             rule = DIM_RULES[node.op_type]
@@ -210,7 +214,7 @@ class Shapes:
         known = self.dims(out)
         if known is not None and not any(self._open(dim) for dim in known):
             return
-        refined = infer()
+        refined = _unless_contradictory(infer)
         if refined is None:
             return
         if known is not None and len(known) == len(refined):
@@ -222,6 +226,14 @@ class Shapes:
             dtype = self.dtype(node.inputs[0])
             if dtype is not None:
                 self._dtypes[out] = dtype
+
+
+def _unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
+    """What a rule finds; nothing where the model contradicts itself."""
+    try:
+        return infer()
+    except CONTRADICTIONS:
+        return None
 
 
 def _small(value: ir.Value) -> bool:

@@ -136,7 +136,8 @@ class Trial:
     Attributes:
         number: of the mutant.
         outcome: "refused", "unchanged", "equal", "unrunnable", "sensitive" (different by more
-            than rounding, and right by the judge), "runtime" (ONNX Runtime itself does not
+            than rounding, and right by the judge), "caught" (what the engines wrote was wrong
+            and the judge took it back), "runtime" (ONNX Runtime itself does not
             survive the mutant), or one of `BROKEN`.
         detail: more about it.
     """
@@ -188,8 +189,21 @@ class Bench:
         if not compared.value:
             return Trial(mutant.number, "equal", str(made.rewrites))
         verdict = self._judge(mutant.content, made.content)
-        if verdict.end == "done" and verdict.value == "pass":
+        word = str(verdict.value)
+        if word == "pass":
             return Trial(mutant.number, "sensitive", compared.value)
-        return Trial(mutant.number, "wrong", f"{compared.value}; judged {verdict.value}")
+        if word == "fail" and not whole:
+            return self._caught(mutant, compared.value)
+        return Trial(mutant.number, "wrong", f"{compared.value}; judged {word}")
 
-
+    def _caught(self, mutant: Mutant, difference: str) -> Trial:
+        """Whether what a user gets is right, when it is the judge who saw to that."""
+        answer = self._whole(mutant.content, True)
+        if answer.end != "done":
+            return Trial(mutant.number, answer.end, str(answer.value))
+        made: Rewritten = answer.value
+        if made.outcome == "rewritten":
+            left = self._compare(mutant.content, made.content)
+            if left.end != "done" or left.value:
+                return Trial(mutant.number, "wrong", f"{left.value}, and the judge let it pass")
+        return Trial(mutant.number, "caught", difference)

@@ -1,0 +1,53 @@
+"""Names and documentation must be text: protobuf hands out what is no UTF-8 as bytes, unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from onnx import ModelProto
+
+from normonnx.errors import InvalidModelError
+from normonnx.model_io.contents import Contents
+
+_NAMED = ("name", "doc_string")
+
+
+def refuse_garbled(model: ModelProto, contents: Contents, where: str) -> None:
+    """Refuse a model in which a name or a documentation is no text.
+
+    Args:
+        model: only read.
+        contents: of `model`.
+        where: what the error should name.
+
+    Raises:
+        InvalidModelError: there is one.
+    """
+    graphs = contents.graphs
+    infos = [info for graph in graphs for info in (*graph.input, *graph.output, *graph.value_info)]
+    groups: tuple[tuple[Iterable[Any], Sequence[str]], ...] = (
+        ([model], ("producer_name", "producer_version", "domain", "doc_string")),
+        (graphs, _NAMED),
+        (contents.functions, (*_NAMED, "domain", "overload")),
+        ((n for _, own in contents.nodes for n in own), (*_NAMED, "op_type", "domain", "overload")),
+        (contents.attributes, (*_NAMED, "ref_attr_name")),
+        (contents.tensors, _NAMED),
+        (infos, _NAMED),
+        ((dim for i in infos for dim in i.type.tensor_type.shape.dim), ("dim_param",)),
+        ((e for holder in (model, *graphs) for e in holder.metadata_props), ("key", "value")),
+        ((e for _, own in contents.nodes for n in own for e in n.metadata_props), ("key", "value")),
+    )
+    for messages, fields in groups:
+        for message in messages:
+            for name in fields:
+                text = getattr(message, name)
+                if isinstance(text, bytes):
+                    raise InvalidModelError(f"{text[:60]!r} is no text (UTF-8)", where=where)
+    for _, own in contents.nodes:
+        for node in own:
+            for names in (node.input, node.output):
+                if any(isinstance(name, bytes) for name in names):
+                    raise InvalidModelError(
+                        f"a name at node {node.name!r} is no text (UTF-8)", where=where
+                    )
