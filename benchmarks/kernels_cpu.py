@@ -2,9 +2,11 @@
 
     python -m benchmarks.kernels_cpu [--threads N] [--rounds N] [--shapes 128x768 ...]
 
-Every contestant runs its model through a session with its inputs and output bound. Each round times
-all of them one after the other, so that what else the machine does meets them alike; the best round
-counts, in CPU time where there is one thread. ``copy`` is NumPy's copy of X, the least that can be.
+Every contestant runs its model through a session with its inputs and output bound, and all of a
+contest read and write the same memory. Each round times all of them one after the other, each after
+a call that is not timed, so that what else the machine does meets them alike; in CPU time where
+there is one thread. Times are medians over the rounds, and a ratio is the median of the ratios
+within a round. ``copy`` is NumPy's copy of X to that output: what reads and writes the tensor once.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import ctypes
 import json
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -63,11 +66,36 @@ CONTESTS: dict[str, dict[str, tuple[list[Node], bool]]] = {
 }
 
 
+class Tensors:
+    """The memory of one contest, as ONNX Runtime itself allocates it."""
+
+    def __init__(self, data: dict[str, Any], dtype: str) -> None:
+        self.inputs = {name: _tensor(data[name], dtype) for name in "XR"}
+        self.output = _tensor(np.zeros_like(data["X"]), dtype)
+        self.source, self.target = _words(self.inputs["X"]), _words(self.output)
+
+    def result(self, like: Any) -> Any:
+        """The output as float64."""
+        room = np.empty_like(like)
+        ctypes.memmove(room.ctypes.data, self.output.data_ptr(), room.nbytes)
+        return room.astype(np.float64)
+
+    def copy(self) -> None:
+        """X to the output, by NumPy."""
+        np.copyto(self.target, self.source)
+
+
 class Contestant:
-    """A session with everything bound, on memory that ONNX Runtime itself allocated."""
+    """A session with everything bound."""
 
     def __init__(
-        self, nodes: list[Node], dtype: str, data: dict[str, Any], threads: int, optimise: bool
+        self,
+        nodes: list[Node],
+        dtype: str,
+        data: dict[str, Any],
+        tensors: Tensors,
+        threads: int,
+        optimise: bool,
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
@@ -79,22 +107,12 @@ class Contestant:
             _model(nodes, dtype, data), options, providers=["CPUExecutionProvider"]
         )
         self.binding = self.session.io_binding()
-        self.values = []
         for value in self.session.get_inputs():
-            tensor = _tensor(data[value.name], dtype)
-            self.binding.bind_ortvalue_input(value.name, tensor)
-            self.values.append(tensor)
-        self.output = _tensor(np.zeros_like(data["X"]), dtype)
-        self.binding.bind_ortvalue_output("Y", self.output)
+            self.binding.bind_ortvalue_input(value.name, tensors.inputs[value.name])
+        self.binding.bind_ortvalue_output("Y", tensors.output)
 
     def run(self) -> None:
         self.session.run_with_iobinding(self.binding)
-
-    def result(self, like: Any) -> Any:
-        """The output as float64."""
-        room = np.empty_like(like)
-        ctypes.memmove(room.ctypes.data, self.output.data_ptr(), room.nbytes)
-        return room.astype(np.float64)
 
 
 def _model(nodes: list[Node], dtype: str, data: dict[str, Any]) -> bytes:
@@ -135,10 +153,16 @@ def _tensor(array: Any, dtype: str) -> onnxruntime.OrtValue:
     return value
 
 
+def _words(value: onnxruntime.OrtValue) -> Any:
+    """The memory of a tensor as an array."""
+    count = value.tensor_size_in_bytes() // 8
+    return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(value.data_ptr()))
+
+
 def measure(
     contestants: dict[str, Callable[[], None]], elements: int, rounds: int, threads: int
-) -> dict[str, float]:
-    """Microseconds per call of each, best of the rounds."""
+) -> dict[str, list[float]]:
+    """Microseconds per call of each contestant in each round."""
     clock = time.process_time if threads == 1 else time.perf_counter
     repeats = {}
     for name, run in contestants.items():
@@ -147,14 +171,15 @@ def measure(
         run()
         once = max(clock() - start, 1e-6)
         repeats[name] = max(1, min(_ELEMENTS // elements, int(_SECONDS / once)))
-    best = dict.fromkeys(contestants, float("inf"))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
+            run()
             start = clock()
             for _ in range(repeats[name]):
                 run()
-            best[name] = min(best[name], (clock() - start) / repeats[name])
-    return {name: round(seconds * 1e6, 2) for name, seconds in best.items()}
+            times[name].append((clock() - start) / repeats[name] * 1e6)
+    return times
 
 
 def contest(what: str, dtype: str, shape: str, rounds: int, threads: int) -> dict[str, Any]:
@@ -165,35 +190,39 @@ def contest(what: str, dtype: str, shape: str, rounds: int, threads: int) -> dic
         name: random.standard_normal(dims).astype(TYPES[dtype][1])
         for name, dims in {"X": (1, rows, n), "R": (1, rows, n), "S": (n,), "B": (n,)}.items()
     }
+    tensors = Tensors(data, dtype)
     contestants: dict[str, Contestant] = {}
     for name, (nodes, optimise) in CONTESTS[what].items():
         try:
-            contestants[name] = Contestant(nodes, dtype, data, threads, optimise)
+            contestants[name] = Contestant(nodes, dtype, data, tensors, threads, optimise)
         except Exception as error:
             if "NOT_IMPLEMENTED" not in str(error) and "Type Error" not in str(error):
                 raise
-    copy, source = np.zeros_like(data["X"]), data["X"]
-    runs: dict[str, Callable[[], None]] = {one: c.run for one, c in contestants.items()}
-    runs["copy"] = lambda: np.copyto(copy, source)
-    times = measure(runs, rows * n, rounds, threads)
-    ours = contestants["ours"].result(data["X"])
-    apart = {
-        name: float(np.abs(one.result(data["X"]) - ours).max())
-        for name, one in contestants.items()
-        if name != "ours"
-    }
-    tensors = 3 if what.startswith("Add") else 2
+    results = {}
+    for name, one in contestants.items():
+        one.run()
+        results[name] = tensors.result(data["X"])
+    ours = results.pop("ours")
+    runs: dict[str, Callable[[], None]] = {name: one.run for name, one in contestants.items()}
+    times = measure(runs | {"copy": tensors.copy}, rows * n, rounds, threads)
+    moved = (3 if what.startswith("Add") else 2) * data["X"].nbytes
     return {
         "what": what,
         "dtype": dtype,
         "shape": shape,
         "threads": threads,
-        "microseconds": times,
-        "largest_difference": apart,
-        "times_faster_than": {
-            name: round(times[name] / times["ours"], 2) for name in contestants if name != "ours"
+        "microseconds": {name: round(statistics.median(one), 2) for name, one in times.items()},
+        "largest_difference": {
+            name: float(np.abs(one - ours).max()) for name, one in results.items()
         },
-        "gigabytes_per_second": round(tensors * source.nbytes / times["ours"] / 1e3, 1),
+        "times_faster_than": {
+            name: round(
+                statistics.median(a / b for a, b in zip(one, times["ours"], strict=True)), 2
+            )
+            for name, one in times.items()
+            if name != "ours"
+        },
+        "gigabytes_per_second": round(moved / statistics.median(times["ours"]) / 1e3, 1),
     }
 
 
@@ -220,7 +249,7 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--shapes", nargs="*", default=SHAPES)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -231,8 +260,8 @@ def main() -> None:
                 one = contest(what, dtype, shape, arguments.rounds, arguments.threads)
                 results.append(one)
                 against = "  ".join(f"{k} {v:g}x" for k, v in one["times_faster_than"].items())
-                ours, copy = one["microseconds"]["ours"], one["microseconds"]["copy"]
-                print(f"{what:16} {dtype:9} {shape:10} {ours:10.1f} us  copy {copy:.1f}  {against}")
+                ours = one["microseconds"]["ours"]
+                print(f"{what:16} {dtype:9} {shape:10} {ours:10.1f} us  {against}", flush=True)
     arguments.output.write_text(
         json.dumps({"machine": machine(), "results": results}, indent=1) + "\n"
     )

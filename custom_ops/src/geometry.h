@@ -9,9 +9,9 @@ namespace normonnx {
 
 constexpr size_t kMaxRank = 16;
 
-// Dimensions in place: a run of a node allocates nothing.
+// Dimensions in place, of which `rank` are there: a run of a node allocates and clears nothing.
 struct Shape {
-  int64_t dims[kMaxRank] = {};
+  int64_t dims[kMaxRank];
   size_t rank = 0;
 
   bool operator==(const Shape& other) const;

@@ -43,9 +43,10 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
   struct Input {
     Slot slot;
     const void* data;
-    Shape shape;
+    const Shape* shape;
   };
   Input inputs[kMaxInputs];
+  Shape found[kMaxInputs];
   size_t count = 0;
   for (size_t i = 0; i < op_.input_count && i < given; ++i) {
     const OrtValue* value = nullptr;
@@ -53,11 +54,8 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
     if (value == nullptr) continue;
     Input& input = inputs[count++];
     input.slot = op_.inputs[i];
-    if (known_[i]) {
-      input.shape = shapes_[i];
-    } else {
-      RETURN_IF_FAILED(ShapeOf(api_, value, &input.shape));
-    }
+    input.shape = known_[i] ? &shapes_[i] : &found[i];
+    if (!known_[i]) RETURN_IF_FAILED(ShapeOf(api_, value, &found[i]));
     void* data = nullptr;
     RETURN_IF_FAILED(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
     input.data = data;
@@ -75,15 +73,15 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
   }
 
   Geometry geometry;
-  const std::string misfit = SplitAtAxes(x->shape, scale->shape, axis_, &geometry);
+  const std::string misfit = SplitAtAxes(*x->shape, *scale->shape, axis_, &geometry);
   if (!misfit.empty()) return Invalid(api_, std::string(op_.name) + ": " + misfit);
   for (size_t i = 0; i < count; ++i) {
     const Input& input = inputs[i];
     const Input& like = input.slot == Slot::kResidual || input.slot == Slot::kX ? *x : *scale;
-    if (input.shape != like.shape) {
+    if (*input.shape != *like.shape) {
       return Invalid(api_, std::string(op_.name) + ": " + NameOf(input.slot) + " " +
-                               ToString(input.shape) + " does not have the shape of " +
-                               NameOf(like.slot) + " " + ToString(like.shape));
+                               ToString(*input.shape) + " does not have the shape of " +
+                               NameOf(like.slot) + " " + ToString(*like.shape));
     }
   }
 
@@ -107,7 +105,7 @@ OrtStatusPtr Kernel::Bind(OrtKernelContext* context, NormCall* call) {
   void* outputs[2] = {nullptr, nullptr};
   for (size_t i = 0; i < op_.output_count && i < wanted; ++i) {
     OrtValue* value = nullptr;
-    RETURN_IF_FAILED(api_.KernelContext_GetOutput(context, i, x->shape.dims, x->shape.rank,
+    RETURN_IF_FAILED(api_.KernelContext_GetOutput(context, i, x->shape->dims, x->shape->rank,
                                                   &value));
     if (value != nullptr) {
       RETURN_IF_FAILED(api_.GetTensorMutableData(value, &outputs[i]));

@@ -90,13 +90,14 @@ INLINE Floats Load(const BFloat* from, Floats*) {
 // In the upper halves of the words; what is in the lower halves is left over.
 INLINE Words RoundedToBFloat(Floats v) {
 #if defined(__AVX512F__)
-  const __m512i bits = Bits<__m512i>(v);
+  // Any NaN becomes the one whose lower half is zero; all else stays.
+  const __m512i nans = _mm512_set1_epi32(0x33);
+  const __m512i bits =
+      _mm512_castps_si512(_mm512_fixupimm_ps(Bits<__m512>(v), Bits<__m512>(v), nans, 0));
   const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
   const __m512i half = _mm512_mask_blend_epi32(odd, _mm512_set1_epi32(0x7fff),
                                                _mm512_set1_epi32(0x8000));
-  const __m512i rounded = _mm512_add_epi32(bits, half);
-  const __mmask16 nan = _mm512_cmp_ps_mask(Bits<__m512>(v), Bits<__m512>(v), _CMP_UNORD_Q);
-  return Bits<Words>(_mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000)));
+  return Bits<Words>(_mm512_add_epi32(bits, half));
 #else
   const Words bits = Bits<Words>(v);
   return Select(v != v, bits | 0x400000, bits + 0x7fff + ((bits >> 16) & 1));
@@ -308,6 +309,18 @@ INLINE Pair<V> FirstOfPair(Pair<V> v, int count) {
     if ((kEvenAndOdd<T> ? 2 * i + 1 : kLanes + i) >= count) v.second[i] = 0;
   }
   return v;
+}
+
+// Asks for what lies as far behind as it takes memory to answer; `count` elements of it. The rows of a
+// matrix often end with a page, which is where the machine itself stops looking ahead. No address is
+// wrong here.
+template <class T>
+INLINE void PrefetchAfter(const T* from, int count) {
+  constexpr uintptr_t kAhead = 3072;
+  const uintptr_t at = reinterpret_cast<uintptr_t>(from) + kAhead;
+  for (uintptr_t byte = 0; byte < static_cast<unsigned>(count) * sizeof(T); byte += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(at + byte));
+  }
 }
 
 // The lanes of a vector added pairwise, half upon half.
