@@ -12,10 +12,12 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+from threadpoolctl import ThreadpoolController
 
 from normonnx.constants import Constants, is_float, subgraphs
 from normonnx.parity.execution import Frame, Plan, Weights, walk
@@ -31,8 +33,11 @@ _MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
 _FACTORS = frozenset({"Mul", "MatMul"})
 """What may read a constant that is read as 1/N."""
 
-_LARGE = 24
+_LARGE = 12
 """A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
+
+_SMALL = 7
+"""What it is shrunk to: more than most kernels span, so that some elements see no padding."""
 
 _SYMBOL_SIZES = ((3, 5, 2, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
 """Sizes tried for the symbols, cyclically: first all different, then all equal."""
@@ -76,6 +81,17 @@ class Window:
 
 def certify(window: Window) -> str | Flaw:
     """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
+    # Windows are small: handing a product to other threads takes longer than making it.
+    with _threads().limit(limits=1, user_api="blas"):
+        return _certify(window)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _certify(window: Window) -> str | Flaw:
     for value, exact in window.exact.items():
         flaw = _rounded_once(value, exact)
         if flaw is not None:
@@ -96,8 +112,12 @@ def certify(window: Window) -> str | Flaw:
     for shapes in _bindings(window, inputs, extents):
         worst = 0.0
         try:
+            drawn = _drawn(window, inputs, shapes)
             for spread, mean in _MAGNITUDES:
-                feeds = _feeds(window, inputs, shapes, spread=spread, mean=mean)
+                feeds = {
+                    value: mean + spread * array if array.dtype == np.float64 else array
+                    for value, array in drawn.items()
+                }
                 worst = max(worst, _difference(old_plan, new_plan, feeds))
         except _NotComparableError as error:
             return Flaw(str(error))
@@ -239,16 +259,8 @@ def _bindings(
             for symbol in dim.symbols
         }
     )
-    large = sorted(
-        {
-            dim
-            for dims in known.values()
-            for dim in dims or ()
-            if isinstance(dim, int) and dim > _LARGE and dim not in extents
-        }
-    )
-    shrunk = {dim: 11 + 2 * i for i, dim in enumerate(large)}
-    for shrink in [shrunk, {}] if shrunk and not any(vectors.values()) else [{}]:
+    shrinkings = [{}] if any(vectors.values()) else _shrinkings(list(known.values()), extents)
+    for shrink in shrinkings:
         for sizes in _SYMBOL_SIZES if symbols else _SYMBOL_SIZES[:1]:
             binding = {symbol: sizes[i % len(sizes)] for i, symbol in enumerate(symbols)}
 
@@ -269,6 +281,28 @@ def _bindings(
                 else:
                     bound[value] = tuple(concrete(dim) for dim in dims)
             yield bound
+
+
+def _shrinkings(known: Sequence[tuple[Dim, ...] | None], extents: set[int]) -> list[dict[int, int]]:
+    """Smaller sizes for large dimensions: for all, for those behind the channels, and for none.
+
+    A multiple of another dimension stays one, and no two become equal: what resizes, pools or
+    concatenates still fits, and what mixes two axes up still shows.
+    """
+    shrinkings: list[dict[int, int]] = []
+    for first in (0, 2):
+        large = {dim for dims in known for dim in (dims or ())[first:] if isinstance(dim, int)}
+        shrunk: dict[int, int] = {}
+        for dim in sorted(dim for dim in large - extents if dim > _LARGE):
+            factor = max((s for s in shrunk if dim % s == 0), default=None)
+            size = _SMALL if factor is None else shrunk[factor] * (dim // factor)
+            while size in extents or size in shrunk.values():
+                size += 2
+            if size < dim:
+                shrunk[dim] = size
+        if shrunk and shrunk not in shrinkings:
+            shrinkings.append(shrunk)
+    return [*shrinkings, {}]
 
 
 def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:
@@ -296,14 +330,12 @@ def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:
     return None
 
 
-def _feeds(
+def _drawn(
     window: Window,
     inputs: Sequence[ir.Value],
     bound: Mapping[ir.Value, tuple[int, ...] | np.ndarray],
-    *,
-    spread: float,
-    mean: float,
 ) -> dict[ir.Value, np.ndarray]:
+    """Random inputs, the floats among them of mean 0 and standard deviation 1."""
     feeds: dict[ir.Value, np.ndarray] = {}
     for value in inputs:
         shape = bound[value]
@@ -313,7 +345,7 @@ def _feeds(
         rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
         dtype = window.shapes.dtype(value)
         if dtype is None or is_float(dtype):
-            feeds[value] = mean + spread * rng.standard_normal(shape)
+            feeds[value] = rng.standard_normal(shape)
         elif dtype == ir.DataType.BOOL:
             feeds[value] = rng.random(shape) < 0.5
         else:

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
+
+from normonnx.parity.planner import compute
 
 _MAX_FOLDED_BYTES = 64 << 20
 """No constant larger than this, and than twice its inputs, is worked out (expansion bombs)."""
@@ -87,7 +88,7 @@ class Constants:
                 may override from IR version 4 on, are constants too.
         """
         self._frozen_inputs = frozen_inputs
-        self._opsets = dict(model.opset_imports)
+        self._opsets = model.opset_imports  # which may still be raised
         self._derived: set[ir.Value] = set()
         self._arrays: dict[ir.Value, np.ndarray] = {}
         self._float64: dict[ir.Value, np.ndarray] = {}
@@ -164,7 +165,8 @@ class Constants:
             return value.const_value
         if not _constant_node(producer) or "value" not in producer.attributes:
             return None
-        return producer.attributes["value"].as_tensor()
+        tensor: ir.TensorProtocol = producer.attributes["value"].value
+        return tensor
 
     def _evaluate(self, value: ir.Value, *, exactly: bool) -> np.ndarray | None:
         memo = self._float64 if exactly else self._arrays
@@ -209,18 +211,13 @@ class Constants:
                 return [inputs[0] if floats or target is None else inputs[0].astype(np.float64)]
         if _result_bytes(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
             return None
-        present = [value for value in node.inputs if value is not None]
+        arrays = iter(inputs)
+        padded = [None if value is None else next(arrays) for value in node.inputs]
         try:
-            evaluator = ReferenceEvaluator(
-                ir.serde.serialize_node(node), opsets=self._opsets or {"": 21}
-            )
             with np.errstate(all="ignore"):
-                results = evaluator.run(
-                    None,
-                    {str(v.name): array for v, array in zip(present, inputs, strict=True)},
-                )
+                results = compute(node, padded, self._opsets or {"": 21})
         except Exception:
-            # An operator or a combination that the reference does not have: not a constant to us.
+            # An operator or a combination that nothing here computes: not a constant to us.
             return None
         return [np.asarray(result) for result in results]
 
@@ -243,7 +240,7 @@ def _leaf(value: ir.Value) -> np.ndarray | None:
         name, attribute = next(iter(producer.attributes.items()))
         if name in _CONSTANT_ATTRIBUTES:
             return np.array(attribute.value, dtype=_CONSTANT_ATTRIBUTES[name])
-        tensor = attribute.as_tensor()
+        tensor = attribute.value
     if tensor.dtype == ir.DataType.STRING:
         return None
     return tensor.numpy()

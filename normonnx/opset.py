@@ -1,32 +1,75 @@
 """Raising the opset of a whole model, exactly, or not at all.
 
-onnx's own converter does the work. It wants the whole proto, so large weights are taken out first
-and put back afterwards; and what it wrote is only taken if the model's interface is what it was.
+Where every operator of the model only gained element types and optional attributes on the way, the
+number is all that changes. Else onnx's own converter does the work. It wants the whole proto, so
+large weights are taken out first and put back afterwards; and what it wrote is only taken if the
+model's interface is what it was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
-import onnx.version_converter
 import onnx_ir as ir
 
 from normonnx import runtime
+from normonnx.constants import walk
 
 _STAND_IN_BYTES = 1024
 
 _IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13}
 """The lowest IR version whose readers know the opset (onnx's versioning table)."""
 
+_EXTENDED: Mapping[int, frozenset[str]] = {
+    14: frozenset(
+        "Add BatchNormalization CumSum Div GRU Identity LSTM Mul RNN Relu Reshape Sub".split()
+    ),
+    15: frozenset("BatchNormalization Pow Shape".split()),
+    16: frozenset(
+        """GreaterOrEqual Identity If LeakyRelu LessOrEqual Loop PRelu Scan ScatterElements
+        ScatterND Where""".split()
+    ),
+    17: frozenset(),
+}
+"""Operators that a new opset gave further types, or attributes whose default is what was before.
+
+From onnx's changelog (docs/Changelog.md); every other operator is unchanged there or not listed.
+"""
+
+
+def extends(model: ir.Model, wanted: int) -> bool:
+    """Whether all operators of a model mean in a later opset what they mean in its own."""
+    current = model.opset_imports.get("", 0)
+    steps = range(current + 1, wanted + 1)
+    if model.functions or not all(step in _EXTENDED for step in steps):
+        return False
+    nodes = [node for node in walk(model.graph) if node.domain == ""]
+    if any(node.op_type == "BatchNormalization" and len(node.outputs) > 1 for node in nodes):
+        return False  # before opset 14 further outputs meant training
+    operators = {node.op_type for node in nodes}
+    return all(_means_the_same(operator, current, steps) for operator in operators)
+
+
+def _means_the_same(operator: str, current: int, steps: range) -> bool:
+    try:
+        before = onnx.defs.get_schema(operator, current, "").since_version
+        forms = {onnx.defs.get_schema(operator, step, "").since_version for step in steps}
+    except onnx.defs.SchemaError:
+        return False
+    return all(form == before or operator in _EXTENDED[form] for form in forms)
+
 
 def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     """Convert a model to a higher default-domain opset.
 
     Args:
-        model: the model; it is not changed.
+        model: the caller's own; it is changed if only its numbers have to be, and else left.
         wanted: the opset to reach.
 
     Returns:
-        The converted model, or None where it may not or could not be converted; and a note.
+        The same model or the converted one, None where it may not or could not be converted; and
+        a note.
     """
     current = model.opset_imports.get("", 0)
     if model.functions:
@@ -34,6 +77,9 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
     if not runtime.takes_opset(wanted, ir_version):
         return None, f"opset stays {current}: {runtime.title()} does not take opset {wanted}"
+    if extends(model, wanted):
+        model.opset_imports[""], model.ir_version = wanted, ir_version
+        return model, f"opset {current} → {wanted}"
     light = model.clone()
     weights: dict[str, ir.TensorProtocol] = {}
     for name, value in light.graph.initializers.items():
@@ -47,6 +93,8 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
         value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
         if name not in listed:
             light.graph.inputs.append(value)
+    import onnx.version_converter
+
     try:
         proto = onnx.version_converter.convert_version(ir.serde.serialize_model(light), wanted)
         proto.ir_version = max(proto.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))

@@ -131,6 +131,9 @@ def reach_opset(
     while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
         raised, note = raise_opset(model, wanted)
         notes.append(note)
+        if raised is model:
+            context.opset = wanted
+            return context, notes
         if raised is not None:
             return context_of(raised, journal, options, read_large=read_large), notes
         # A lower opset may be reached, and may do for some of the norms.

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
+import pytest
 
-from normonnx.opset import raise_opset
+from normonnx.opset import _EXTENDED, extends, raise_opset
 from tests.graphs import model, proto
 
 TEXT = """(float[n,4] x) => (float[n,1] y) {
@@ -59,3 +60,55 @@ def test_what_the_converter_cannot_do_is_said() -> None:
     raised, note = raise_opset(ir.from_proto(p), 17)
     assert raised is None
     assert note.startswith("opset stays 13")
+
+
+@pytest.mark.parametrize(
+    ("version", "operator"), [(v, op) for v, ops in _EXTENDED.items() for op in sorted(ops)]
+)
+def test_what_counts_as_extended_only_gained_something(version: int, operator: str) -> None:
+    old = onnx.defs.get_schema(operator, version - 1, "")
+    new = onnx.defs.get_schema(operator, version, "")
+    assert old.since_version < new.since_version == version
+    for name, attribute in old.attributes.items():
+        assert new.attributes[name].default_value == attribute.default_value
+        assert new.attributes[name].required == attribute.required
+    assert not any(
+        new.attributes[name].required for name in set(new.attributes) - set(old.attributes)
+    )
+    if operator != "BatchNormalization" or version > 14:  # where further outputs meant training
+        assert [i.name for i in old.inputs] == [i.name for i in new.inputs]
+        assert [o.name for o in old.outputs] == [o.name for o in new.outputs]
+    for before, after in zip(old.inputs, new.inputs, strict=True):
+        assert set(before.types) <= set(after.types)
+
+
+def test_operators_that_only_gained_types_stay_as_they_are() -> None:
+    m = model(TEXT, opset=13, w=(4, 4))
+    nodes = list(m.graph)
+    raised, note = raise_opset(m, 17)
+    assert raised is m
+    assert note == "opset 13 → 17"
+    assert list(m.graph) == nodes
+    onnx.checker.check_model(ir.to_proto(m), full_check=True)
+
+
+def test_operators_that_changed_are_converted() -> None:
+    # The default of RoiAlign's new attribute is not what it did before.
+    rois = """(float[1,1,8,8] x, float[1,4] r, int64[1] b) => (float[1,1,2,2] y) {
+      y = RoiAlign <output_height=2, output_width=2> (x, r, b)
+    }"""
+    assert extends(model(rois, opset=13), 15)
+    assert not extends(model(rois, opset=13), 16)
+    raised, _ = raise_opset(model(rois, opset=13), 17)
+    assert raised is not None
+    assert raised.graph[0].attributes["coordinate_transformation_mode"].as_string() == (
+        "output_half_pixel"
+    )
+
+
+def test_training_outputs_before_opset_14_are_left_to_the_converter() -> None:
+    text = """(float[2,3,4] x, float[3] s, float[3] b, float[3] m, float[3] v)
+    => (float[2,3,4] y, float[3] p, float[3] q, float[3] t, float[3] u) {
+      y, p, q, t, u = BatchNormalization (x, s, b, m, v)
+    }"""
+    assert not extends(model(text, opset=13), 14)

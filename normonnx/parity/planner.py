@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from normonnx.parity.execution import (
     Plan,
     Runner,
     Step,
+    Weights,
     walk,
 )
 from normonnx.parity.kernels import KERNELS, Call, Inputs, Kernel, Outputs
@@ -88,19 +90,18 @@ class Planner:
     def _operator(self, node: ir.Node, opsets: Mapping[str, int], bound: Attributes) -> Runner:
         attributes = _resolved(node, bound)
         call = _call_of(node, attributes, opsets, self._exact_attributes.get(node, {}))
-        if node.domain == "" and node.op_type in _CASTS:
-            stock = self._stock(node, attributes, opsets)
-            return lambda inputs, frame, exact: (
-                promotion.cast(call, inputs, exact=exact) or stock(inputs, frame, exact)
-            )
         key = (node.domain, node.op_type)
+        is_cast = node.domain == "" and node.op_type in _CASTS
         kernel = _TYPED.get(key) or KERNELS.get(key)
-        if kernel is None:
+        if kernel is None and not is_cast:
             return self._stock(node, attributes, opsets)
         rare: list[Runner] = []
 
         def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
-            outputs = kernel(call, inputs)
+            if kernel is None:
+                outputs = promotion.cast(call, inputs, exact=exact)
+            else:
+                outputs = kernel(call, inputs)
             if outputs is None:
                 if not rare:
                     rare.append(self._stock(node, attributes, opsets))
@@ -190,6 +191,21 @@ class Planner:
         return run
 
 
+def compute(node: ir.Node, inputs: Inputs, opsets: Mapping[str, int]) -> Outputs:
+    """The outputs of one operator without subgraphs, in the types of its inputs.
+
+    Args:
+        node: the operator; its attributes are values, not references.
+        inputs: as many as the node has, None standing for an absent one.
+        opsets: operator set version by domain.
+
+    Raises:
+        Exception: of whatever kind, where the operator or such inputs are not supported.
+    """
+    run = Planner({})._operator(node, opsets, {})
+    return run(inputs, Frame({}, Weights({})), False)
+
+
 def _entered(
     plan: Plan, inputs: Inputs, attributes: Attributes, outer: Frame, node: ir.Node
 ) -> Outputs:
@@ -214,18 +230,27 @@ def _call_of(
     node: ir.Node, attributes: Attributes, opsets: Mapping[str, int], exact: Mapping[str, float]
 ) -> Call:
     """The call as kernels see it: defaults filled in, floats as the float32 values they are."""
-    schema = schema_of(node.domain, node.op_type, opsets.get(node.domain, 1))
-    values: dict[str, Any] = {}
-    for name, attribute in (schema.attributes if schema is not None else {}).items():
-        if attribute.default_value.name:
-            values[name] = _plain(ir.serde.deserialize_attribute(attribute.default_value))
+    since, defaults = _defaults(node.domain, node.op_type, opsets.get(node.domain, 1))
+    values = dict(defaults)
     values.update((name, _plain(attribute)) for name, attribute in attributes.items())
     values.update(exact)
     names = [v.name for v in node.outputs]
     while names and not names[-1]:
         names.pop()
-    since = schema.since_version if schema is not None else 1
     return Call(node.op_type, since, values, len(names))
+
+
+@lru_cache(maxsize=2048)
+def _defaults(domain: str, op_type: str, version: int) -> tuple[int, dict[str, Any]]:
+    """Since when an operator has had this form, and its attributes that have a default."""
+    schema = schema_of(domain, op_type, version)
+    if schema is None:
+        return 1, {}
+    return schema.since_version, {
+        name: _plain(ir.serde.deserialize_attribute(attribute.default_value))
+        for name, attribute in schema.attributes.items()
+        if attribute.default_value.name
+    }
 
 
 class _Meant(ir.Attr):

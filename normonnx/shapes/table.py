@@ -242,34 +242,50 @@ def _small(value: ir.Value) -> bool:
 
 def _light_proto(model: ir.Model) -> onnx.ModelProto:
     """The model as a proto without its large weights, which become inputs of their shape."""
-    light = model.clone()
-    graph = light.graph
-    for value in list(graph.initializers.values()):
+    proto = onnx.ModelProto(ir_version=model.ir_version)
+    for domain, version in model.opset_imports.items():
+        proto.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
+    for function in model.functions.values():
+        ir.serde.serialize_function_into(proto.functions.add(), function)
+    graph, light = model.graph, proto.graph
+    light.name = graph.name or "graph"
+    for value in graph.inputs:
+        ir.serde.serialize_value_into(light.input.add(), value)
+    for value in graph.outputs:
+        ir.serde.serialize_value_into(light.output.add(), value)
+    for name, value in graph.initializers.items():
         tensor = value.const_value
-        if tensor is None or tensor.nbytes <= _STRIP_BYTES:
+        if tensor is None or tensor.nbytes > _STRIP_BYTES:
+            if tensor is not None and not value.is_graph_input():
+                light.input.append(_info(name, tensor))
+        else:
+            ir.serde.serialize_tensor_into(light.initializer.add(), from_=tensor)
+            light.initializer[-1].name = name
+    for node in graph:
+        tensor = _large_constant(node)
+        if tensor is not None:
+            light.input.append(_info(str(node.outputs[0].name), tensor))
             continue
-        value.shape = ir.Shape(tensor.shape.numpy())
-        value.dtype = tensor.dtype
-        graph.initializers.pop(str(value.name))
-        if not value.is_graph_input():
-            graph.inputs.append(value)
-    for node in list(graph):
-        if node.op_type != "Constant" or "value" not in node.attributes:
-            continue
-        attribute = node.attributes["value"]
-        if attribute.is_ref() or attribute.as_tensor().nbytes <= _STRIP_BYTES:
-            continue
-        tensor = attribute.as_tensor()
-        out = node.outputs[0]
-        if out.is_graph_output():
-            continue
-        stand_in = ir.Value(
-            name=out.name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype)
-        )
-        out.replace_all_uses_with(stand_in)
-        graph.remove(node, safe=True)
-        graph.inputs.append(stand_in)
-    return ir.serde.serialize_model(light)
+        ir.serde.serialize_node_into(light.node.add(), from_=node)
+        for value in node.outputs:
+            if value.name and value.type is not None and not value.is_graph_output():
+                ir.serde.serialize_value_into(light.value_info.add(), value)
+    return proto
+
+
+def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, tensor.dtype.value, tensor.shape.numpy())
+
+
+def _large_constant(node: ir.Node) -> ir.TensorProtocol | None:
+    """The tensor of a Constant node that is too large to be handed on, if it is one."""
+    attribute = node.attributes.get("value")
+    if node.op_type != "Constant" or node.domain or attribute is None or attribute.is_ref():
+        return None
+    tensor: ir.TensorProtocol = attribute.value
+    if tensor.nbytes <= _STRIP_BYTES or node.outputs[0].is_graph_output():
+        return None
+    return tensor
 
 
 def _twins(node: ir.Node, proto: onnx.NodeProto) -> list[tuple[ir.Graph, onnx.GraphProto]]:
