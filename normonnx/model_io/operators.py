@@ -52,7 +52,7 @@ def _form(domain: str, op_type: str, version: int) -> _Form | None:
         tuple(parameter.option == _SINGLE for parameter in schema.inputs),
         tuple(parameter.option == _SINGLE for parameter in schema.outputs),
         frozenset(name for name, a in schema.attributes.items() if a.required),
-        {name: int(a.type.value) for name, a in schema.attributes.items()},
+        {name: int(a.type) for name, a in schema.attributes.items()},
     )
 
 

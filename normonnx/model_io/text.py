@@ -35,7 +35,8 @@ def refuse_garbled(model: ModelProto, contents: Contents, where: str) -> None:
         (contents.tensors, _NAMED),
         (infos, _NAMED),
         ((dim for i in infos for dim in i.type.tensor_type.shape.dim), ("dim_param",)),
-        ((e for holder in (model, *graphs) for e in holder.metadata_props), ("key", "value")),
+        (model.metadata_props, ("key", "value")),
+        ((e for graph in graphs for e in graph.metadata_props), ("key", "value")),
         ((e for _, own in contents.nodes for n in own for e in n.metadata_props), ("key", "value")),
     )
     for messages, fields in groups:
