@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -253,7 +254,8 @@ def _feed_note(case: Case) -> FeedNote:
     return FeedNote(feed.draw, feed.title, feed.binding, shapes, feed.decisive)
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     found = {}
     for package in _PACKAGES:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import onnxruntime
 
 from normonnx.errors import EnvironmentLacksError
+from normonnx.parity.clock import CLOCK
 from normonnx.parity.options import PROVIDERS
 
 _MOST_THREADS = 4
@@ -127,20 +127,14 @@ class Session:
         given = {name: value for name, value in feeds.items() if name in self._inputs}
         options = onnxruntime.RunOptions()
         options.log_severity_level = _FATAL_ONLY
-        clock = threading.Timer(
-            min(self._seconds, threading.TIMEOUT_MAX), setattr, (options, "terminate", True)
-        )
-        clock.daemon = True
-        clock.start()
         try:
-            outputs = self._session.run(None, given, options)
+            with CLOCK.limiting(options, self._seconds):
+                outputs = self._session.run(None, given, options)
         except Exception as error:
             if options.terminate:
                 sentence = f"ONNX Runtime did not finish within {self._seconds:g} s"
                 raise SessionFailedError(sentence) from error
             raise SessionFailedError(_sentence(error)) from error
-        finally:
-            clock.cancel()
         return dict(zip(self._names, outputs, strict=True))
 
 
