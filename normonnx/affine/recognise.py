@@ -54,6 +54,8 @@ def _batch_normalization(context: Context, node: ir.Node) -> Affine | Refusal:
         if array.ndim != 1:
             return Refusal(f"its {name} has {array.ndim} dimensions: one value per element")
         parts.append(array)
+    if len({array.shape for array in parts}) > 1:
+        return Refusal("its parameters are of different lengths")
     scale, bias, mean, variance = parts
     epsilon = node.attributes.get("epsilon")
     eps = np.float64(np.float32(1e-5 if epsilon is None else epsilon.as_float()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import onnx
 from onnx import ModelProto, NodeProto, OperatorSetIdProto
@@ -28,7 +29,7 @@ class _Form:
         inputs, outputs: the least and the most of them.
         needed_inputs, needed_outputs: whether the one at this place must be there.
         required: attributes that must be there.
-        types: of the attributes, by name, as the number that the file has.
+        types: of the attributes, by name; an enumeration of integers, as the file has them.
     """
 
     inputs: tuple[int, int]
@@ -36,7 +37,7 @@ class _Form:
     needed_inputs: tuple[bool, ...]
     needed_outputs: tuple[bool, ...]
     required: frozenset[str]
-    types: Mapping[str, int]
+    types: Mapping[str, Any]
 
 
 @cache
@@ -52,7 +53,7 @@ def _form(domain: str, op_type: str, version: int) -> _Form | None:
         tuple(parameter.option == _SINGLE for parameter in schema.inputs),
         tuple(parameter.option == _SINGLE for parameter in schema.outputs),
         frozenset(name for name, a in schema.attributes.items() if a.required),
-        {name: int(a.type) for name, a in schema.attributes.items()},
+        {name: a.type for name, a in schema.attributes.items()},
     )
 
 
@@ -100,7 +101,7 @@ def _flaw(node: NodeProto, form: _Form) -> str:
         missing.discard(attribute.name)
         expected = form.types.get(attribute.name, attribute.type)
         if attribute.type != expected:
-            wanted, found = (_type_name(number) for number in (expected, attribute.type))
+            wanted, found = (_type_name(number) for number in (int(expected), attribute.type))
             return f"has an attribute {attribute.name!r} of type {found} instead of {wanted}"
     return f"lacks the attribute {min(missing)!r}" if missing else ""
 

@@ -9,6 +9,7 @@ multiplies or is added (a modulation per row, a residual) stays a Mul or an Add 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ import onnx_ir as ir
 from normonnx.norm.interpret import Interpreter
 from normonnx.norm.layout import Group, Groups
 from normonnx.norm.polynomial import Monomial, Outside, Poly
+
+_LARGEST_SCALE = 1 << 24
+"""Elements of a scale or bias that is multiplied out: a shape may claim any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,8 @@ def _evaluated(it: Interpreter, place: Place, poly: Poly) -> np.ndarray | None:
     order = [label for group in place.span for label in group]
     lengths = [it.labels.length((label,)) for label in order]
     if shape is None or any(length is None for length in lengths):
+        return None
+    if math.prod(shape) > _LARGEST_SCALE:
         return None
     total = np.zeros([length or 0 for length in lengths])
     for monomial, c in poly.items():
