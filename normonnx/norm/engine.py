@@ -5,13 +5,16 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from normonnx.norm.bodies import mixed_types
+from normonnx.norm.quantized import note_quantized
 from normonnx.norm.recognise import find_sites, recognise
 from normonnx.norm.search import NORMALISERS, roots
 from normonnx.norm.site import NormMiss, NormSite
 from normonnx.norm.write import propose, summary
+from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
 
-_RULES = ("NX101", "NX102", "NX103", "NX104")
+_GROUP_NORM = "NX103"
+_RULES = ("NX101", "NX102", _GROUP_NORM, "NX104")
 
 
 def wanted_opset(context: Context, *, cap: int | None = None) -> int:
@@ -44,10 +47,14 @@ def fuse_norms(context: Context) -> None:
         opset = context.opset_of(root.graph)
         if isinstance(found, tuple) and found[0].needs_opset > opset:
             found = recognise(context, root, highest=opset)
-        if isinstance(found, NormMiss):
-            missed.append(found)
-        elif found is not None:
-            missed.extend(filter(None, [_fuse(context, found)]))
+        near = None
+        if not isinstance(found, tuple) or not found[0].worth:
+            near = _by_choice(context, root)
+        if near is None:
+            near = _fuse(context, found) if isinstance(found, tuple) else found
+        missed.extend(filter(None, [near]))
+    if context.target == DOMAIN:
+        note_quantized(context)
     for near in missed:
         if near.root.graph is not None:  # it has not gone with another norm
             miss(
@@ -58,6 +65,22 @@ def fuse_norms(context: Context) -> None:
                 kind=near.kind,
                 refusal=Refusal(near.reason, near.remedy),
             )
+
+
+def _by_choice(context: Context, root: ir.Node) -> NormMiss | None:
+    """A norm for which there is an operator that is written only if it is asked for."""
+    if _GROUP_NORM in context.rules_on | context.rules_off:
+        return None
+    asked = recognise(context, root, also=frozenset({_GROUP_NORM}))
+    if not isinstance(asked, tuple) or not asked[0].worth or asked[0].rule != _GROUP_NORM:
+        return None
+    return NormMiss(
+        asked[0].kind,
+        root,
+        "GroupNormalization is off by default: ONNX Runtime's CPU provider takes it apart, and "
+        "needs about twice as long as for InstanceNormalization between Reshapes",
+        f"--rule {_GROUP_NORM} writes it, for a runtime with a kernel for it",
+    )
 
 
 def _fuse(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:

@@ -124,13 +124,16 @@ SPATIAL = (INSTANCE, GROUP)
 """What is made for images."""
 
 
-def candidates(context: Context, kind: Kind, highest: int | None) -> list[Operator]:
+def candidates(
+    context: Context, kind: Kind, highest: int | None, *, also: frozenset[str] = frozenset()
+) -> list[Operator]:
     """The operators that a norm may be written with, the preferred first.
 
     Args:
         context: of the run, which says what for and by which rules.
         kind: the normal form of the norm.
         highest: the highest opset that the graph can have; None for any.
+        also: codes of further rules.
     """
     standard = _STANDARD[kind]
     bodies = highest is None or highest >= FIRST_BODY  # for a lower opset there are none
@@ -145,6 +148,6 @@ def candidates(context: Context, kind: Kind, highest: int | None) -> list[Operat
         if operator.kind == kind
         and (highest is None or operator.opset <= highest)
         and operator.rule not in context.rules_off
-        and (RULES[operator.rule].by_default or operator.rule in context.rules_on)
+        and (RULES[operator.rule].by_default or operator.rule in context.rules_on | also)
     ]
     return found

@@ -63,7 +63,11 @@ def find_sites(context: Context, *, cap: int | None = None) -> list[NormSite]:
 
 
 def recognise(
-    context: Context, root: ir.Node, *, highest: int | None = None
+    context: Context,
+    root: ir.Node,
+    *,
+    highest: int | None = None,
+    also: frozenset[str] = frozenset(),
 ) -> tuple[NormSite, ...] | NormMiss | None:
     """The norms around a root, or why there is none, or None where nothing looks like one.
 
@@ -71,6 +75,7 @@ def recognise(
         context: of the run.
         root: the node.
         highest: the highest opset that its graph can have; None for any.
+        also: codes of rules to use beside those of the run.
     """
     graph = root.graph
     if not isinstance(graph, ir.Graph):
@@ -88,11 +93,10 @@ def recognise(
             try:
                 it = Interpreter(context, graph, subject, rules=RULES, scalars=scalars, cuts=cuts)
             except IntractableError as error:
-                near = NormMiss("norm", root, str(error), "state the shapes of the inputs", 0)
-                misses.append(near)
+                misses.append(_unknown(context, root, str(error)))
                 break
             try:
-                chosen = _chosen(_Around(it, root, highest, own))
+                chosen = _chosen(_Around(it, root, highest, own, also))
                 surely = surely or _is_sure(it, root)
             except IntractableError:
                 own = [NormMiss("norm", root, next(iter(it.refusals.values()), ""), weight=1)]
@@ -105,6 +109,21 @@ def recognise(
         misses.extend(reversed(own))
     told = [miss for miss in misses if miss.reason and (not surely or miss.weight >= _SURE)]
     return useless or max(told, key=lambda miss: miss.weight, default=None)
+
+
+def _unknown(context: Context, root: ir.Node, reason: str) -> NormMiss:
+    """A subject of which too little is known."""
+    for function in context.model.functions.values():
+        if any(root.graph is graph for graph in (function.graph, *function.subgraphs())):
+            return NormMiss(
+                "norm",
+                root,
+                f"{reason}, as the body of the function {function.domain}::{function.name} states "
+                "neither shapes nor types",
+                "inline the function first, as onnx.inliner does",
+                0,
+            )
+    return NormMiss("norm", root, reason, "state the shapes of the inputs", 0)
 
 
 def _norms(it: Interpreter, root: ir.Node, misses: list[NormMiss]) -> dict[ir.Value, NormalForm]:
@@ -164,6 +183,7 @@ class _Around:
     root: ir.Node
     highest: int | None
     misses: list[NormMiss]
+    also: frozenset[str]
     taken_back: frozenset[str] = frozenset()
 
     def site(self, output: ir.Value, norm: NormalForm) -> NormSite | None:
@@ -188,7 +208,7 @@ class _Around:
         An image has several axes to normalise, or a scale of its own for each channel; or it is
         written as one already. What the judge took back as an image is tried as rows.
         """
-        found = candidates(self.it.context, norm.kind, self.highest)
+        found = candidates(self.it.context, norm.kind, self.highest, also=self.also)
         images = [
             operator
             for operator in found

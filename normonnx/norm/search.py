@@ -31,6 +31,7 @@ _ROW_OPERATORS = frozenset(
     """Abs Add Cast CastLike Clip Div Expand Flatten Identity Max Min Mul Neg Pow Reciprocal Relu
     Reshape Sqrt Squeeze Sub Sum Transpose Unsqueeze""".split()
 )
+_COPIES = frozenset({"Cast", "CastLike", "Identity"})
 _VIEWS = frozenset("Cast CastLike Flatten Identity Pow Reshape Squeeze Transpose Unsqueeze".split())
 
 
@@ -100,27 +101,27 @@ class _Search:
             return self.scalars.of(node.inputs[1]) is not None
         return node.op_type in _REDUCTIONS
 
-    def is_square_or_share(self, node: ir.Node) -> bool:
-        """Whether a product is a square, or takes a constant part of something."""
-        left, right = node.inputs
-        return left is right or any(map(self.context.constants.is_constant, (left, right)))
+    def over(self, value: ir.Value | None, steps: int, *, reduced: bool = True) -> None:
+        """Note what is reduced: itself, what it is the square or deviation of, or a view of.
 
-    def over(self, value: ir.Value | None, steps: int) -> None:
-        """Note what is reduced: itself, what it is the square or deviation of, or a view of."""
+        Args:
+            value: what may be the subject, or lead to it.
+            steps: how far it is from the reduction.
+            reduced: whether it is itself what is reduced, copies aside.
+        """
         if value is None or self.context.constants.is_constant(value) or steps > _MAX_STEPS:
             return
         node = value.producer()
-        if node is None or node.graph is not self.graph or node.domain != "":
-            self.found[value] = max(self.found.get(value, 0), steps)
-            return
         self.found[value] = max(self.found.get(value, 0), steps)
+        if node is None or node.graph is not self.graph or node.domain != "":
+            return
         if self.is_reduction(node):  # a mean that is subtracted, or a mean of means
-            self.over(node.inputs[0], steps + 1)
+            self.over(node.inputs[0], steps + 1, reduced=False)
         elif node.op_type == "Sub":
-            self.over(node.inputs[0], steps + 1)
-            self.over(node.inputs[1], steps + 1)
+            self.over(node.inputs[0], steps + 1, reduced=False)
+            self.over(node.inputs[1], steps + 1, reduced=False)
         elif node.op_type in _VIEWS:
-            self.over(node.inputs[0], steps + 1)
-        elif node.op_type == "Mul" and (steps == 0 or self.is_square_or_share(node)):
+            self.over(node.inputs[0], steps + 1, reduced=reduced and node.op_type in _COPIES)
+        elif node.op_type == "Mul" and (reduced or node.inputs[0] is node.inputs[1]):
             for operand in dict.fromkeys(node.inputs):
-                self.over(operand, steps + 1)
+                self.over(operand, steps + 1, reduced=False)

@@ -30,7 +30,8 @@ SPELLINGS = {
         t = ReduceSum (p, last) q = Mul (t, k) w = Mul (m, m) v = Sub (q, w) {END}""",
     "product with ones": f"""s = MatMul (x, ones) m = Mul (s, k) d = Sub (x, m) p = Mul (d, d)
         t = MatMul (p, ones) v = Mul (t, k) {END}""",
-    "constant node": "k2 = Constant <value = float {K}> () " + SUM.replace(" k)", " k2)").replace("(k,", "(k2,"),
+    "constant node": "k2 = Constant <value = float {K}> () "
+    + SUM.replace(" k)", " k2)").replace("(k,", "(k2,"),
 }
 
 

@@ -213,7 +213,9 @@ def test_a_function_without_shapes_is_a_near_miss() -> None:
     )
     fused = run(proto)
     assert not fused.norms
-    assert "not known" in fused.reasons[0]
+    [near] = fused.journal.near_misses.values()
+    assert "the body of the function local::norm" in near.reason
+    assert "inline" in near.remedy
 
 
 # -- the journal ---------------------------------------------------------------------------------

@@ -58,7 +58,10 @@ def test_by_default_the_group_norm_of_an_export_stays() -> None:
     proto = model(layer(EXPORTED, x=X, y=Y), {**PER_CHANNEL, **SPLIT, **ONES})
     fused = fuse(proto)
     assert not fused.journal.rewrites
-    assert not fused.reasons
+    [near] = fused.journal.near_misses.values()
+    assert (near.rule, near.kind) == ("NX103", "GroupNorm")
+    assert "off by default" in near.reason
+    assert "--rule NX103" in near.remedy
 
 
 def test_by_default_a_spelled_group_norm_gets_its_statistics_from_one_operator() -> None:

@@ -282,3 +282,38 @@ def test_inside_a_branch_and_a_function() -> None:
     fused = fuse(proto, cap=13)
     assert fused.norms == [FLN]
     assert len(fused.proto.functions) == 1
+
+
+# -- what is quantised next ----------------------------------------------------------------------
+
+QUANTISED = f"{WHOLE.replace('y = ', 'n2 = ')} y = QuantizeLinear (n2, step, zero)"
+QUANTISATION: dict[str, Weight] = {"step": np.float32(0.05), "zero": np.int8(3)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "operator"),
+    [
+        (QUANTISED, QUANTISATION, FLN),
+        (f"{QUANTISED} z = Neg (n2)", QUANTISATION, FLN),
+        (f"{RMS_SCALED.replace('y = ', 'n2 = ')} y, s, o = DynamicQuantizeLinear (n2)", {}, FRN),
+    ],
+)
+def test_quantising_a_norm_is_noted_for_our_operators(
+    nodes: str, weights: dict[str, Weight], operator: str
+) -> None:
+    kind = "uint8" if "Dynamic" in nodes else "int8"
+    outputs = f"{kind}[2,3,8] y" + (", float[2,3,8] z" if "z = " in nodes else "")
+    proto = model(layer(nodes, y=outputs), weights)
+    fused = fuse(proto, target="normonnx")
+    assert fused.norms == [operator]
+    [near] = fused.journal.near_misses.values()
+    assert near.kind == "quantised norm"
+    assert operator in near.reason
+    assert "no quantised output" in near.reason
+    assert not fuse(proto).journal.near_misses
+
+
+def test_no_note_where_something_is_between() -> None:
+    proto = model(layer(QUANTISED.replace("(n2, step", "(t, step").replace(
+        "y = Quant", "t = Tanh (n2) y = Quant"), y="int8[2,3,8] y"), QUANTISATION)  # fmt: skip
+    assert not fuse(proto, target="normonnx").journal.near_misses

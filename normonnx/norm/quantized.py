@@ -1,0 +1,35 @@
+"""QuantizeLinear right behind a norm, noted where operators of our own are written.
+
+A kernel could write the integers itself; ours do not, so the norm is written and read once more.
+"""
+
+from __future__ import annotations
+
+from normonnx.norm.bodies import nodes_of
+from normonnx.ops.operators import DOMAIN
+from normonnx.rewrite import Context, Refusal, miss
+
+_QUANTIZERS = frozenset({"DynamicQuantizeLinear", "QuantizeLinear"})
+_RULE = {"FusedRMSNormalization": "NX102", "FusedAddRMSNormalization": "NX102"}
+_LAYER_NORM = "NX101"
+
+
+def note_quantized(context: Context) -> None:
+    """Note every quantisation that reads a norm of the domain normonnx directly."""
+    for _, norm in nodes_of(context, DOMAIN):
+        rule = _RULE.get(norm.op_type, _LAYER_NORM)
+        for node in norm.outputs[0].consumers():
+            if node.op_type not in _QUANTIZERS or node.inputs[0] is not norm.outputs[0]:
+                continue
+            own, other = (str(n.name or n.outputs[0].name) for n in (node, norm))
+            miss(
+                context,
+                key=f"{rule}:{node.outputs[0].name}",
+                rule=rule,
+                site=node,
+                kind="quantised norm",
+                refusal=Refusal(
+                    f"{node.op_type} '{own}' reads {norm.op_type} '{other}', which has no quantised"
+                    " output: the norm is written and read once more"
+                ),
+            )
