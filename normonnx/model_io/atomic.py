@@ -2,7 +2,8 @@
 
 A file is written under a temporary name in the directory it is meant for, flushed to the disk, and
 then renamed, which POSIX does in one step; the directory is flushed after each rename. What was
-not published is removed on the way out, and so is what was published before a later step failed.
+not published is removed on the way out, and so is what was published before a later step failed;
+what a killed process left is removed by the next one (`stale`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +18,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from normonnx.errors import WriteError
-
-_PREFIX = ".normonnx-"
+from normonnx.model_io.stale import clean, stage
 
 
 class Transaction:
@@ -57,8 +56,8 @@ class Transaction:
 
     def stage(self) -> tuple[Path, BinaryIO]:
         """Open a new temporary file; the umask decides on its permissions."""
-        path = self.directory / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.tmp"
-        file = path.open("x+b")
+        clean(self.directory)
+        path, file = stage(self.directory)
         self._staged[path] = file
         return path, file
 
