@@ -206,6 +206,28 @@ INLINE V LoadAll(const T* from) {
   return Load(from, static_cast<V*>(nullptr));
 }
 
+// One element.
+template <class C>
+INLINE C One(const float* from) {
+  return *from;
+}
+template <class C>
+INLINE C One(const double* from) {
+  return *from;
+}
+template <class C>
+INLINE C One(const BFloat* from) {
+  return Bits<float>(static_cast<uint32_t>(from->bits) << 16);
+}
+template <class C>
+INLINE C One(const Half* from) {
+#if defined(__F16C__)
+  return _cvtsh_ss(from->bits);
+#else
+  return LoadSome<Floats>(from, 1)[0];
+#endif
+}
+
 // Two vectors' worth of neighbouring elements, in the order of their type T: of bfloat16 the even
 // elements are in one vector and the odd ones in the other, because each word of memory holds one of
 // either, and neither way needs a shuffle then. Of all others the first vector comes first.
