@@ -1,6 +1,6 @@
 """Five hundred mutants: none crashes, hangs, ends in an error nobody foresaw, or becomes wrong.
 
-    python -m tests.fuzz      tries ten thousand
+python -m tests.fuzz      tries ten thousand
 """
 
 from __future__ import annotations
