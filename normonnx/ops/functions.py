@@ -120,7 +120,8 @@ class _Body:
         self.dtype = dtype
         self.statistics = ir.DataType.FLOAT if dtype in _HALF else dtype
         self.trailing = trailing
-        self.last = last
+        # ONNX Runtime's fusion of a spelled RMSNorm loses epsilon in float64: it must see none.
+        self.last = last and not (operator.rms and dtype == ir.DataType.DOUBLE)
         self.has_sum = has_sum
         # ONNX Runtime's CPU provider has LayerNormalization for bfloat16, and nothing else.
         bfloat16 = dtype == ir.DataType.BFLOAT16

@@ -103,6 +103,18 @@ def test_onnx_runtime_fuses_the_function_as_it_would_the_original(
     check(proto, fused, tolerance=2e-3 if half else 1e-5)
 
 
+@pytest.mark.parametrize(("opset", "target"), [(11, "onnx"), (16, "onnx"), (17, "normonnx")])
+@pytest.mark.parametrize("body", [WHOLE, RMS_SCALED], ids=["LayerNorm", "RMSNorm"])
+def test_a_function_of_doubles_keeps_their_digits(body: str, opset: int, target: str) -> None:
+    """ONNX Runtime loses the epsilon of a spelled RMSNorm in float64, where it sees one."""
+    graph = layer(body, x="double[n,3,8] x", y="double[n,3,8] y")
+    weights: dict[str, Weight] = {"eps": np.float64(2.0**-4), "two": np.float64(2)}
+    proto = model(graph, weights, dtype=np.float64, opset=opset)
+    fused = fuse(proto, cap=opset, target=target)
+    assert fused.proto.functions
+    check(proto, fused, tolerance=1e-12)
+
+
 def test_the_standard_operator_is_taken_where_the_cap_allows_it() -> None:
     fused = fuse(model(layer(WHOLE), opset=13), cap=17)
     assert fused.operators == ["LayerNormalization"]
