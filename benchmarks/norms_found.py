@@ -124,7 +124,10 @@ def table(found: list[Found], torch: list[Found], keras: list[Found]) -> str:
     lines += [row(one) for one in found if one.before or one.after or one.left]
     for title, exports in (
         ("Exports of torch 2.13, opsets 11 to 20, by module and exporter", torch),
-        ("Exports of Keras, opsets 13 to 18, by model and exporter", keras),
+        (
+            "Exports of Keras 3.15 (TensorFlow 2.21 and tf2onnx 1.17, torch 2.13), opsets 13 to 18",
+            keras,
+        ),
     ):
         lines += ["", f"## {title}", "", *by_exporter(exports)]
     reasons = Counter(kind_of(r) for one in (*found, *torch, *keras) for _, r in one.left)
