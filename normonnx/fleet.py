@@ -41,6 +41,7 @@ class Task:
         partial: see `api.optimize`.
         allow_data_dir: see `api.optimize`.
         allow_hardlinks: see `api.optimize`.
+        untrusted: see `api.optimize`.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Task:
     partial: bool = False
     allow_data_dir: tuple[Path, ...] = ()
     allow_hardlinks: bool = False
+    untrusted: bool = False
 
 
 Deliver = Callable[[api.Optimized], Written]
@@ -88,6 +90,7 @@ def optimize_one(
             seed=task.seed,
             allow_data_dir=task.allow_data_dir,
             allow_hardlinks=task.allow_hardlinks,
+            untrusted=task.untrusted,
             plan=task.plan,
             partial=task.partial,
             progress=progress,

@@ -14,6 +14,7 @@ from normonnx.cli.parameters import (
     FILE,
     READING,
     REWRITING,
+    UNTRUSTED,
     judging,
     reading,
     reporting,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Models at a time."
 )
+@click.option("--untrusted", is_flag=True, help=UNTRUSTED)
 @reading
 @talking
 def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
@@ -153,6 +155,7 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
             bench=options["bench"],
+            untrusted=options["untrusted"],
             **shared,
         )
         for source, destination in zip(models, places, strict=True)

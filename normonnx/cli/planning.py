@@ -9,7 +9,7 @@ import click
 
 from normonnx.cli.destinations import destinations
 from normonnx.cli.optimizing import carry_out
-from normonnx.cli.parameters import FILE, READING, judging, reading, reporting, talking
+from normonnx.cli.parameters import FILE, READING, UNTRUSTED, judging, reading, reporting, talking
 from normonnx.errors import ExitCode
 
 
@@ -26,6 +26,7 @@ from normonnx.errors import ExitCode
 @click.option("--no-verify", is_flag=True, help="Do not judge the result.")
 @judging
 @click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
+@click.option("--untrusted", is_flag=True, help=UNTRUSTED)
 @reporting
 @reading
 @talking
@@ -50,6 +51,7 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
         seed=options["seed"],
         plan=reviewed,
         partial=options["partial"],
+        untrusted=options["untrusted"],
         **{name: options[name] for name in READING},
     )
     run, console = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})

@@ -75,7 +75,8 @@ def compare_in_float64(
             continue
         scale = float(np.abs(t[defined]).max(initial=0.0))
         allowed = _RELATIVE * scale + _AMPLIFIED * own.get(name, 0.0)
-        allowed += (explained or {}).get(name, 0.0)
+        if explained is not None:
+            allowed += max(PLAIN * scale, explained.get(name, 0.0))
         excess = far / allowed if allowed else np.inf
         if excess > worst.excess:
             worst = AlgebraResult(name, far / scale if scale else np.inf, excess)

@@ -147,7 +147,8 @@ def judged(
     if result.metrics is None or not result.passed:
         return result
     excess = rounding.excess(result.metrics, pooled, double=double, promised=promised)
+    result = replace(result, excess=excess.worst, promised=promised.rms)
     if not result.decisive or excess.worst <= 1:
-        return replace(result, excess=excess.worst)
+        return result
     message = f"'{result.output}' is at {excess.sentence}"
-    return replace(result, passed=False, flaw="rounding", excess=excess.worst, message=message)
+    return replace(result, passed=False, flaw="rounding", message=message)

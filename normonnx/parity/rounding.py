@@ -93,9 +93,15 @@ def pooled_distance(metrics: Sequence[Metrics], promised: Sequence[Promised] = (
     return _pooled([(m, max(m.rms_original, p.rms)) for m, p in pairs])
 
 
-def pooled_ratio(metrics: Sequence[Metrics]) -> float:
-    """The optimised model's distance to the truth over the original's, over all feeds."""
-    own = _pooled([(m, m.rms_original) for m in metrics])
+def pooled_ratio(metrics: Sequence[Metrics], promised: Sequence[float] = ()) -> float:
+    """The optimised model's distance to the truth over the original's, over all feeds.
+
+    Args:
+        metrics: one per feed.
+        promised: what the original's distance is raised to, one per feed, or nothing.
+    """
+    least = promised or [0.0] * len(metrics)
+    own = _pooled([(m, max(m.rms_original, p)) for m, p in zip(metrics, least, strict=True)])
     made = _pooled([(m, m.rms_optimized) for m in metrics])
     if own == 0:
         return 1.0 if made == 0 else math.inf

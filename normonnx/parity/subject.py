@@ -19,7 +19,7 @@ from normonnx.parity.hosting import AnySession, hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import PROVIDERS, VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.rounding import Promised
+from normonnx.parity.rounding import NOTHING, Promised
 from normonnx.parity.roundoff import BY_CHANCE, Roundoff, Types
 from normonnx.parity.sessions import SessionFailedError, Setting, settings
 
@@ -152,7 +152,7 @@ class Subject:
                     if is_float(t) and t.size > 0 and (t.size < _FEW_ELEMENTS) is disturbed
                 }
                 if wanted:
-                    found |= self._spread(case, wanted, types, disturbed, deadline)
+                    found |= self._spread(case, wanted, types, disturbed, deadline, NOTHING)
         except (OracleFailedError, OverBudgetError):
             return {}
         return found
@@ -168,7 +168,8 @@ class Subject:
             return None
         wanted = {name: t for name, t in case.truth.items() if is_float(t) and t.size}
         try:
-            return self._spread(case, wanted, dtype, True, deadline)
+            beyond = Promised(math.inf, math.inf)
+            return self._spread(case, wanted, dtype, True, deadline, beyond)
         except (OracleFailedError, OverBudgetError):
             return None
 
@@ -179,21 +180,29 @@ class Subject:
         types: Types | np.dtype[Any],
         weights: bool,
         deadline: float,
+        beyond: Promised,
     ) -> dict[str, Promised]:
-        """The distances of evaluations that are rounded by chance, as if to nearest."""
+        """The distances of evaluations that are rounded by chance, as if to nearest.
+
+        ``beyond`` is that of outputs of which rounding leaves infinities or no numbers.
+        """
         count = next((n for most, n in _SAMPLES if case.multiplications <= most), 1)
         squares = dict.fromkeys(wanted, 0.0)
         largest = dict.fromkeys(wanted, 0.0)
+        lost: set[str] = set()
         for seed in range(count):
             roundoff = Roundoff(types, seed=seed, weights=weights)
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)
             for name, t in wanted.items():
                 far = outputs[name] - t if outputs[name].shape == t.shape else np.zeros(1)
-                far = far[np.isfinite(far)] / BY_CHANCE
+                defined = np.isfinite(far)
+                lost |= {name} if (np.isfinite(t) & ~defined).any() else set()
+                far = far[defined] / BY_CHANCE
                 squares[name] += float(np.mean(np.square(far))) if far.size else 0.0
                 largest[name] += float(np.abs(far).max(initial=0.0))
-        return {n: Promised(math.sqrt(squares[n] / count), largest[n] / count) for n in wanted}
+        found = {n: Promised(math.sqrt(squares[n] / count), largest[n] / count) for n in wanted}
+        return found | dict.fromkeys(lost, beyond)
 
     def own_difference(self, case: Case) -> float:
         """How far it is from itself when it runs again on the same feed."""

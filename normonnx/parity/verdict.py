@@ -75,6 +75,8 @@ class OutputResult:
         metrics: None for discrete outputs.
         decisive: whether it counts.
         inner: whether it is an output on a logarithmic scale.
+        promised: the distance to the truth that the original's types promise, where its own was
+            raised to that; 0 where it was not.
     """
 
     output: str
@@ -87,6 +89,7 @@ class OutputResult:
     metrics: Metrics | None
     decisive: bool
     inner: bool = False
+    promised: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,14 +145,19 @@ class Verdict:
         return max(broken or outer, key=lambda r: r.excess, default=None)
 
     def ratio(self, output: str) -> float:
-        """How far an output is from the truth over how far the original's is, on all feeds."""
-        return pooled_ratio(
-            [
-                r.metrics
-                for r in self.outputs
-                if r.output == output and r.metrics is not None and r.decisive
-            ]
-        )
+        """How far an output is from the truth over how far the original may be, on all feeds.
+
+        That is the original's own distance, raised to what its types promise where that decided.
+        """
+        rows = [r for r in self.outputs if r.output == output and r.decisive and r.metrics]
+        return pooled_ratio([r.metrics for r in rows if r.metrics], [r.promised for r in rows])
+
+    @property
+    def headline_ratio(self) -> float | None:
+        """The ratio of the output that decides the headline; None if it is none or infinite."""
+        worst = self.worst
+        ratio = math.inf if worst is None else self.ratio(worst.output)
+        return ratio if math.isfinite(ratio) else None
 
     def __repr__(self) -> str:
         return f"<Verdict: {self.line()}>"
@@ -174,6 +182,8 @@ class Verdict:
             return ["discrete outputs equal"] if self.outputs else []
         ratio = self.ratio(worst.output)
         distance = f"{ratio:.2f}× the original's own distance to float64"
+        if worst.promised > worst.metrics.rms_original:
+            distance = f"{ratio:.2f}× the distance to float64 that the original's types promise"
         if worst.metrics.rms_original == worst.metrics.rms_optimized == 0:
             distance = "exactly the float64 value"
         elif self.approximate or not math.isfinite(ratio):
@@ -259,6 +269,7 @@ def _result(result: OutputResult) -> dict[str, Any]:
         "message": result.message,
         "metrics": metrics,
         "decisive": result.decisive,
+        "promised": _plain(result.promised),
         "inner": result.inner,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -329,13 +328,8 @@ class Verification(Shown):
 
 
 def distance_ratio(verdict: Verdict | None) -> float | None:
-    """Distance of the optimised model to the float64 truth over the original's own; None if none.
-
-    Taken where the verdict is closest to failing.
-    """
-    worst_output = None if verdict is None else verdict.worst
-    metrics = None if worst_output is None else worst_output.metrics
-    return metrics.ratio if metrics is not None and math.isfinite(metrics.ratio) else None
+    """The ratio that the line of the verdict tells; None if it tells none."""
+    return None if verdict is None else verdict.headline_ratio
 
 
 def counted(count: int, noun: str) -> str:

@@ -38,7 +38,7 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
     )
     worst = _worst_per_output(verdict)
     shown = worst[:most_outputs]
-    rows = [_output_row(result) for result in shown]
+    rows = [_output_row(verdict, result) for result in shown]
     outputs = table(_OUTPUT_COLUMNS, rows, numeric=6) if rows else None
     more = len(worst) - len(shown)
     rest = element("p", f"and {more:,} outputs with less to tell", class_="soft") if more else None
@@ -90,15 +90,16 @@ def _rank(result: OutputResult) -> tuple[bool, bool, float]:
     return (not result.passed, result.decisive, excess if math.isfinite(excess) else 1e300)
 
 
-def _output_row(result: OutputResult) -> list[Content]:
+def _output_row(verdict: Verdict, result: OutputResult) -> list[Content]:
     metrics = result.metrics
     colour = "good" if result.passed else "bad"
     head: list[Content] = [name(result.output), f"{result.setting}, feed {result.draw}"]
     if metrics is None:
         told = sentence(result.message) or ("equal" if result.passed else "differs")
         return [*head, element("span", told, class_=colour), "", "", "", "", ""]
-    ratio = "equal" if metrics.max_abs == 0 else f"{metrics.ratio:.2f}×"
-    if not math.isfinite(metrics.ratio):
+    distance = verdict.ratio(result.output) if result.decisive else metrics.ratio
+    ratio = "equal" if metrics.max_abs == 0 else f"{distance:.2f}×"
+    if not math.isfinite(distance):
         ratio = "the original is exact"
     sqnr = "∞" if math.isinf(metrics.sqnr_db) else f"{metrics.sqnr_db:.0f} dB"
     return [
