@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnx
+import onnx_ir as ir
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from normonnx.errors import InvalidModelError
@@ -17,8 +18,10 @@ from normonnx.errors import InvalidModelError
 MOST_NODES = 5_000_000
 """Nodes of a model, those of functions counted at every call."""
 
-MOST_CALLS_DEEP = 64
-"""Functions that call one another in a row."""
+MOST_DEEP = 64
+"""Functions that call one another in a row, and graphs inside one another.
+
+A file cannot hold half as many graphs inside one another: protobuf reads a hundred levels."""
 
 FunctionKey = tuple[str, str, str]
 
@@ -78,12 +81,34 @@ def refuse_endless(
                 raise InvalidModelError(f"the function {callee[1]!r} calls itself", where=where)
             else:
                 pending.append(callee)
-    if max(depths.values()) > MOST_CALLS_DEEP:
+    if max(depths.values()) > MOST_DEEP:
         raise InvalidModelError(
-            f"more than {MOST_CALLS_DEEP} functions call one another in a row", where=where
+            f"more than {MOST_DEEP} functions call one another in a row", where=where
         )
     _, main = nodes[0]
     refuse_many(len(main) + sum(sizes[key] for key in _called(main, bodies)), where)
+
+
+def refuse_deep(model: ir.Model, where: str) -> None:
+    """Refuse graphs inside one another, deeper than whoever walks them by recursion can go.
+
+    Raises:
+        InvalidModelError: there are.
+    """
+    pending: list[tuple[ir.Graph | ir.Function, int]] = [(model.graph, 0)]
+    pending.extend((function, 0) for function in model.functions.values())
+    while pending:
+        body, depth = pending.pop()
+        if depth > MOST_DEEP:
+            raise InvalidModelError(f"more than {MOST_DEEP} graphs inside one another", where=where)
+        for node in body:
+            for attribute in node.attributes.values():
+                if attribute.is_ref():
+                    continue
+                if attribute.type == ir.AttributeType.GRAPH:
+                    pending.append((attribute.as_graph(), depth + 1))
+                elif attribute.type == ir.AttributeType.GRAPHS:
+                    pending.extend((graph, depth + 1) for graph in attribute.as_graphs())
 
 
 def _called(

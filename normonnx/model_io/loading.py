@@ -17,7 +17,7 @@ from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
 from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import Contents, contents_of
 from normonnx.model_io.guard import Guard
-from normonnx.model_io.limits import refuse_endless
+from normonnx.model_io.limits import refuse_deep, refuse_endless
 from normonnx.model_io.operators import refuse_malformed
 from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
@@ -142,6 +142,7 @@ def load(
 def _from_ir(model: ir.Model) -> LoadedModel:
     """Take a model as it is: who built the object chose the files its tensors read."""
     name = model.graph.name or "model"
+    refuse_deep(model, name)
     _refuse_dangling(model, name)
     if not _sorted(model):
         raise InvalidModelError(

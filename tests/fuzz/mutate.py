@@ -230,7 +230,10 @@ def _change_values(model: ModelProto, random: Random) -> None:
     tensor = _weight(model, random)
     if not (tensor.data_type and tensor.dims):
         return
-    array = numpy_helper.to_array(tensor).copy()
+    try:
+        array = numpy_helper.to_array(tensor).copy()
+    except (ValueError, TypeError, KeyError):  # an earlier change made it none
+        return
     if array.dtype.kind not in "fiu" or not array.size:
         return
     places = random.integers(array.size, size=int(random.geometric(0.3)))

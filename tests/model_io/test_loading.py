@@ -201,3 +201,28 @@ def test_unsorted_nodes_are_sorted_in_a_file_and_refused_in_an_object() -> None:
     assert [node.op_type for node in loaded.model.graph] == ["MatMul", "Relu"]
     with pytest.raises(InvalidModelError, match="comes before one it reads from"):
         model_io.load(ir.from_proto(_unsorted()))
+
+
+def test_graphs_too_deep_inside_one_another_are_refused() -> None:
+    model = _nested(64)
+    assert model_io.load(model).model is model
+    with pytest.raises(InvalidModelError, match="graphs inside one another"):
+        model_io.load(_nested(65))
+
+
+def _nested(depth: int) -> ir.Model:
+    """Ifs in Ifs."""
+    flag = ir.val("flag", ir.DataType.BOOL, [])
+    result = ir.node("Identity", [flag])
+    for _ in range(depth):
+        branches = {
+            name: ir.Graph([], node.outputs, nodes=[node])
+            for name, node in (
+                ("then_branch", result),
+                ("else_branch", ir.node("Identity", [flag])),
+            )
+        }
+        result = ir.node("If", [flag], branches)
+    return ir.Model(
+        ir.Graph([flag], result.outputs, nodes=[result], opset_imports={"": 17}), ir_version=8
+    )
