@@ -53,6 +53,8 @@ def _by_schema(
         return _float(ir.DataType(node.attributes["to"].as_int()))
     if "value" in node.attributes and node.op_type in ("Constant", "ConstantOfShape"):
         return _float(node.attributes["value"].as_tensor().dtype)
+    if node.op_type == "ConstantOfShape":
+        return np.dtype(np.float32)
     formal = str(schema.outputs[min(index, len(schema.outputs) - 1)].type_str)
     if formal in _BY_NAME:
         return _BY_NAME[formal]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from normonnx.parity.locate import Divergence, first_divergence
+from normonnx.parity.locate import Divergence, first_divergence, first_in_float64
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
 from normonnx.parity.repro import save_models, save_window
@@ -20,6 +20,7 @@ def located(
     options: VerifyOptions,
     *,
     repro: Path | None,
+    differs: bool = False,
 ) -> tuple[Divergence | None, list[str]]:
     """Look for the first tensor that diverges where an output is farthest from what is allowed.
 
@@ -29,14 +30,17 @@ def located(
         outcomes: the comparison of their outputs.
         options: how sessions are made.
         repro: where to write the nodes that diverge, or the models whole where these are not found.
+        differs: whether the models differ in float64, which rounding may hide.
 
     Returns:
-        The tensor, and remarks; nothing of either where all outputs passed.
+        The tensor, and remarks; nothing of either where all is well.
 
     Raises:
         WriteError: if the files cannot be written.
     """
     broken = [r for r in outcomes.results if not r.passed]
+    if not broken and differs:
+        return _by_algebra(original, optimized, outcomes, repro)
     if not broken:
         return None, []
     result = max(broken, key=_telling)
@@ -50,6 +54,23 @@ def located(
     else:
         outputs = case.originals[setting]
         save_models(original, optimized, case.feed.inputs, outputs, repro)
+    return found, [f"to replay the failure: {repro}"]
+
+
+def _by_algebra(
+    original: ir.Model, optimized: ir.Model, outcomes: Outcomes, repro: Path | None
+) -> tuple[Divergence | None, list[str]]:
+    """The first tensor that differs in float64 on any feed, and both models whole."""
+    for case in outcomes.cases:
+        found = first_in_float64(original, optimized, case.feed.inputs)
+        if found is not None:
+            break
+    else:
+        found, case = None, outcomes.cases[0]
+    if repro is None:
+        return found, []
+    outputs = next(iter(case.originals.values()))
+    save_models(original, optimized, case.feed.inputs, outputs, repro)
     return found, [f"to replay the failure: {repro}"]
 
 

@@ -122,7 +122,12 @@ class Judge:
         divergence = None
         if outcomes is not None and (locating or repro is not None):
             divergence, remarks = located(
-                self._original, optimized, outcomes, self._options, repro=repro
+                self._original,
+                optimized,
+                outcomes,
+                self._options,
+                repro=repro,
+                differs=any(t.code == "T2" and t.status == "fail" for t in found),
             )
             notes += remarks
         elif repro is not None and any(t.status == "fail" for t in found):

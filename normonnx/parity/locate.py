@@ -15,12 +15,14 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.parity import rounding
+from normonnx.parity.algebra import PLAIN
 from normonnx.parity.comparison import is_float
 from normonnx.parity.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.parity.metrics import measure
 from normonnx.parity.options import VerifyOptions
+from normonnx.parity.oracle import Oracle
 from normonnx.parity.sessions import SessionFailedError, Setting
-from normonnx.parity.tensors import Match, Tensors, collect
+from normonnx.parity.tensors import Match, Tensors, collect, named_tensors
 from normonnx.parity.windows import NoWindowError, Window, cut
 
 # How many tensors that part are computed alone before the first of them is believed.
@@ -135,6 +137,43 @@ def first_divergence(
             return found
         first = first or found
     return first
+
+
+def first_in_float64(
+    original: ir.Model, optimized: ir.Model, feeds: Mapping[str, Any]
+) -> Divergence | None:
+    """Find the first tensor of a common name that differs in float64, where rounding hides it.
+
+    It differs by what no rounding of weights in float32 explains, and by no less than a hundredth
+    of what an output differs by: what is before it is rounded.
+    """
+    old, new = named_tensors(original), named_tensors(optimized)
+    common = [name for name in new if name in old]
+    try:
+        before = Oracle(original).run(feeds, also=[old[n] for n in common]).extras
+        after = Oracle(optimized).run(feeds, also=[new[n] for n in common]).extras
+    except (LacksOperatorError, OracleFailedError):
+        return None
+    far = {n: _relative(before[n], after[n]) for n in common}
+    ends = [far[str(v.name)] for v in optimized.graph.outputs if v.name in far]
+    least = max(PLAIN, max(ends, default=0.0) / 100)
+    first = next((n for n in common if far[n] > least), None)
+    if first is None:
+        return None
+    node = new[first].producer()
+    producer = "" if node is None else f"{node.op_type} '{node.name}'"
+    return Divergence(first, producer, far[first] / least, None, (), (), len(common))
+
+
+def _relative(t: Any, y: Any) -> float:
+    """The largest difference over the largest element; 0 where that means nothing."""
+    t, y = np.asarray(t), np.asarray(y)
+    if t.shape != y.shape or not t.size or not (is_float(t) and is_float(y)):
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        far = np.abs(y - t)
+    scale = float(np.abs(t[np.isfinite(t)]).max(initial=0.0))
+    return float(far[np.isfinite(far)].max(initial=0.0)) / scale if scale else 0.0
 
 
 def _looked_at(

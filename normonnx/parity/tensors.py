@@ -75,7 +75,7 @@ def collect(
     Raises:
         SessionFailedError, LacksOperatorError, OracleFailedError: if a model cannot be run.
     """
-    old, new = _tensors(original), _tensors(optimized)
+    old, new = named_tensors(original), named_tensors(optimized)
     before = _run(original, list(old), feeds, setting, options)
     after = _run(optimized, list(new), feeds, setting, options)
     wanted = [old[name] for name in before]
@@ -93,7 +93,8 @@ def collect(
     return Tensors(original, optimized, feeds, tuple(named), (*named, *by_value))
 
 
-def _tensors(model: ir.Model) -> dict[str, ir.Value]:
+def named_tensors(model: ir.Model) -> dict[str, ir.Value]:
+    """The tensors that the nodes of the main graph make, by name, in order."""
     return {
         v.name: v
         for node in model.graph
