@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 import normonnx
+from normonnx import pipeline
 from normonnx.norm.counts import rounded_reciprocal
 from normonnx.rewrite import Proposal, Refusal, commit
 from tests import graphs
@@ -177,12 +179,25 @@ def _proposed(name: str, exact: float) -> object:
     proposal = Proposal(
         context, m.graph, key="k", rule="NX101", site=y.producer(), kind="LayerNorm"
     )
-    scale = proposal.constant(np.ones(24), graphs.ir.DataType.FLOAT, "ones")
+    scale = proposal.constant(np.ones(24), ir.DataType.FLOAT, "ones")
     attributes = {"axis": -1, "epsilon": float(np.float32(1e-5))}
     new = proposal.node(LN, [graphs.value(m, "x"), scale], attributes)
     proposal.read_as(graphs.value(m, name), np.asarray(exact))
     proposal.replace(y, new)
     return commit(proposal, summary="")
+
+
+def test_the_model_without_the_rewrite_is_judged_by_the_same_truth() -> None:
+    """That is how a guilty rewrite is told from an innocent one."""
+    original = ir.from_proto(spelled(SUM, 24))
+    outcome = pipeline.run(original, pipeline.Options())
+    assert list(outcome.readings) == ["k"]
+    judge = normonnx.parity.Judge(original, readings=outcome.readings)
+    bare = pipeline.run(original, pipeline.Options(), limit=0)
+    assert not bare.journal.rewrites
+    assert judge.judge(bare.model, exact={**outcome.readings, **bare.exact}).status == "pass"
+    # Where only one side reads it exactly, they differ.
+    assert judge.judge(bare.model, exact=bare.exact).status == "fail"
 
 
 def test_the_judge_takes_no_wrong_reading() -> None:
