@@ -107,7 +107,9 @@ inline Bits128 Load128(const void* from) {
   memcpy(&v, from, 16);
   return v;
 }
-inline Bits128 Load128Once(const void* from) { return Load128(from); }
+inline Bits128 Load128Once(const void* from, bool wanted) {
+  return wanted ? Load128(from) : Bits128{};
+}
 inline void Store128(void* to, const Bits128& v) {
   CheckAlignment(to);
   memcpy(to, &v, 16);
@@ -151,6 +153,7 @@ inline uint16_t ToBFloat(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 inline float InverseRoot(float value) { return 1.0f / std::sqrt(value); }
+inline float Divide(float a, float b) { return a / b; }
 
 // Runs a kernel over all its blocks, cluster after cluster.
 template <class Kernel, class Call>

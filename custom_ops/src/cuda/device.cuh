@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #define NX_DEVICE __device__ __forceinline__
-#define NX_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
+// Registers for 512 threads at least: smaller blocks run side by side, and one reads while another
+// writes.
+#define NX_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 512 / (threads))
 
 namespace device {
 
@@ -63,21 +65,29 @@ struct Bits128 {
   uint32_t words[4];
 };
 
-// Read once, so not worth a place in the first-level cache.
-NX_DEVICE Bits128 Load128Once(const void* from) {
-  Bits128 v;
-  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.words[0]), "=r"(v.words[1]), "=r"(v.words[2]), "=r"(v.words[3])
-               : "l"(from)
-               : "memory");
+// Read once, so not worth a place in the first-level cache; zero, and nothing read, where not wanted.
+// Without a branch, so that many are on their way at once.
+NX_DEVICE Bits128 Load128Once(const void* from, bool wanted) {
+  Bits128 v = {{0, 0, 0, 0}};
+  asm volatile(
+      "{\n\t"
+      ".reg .pred wanted;\n\t"
+      "setp.ne.s32 wanted, %5, 0;\n\t"
+      "@wanted ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];\n\t"
+      "}"
+      : "+r"(v.words[0]), "+r"(v.words[1]), "+r"(v.words[2]), "+r"(v.words[3])
+      : "l"(from), "r"(static_cast<int>(wanted)));
   return v;
 }
 NX_DEVICE Bits128 Load128(const void* from) {
   const uint4 v = *static_cast<const uint4*>(from);
   return {{v.x, v.y, v.z, v.w}};
 }
+// In assembly, as the compiler takes it apart otherwise.
 NX_DEVICE void Store128(void* to, const Bits128& v) {
-  *static_cast<uint4*>(to) = make_uint4(v.words[0], v.words[1], v.words[2], v.words[3]);
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(v.words[0]),
+               "r"(v.words[1]), "r"(v.words[2]), "r"(v.words[3])
+               : "memory");
 }
 NX_DEVICE void Prefetch(const void* from) {
   asm volatile("prefetch.global.L1 [%0];" ::"l"(from));
@@ -107,6 +117,8 @@ NX_DEVICE uint16_t ToBFloat(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 #endif
 }
-NX_DEVICE float InverseRoot(float value) { return __frcp_rn(__fsqrt_rn(value)); }
+// To within two units in the last place, without the branches of what is exact.
+NX_DEVICE float InverseRoot(float value) { return rsqrtf(value); }
+NX_DEVICE float Divide(float a, float b) { return __fdividef(a, b); }
 
 }  // namespace device

@@ -36,6 +36,7 @@ constexpr int kRowsPerWarpBlock = 4;
 constexpr int kColumnLanes = 32;
 constexpr int kColumnDepth = 8;
 constexpr int kStreamingThreads = 512;
+constexpr int kStreamingVectors = 4;  // of a thread, asked for together
 constexpr int kLargestCluster = 8;
 constexpr int64_t kMaxBlocks = 2147483647;
 

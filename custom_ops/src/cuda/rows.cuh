@@ -51,7 +51,7 @@ struct Moments {
 
 NX_DEVICE Moments Merge(const Moments& a, const Moments& b) {
   const float count = a.count + b.count;
-  const float share = count == 0.0f ? 0.0f : b.count / count;
+  const float share = count == 0.0f ? 0.0f : device::Divide(b.count, count);
   const float delta = b.mean - a.mean;
   return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * (a.count * share)};
 }
@@ -102,8 +102,8 @@ NX_DEVICE Moments MergeCluster(const Moments& moments) {
   return all;
 }
 
-// One row: where its tensors are, and which of its elements are in whole vectors.
-template <class T, class S>
+// One row: where its tensors are, and which of its elements are in whole vectors; counted in Index.
+template <class T, class S, class Index>
 struct Row {
   static constexpr int kCount = Pack<T>::kCount;
 
@@ -114,10 +114,10 @@ struct Row {
   const S* bias;
   T* y;
   T* sum;
-  int64_t head;     // elements before the first whole vector
-  int64_t vectors;  // whole vectors
-  int64_t edges;    // elements before the first and after the last of them
-  int64_t past;     // how far the elements after lie behind the elements before
+  Index head;     // elements before the first whole vector
+  Index vectors;  // whole vectors
+  Index edges;    // elements before the first and after the last of them
+  Index past;     // how far the elements after lie behind the elements before
   bool wide_parameters;
 
   NX_DEVICE Row(const NormCall& call, int64_t index) {
@@ -129,11 +129,12 @@ struct Row {
     bias = static_cast<const S*>(call.bias);
     y = static_cast<T*>(call.y) + offset;
     sum = call.sum == nullptr ? nullptr : static_cast<T*>(call.sum) + offset;
-    const int64_t before =
-        static_cast<int64_t>((16 - reinterpret_cast<uintptr_t>(x) % 16) % 16 / sizeof(T));
-    head = SamePhase(call) && before < call.n ? before : call.n;
-    vectors = (call.n - head) / kCount;
-    edges = call.n - vectors * kCount;
+    const Index n = static_cast<Index>(call.n);
+    const Index before =
+        static_cast<Index>((16 - reinterpret_cast<uintptr_t>(x) % 16) % 16 / sizeof(T));
+    head = SamePhase(call) && before < n ? before : n;
+    vectors = (n - head) / kCount;
+    edges = n - vectors * kCount;
     past = vectors * kCount;
     wide_parameters = head == 0 && (reinterpret_cast<uintptr_t>(scale) |
                                     reinterpret_cast<uintptr_t>(bias) |
@@ -143,34 +144,61 @@ struct Row {
   }
 
   // Where whole vector `vector` begins, and where the element that is edge `edge` is.
-  NX_DEVICE int64_t Vector(int64_t vector) const { return head + vector * kCount; }
-  NX_DEVICE int64_t Edge(int64_t edge) const { return edge < head ? edge : edge + past; }
+  NX_DEVICE Index Vector(Index vector) const { return head + vector * kCount; }
+  NX_DEVICE Index Edge(Index edge) const { return edge < head ? edge : edge + past; }
 
   // s of one element, and of one whole vector.
-  NX_DEVICE float At(int64_t i) const {
+  NX_DEVICE float At(Index i) const {
     float v = ToFloat(x[i]);
     if (residual != nullptr) v += ToFloat(residual[i]);
     if (x_bias != nullptr) v += ToFloat(x_bias[i]);
     return v;
   }
-  NX_DEVICE void Read(int64_t begin, float (&v)[kCount]) const {
-    const Pack<T> pack = Unpack<T>(device::Load128Once(x + begin));
+  // Of vectors `first`, `first` + `step` and so on; zero for those that the row has not. All that is
+  // read from memory is asked for before any of it is used.
+  template <int kVectors>
+  NX_DEVICE void Read(Index first, Index step, float (&v)[kVectors][kCount]) const {
+    device::Bits128 bits[kVectors], more[kVectors];
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) v[j] = ToFloat(pack.values[j]);
-    if (residual != nullptr) {
-      const Pack<T> more = Unpack<T>(device::Load128Once(residual + begin));
-#pragma unroll
-      for (int j = 0; j < kCount; ++j) v[j] += ToFloat(more.values[j]);
+    for (int k = 0; k < kVectors; ++k) {
+      const Index vector = first + k * step;
+      bits[k] = device::Load128Once(x + Vector(vector), vector < vectors);
     }
-    if (x_bias != nullptr) {
-      float more[kCount];
-      Parameters(x_bias, begin, more);
+    if (residual != nullptr) {
 #pragma unroll
-      for (int j = 0; j < kCount; ++j) v[j] += more[j];
+      for (int k = 0; k < kVectors; ++k) {
+        const Index vector = first + k * step;
+        more[k] = device::Load128Once(residual + Vector(vector), vector < vectors);
+      }
+    }
+    // Vector by vector, so that what was read makes room for what it becomes.
+#pragma unroll
+    for (int k = 0; k < kVectors; ++k) {
+      const Pack<T> pack = Unpack<T>(bits[k]);
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) v[k][j] = ToFloat(pack.values[j]);
+      if (residual == nullptr) continue;
+      const Pack<T> addend = Unpack<T>(more[k]);
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) v[k][j] += ToFloat(addend.values[j]);
+    }
+    if (x_bias == nullptr) return;
+#pragma unroll
+    for (int k = 0; k < kVectors; ++k) {
+      const Index vector = first + k * step;
+      if (vector >= vectors) continue;
+      float bias_of[kCount];
+      if (wide_parameters) {
+        Parameters<true>(x_bias, Vector(vector), bias_of);
+      } else {
+        Parameters<false>(x_bias, Vector(vector), bias_of);
+      }
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) v[k][j] += bias_of[j];
     }
   }
 
-  NX_DEVICE void Write(T* to, int64_t begin, const float (&v)[kCount]) const {
+  NX_DEVICE void Write(T* to, Index begin, const float (&v)[kCount]) const {
     Pack<T> pack;
 #pragma unroll
     for (int j = 0; j < kCount; ++j) Assign(pack.values[j], v[j]);
@@ -180,9 +208,9 @@ struct Row {
   }
 
   // kCount parameters, 16 bytes at a time where they lie so.
-  template <class P>
-  NX_DEVICE void Parameters(const P* from, int64_t begin, float (&v)[kCount]) const {
-    if (wide_parameters) {
+  template <bool kWide, class P>
+  NX_DEVICE void Parameters(const P* from, Index begin, float (&v)[kCount]) const {
+    if constexpr (kWide) {
       constexpr int kPer = Pack<P>::kCount;
       static_assert(kPer <= kCount, "parameters are as wide as the data, or wider");
 #pragma unroll
@@ -198,30 +226,57 @@ struct Row {
   }
 
   // Where the parameters will be wanted, so that they are on their way during the reduction.
-  NX_DEVICE void PrefetchParameters(int64_t begin) const {
+  NX_DEVICE void PrefetchParameters(Index begin) const {
     device::Prefetch(scale + begin);
     if (bias != nullptr) device::Prefetch(bias + begin);
   }
 
   // y = (d − mean)·rstd·γ + β, of one element and of one vector.
-  NX_DEVICE void FinishOne(int64_t i, float d, float mean, float rstd) const {
+  NX_DEVICE void FinishOne(Index i, float d, float mean, float rstd) const {
     const float beta = bias == nullptr ? 0.0f : ToFloat(bias[i]);
     Assign(y[i], (d - mean) * rstd * ToFloat(scale[i]) + beta);
   }
-  NX_DEVICE void Finish(int64_t begin, const float (&d)[kCount], float mean, float rstd) const {
+  template <bool kWide>
+  NX_DEVICE void Finish(Index begin, const float (&d)[kCount], float mean, float rstd) const {
     float gamma[kCount], out[kCount];
-    Parameters(scale, begin, gamma);
+    Parameters<kWide>(scale, begin, gamma);
 #pragma unroll
     for (int j = 0; j < kCount; ++j) out[j] = (d[j] - mean) * rstd * gamma[j];
     if (bias != nullptr) {
       float beta[kCount];
-      Parameters(bias, begin, beta);
+      Parameters<kWide>(bias, begin, beta);
 #pragma unroll
       for (int j = 0; j < kCount; ++j) out[j] += beta[j];
     }
     Write(y, begin, out);
   }
+  // Those of some vectors that the row has.
+  template <bool kWide, int kVectors>
+  NX_DEVICE void FinishAll(Index first, Index step, const float (&d)[kVectors][kCount], float mean,
+                           float rstd) const {
+#pragma unroll
+    for (int k = 0; k < kVectors; ++k) {
+      const Index vector = first + k * step;
+      if (vector < vectors) Finish<kWide>(Vector(vector), d[k], mean, rstd);
+    }
+  }
 };
+
+// Pairwise, which takes the least time and errs least.
+template <int kCount>
+NX_DEVICE float SumOf(const float (&v)[kCount]) {
+  static_assert(kCount == 4 || kCount == 8, "elements of a vector");
+  float sum = (v[0] + v[1]) + (v[2] + v[3]);
+  if constexpr (kCount == 8) sum += (v[4] + v[5]) + (v[6] + v[7]);
+  return sum;
+}
+template <int kCount>
+NX_DEVICE float SquaresAbout(const float (&v)[kCount], float mean) {
+  float squares[kCount];
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) squares[j] = (v[j] - mean) * (v[j] - mean);
+  return SumOf(squares);
+}
 
 // Tiers that keep the row in registers: kThreads per row and block of a cluster, kVectors each.
 template <class T, class S, int kThreads, int kVectors, bool kCluster>
@@ -240,16 +295,12 @@ NX_DEVICE void RegisterRows(const NormCall& call) {
     thread += kThreads * device::ClusterRank();
     step *= device::ClusterSize();
   }
-  const Row<T, S> row(call, index);
-  float d[kVectors][kCount], edge = 0.0f;
+  const Row<T, S, int> row(call, index);
   const bool has_edge = thread < row.edges;
-#pragma unroll
-  for (int k = 0; k < kVectors; ++k) {
-    const int vector = thread + k * step;
-    if (vector < row.vectors) row.Read(row.Vector(vector), d[k]);
-  }
-  if (has_edge) edge = row.At(row.Edge(thread));
+  float d[kVectors][kCount];
+  float edge = has_edge ? row.At(row.Edge(thread)) : 0.0f;
   const float pivot = call.rms ? 0.0f : row.At(0);
+  row.template Read<kVectors>(thread, step, d);
 #pragma unroll
   for (int k = 0; k < kVectors; ++k) {
     const int vector = thread + k * step;
@@ -268,25 +319,25 @@ NX_DEVICE void RegisterRows(const NormCall& call) {
     if (thread + k * step >= row.vectors) continue;
     count += kCount;
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) sum += d[k][j] -= pivot;
+    for (int j = 0; j < kCount; ++j) d[k][j] -= pivot;
+    sum += SumOf(d[k]);
   }
-  const float mean = call.rms || count == 0 ? 0.0f : sum / static_cast<float>(count);
+  const float mean =
+      call.rms || count == 0 ? 0.0f : device::Divide(sum, static_cast<float>(count));
   float m2 = has_edge ? (edge - mean) * (edge - mean) : 0.0f;
 #pragma unroll
   for (int k = 0; k < kVectors; ++k) {
-    if (thread + k * step >= row.vectors) continue;
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) m2 += (d[k][j] - mean) * (d[k][j] - mean);
+    if (thread + k * step < row.vectors) m2 += SquaresAbout(d[k], mean);
   }
   Moments moments = MergeBlock<kThreads>({static_cast<float>(count), mean, m2});
   if constexpr (kCluster) moments = MergeCluster(moments);
 
   const float rstd =
-      device::InverseRoot(moments.m2 / static_cast<float>(call.n) + call.epsilon);
-#pragma unroll
-  for (int k = 0; k < kVectors; ++k) {
-    const int vector = thread + k * step;
-    if (vector < row.vectors) row.Finish(row.Vector(vector), d[k], moments.mean, rstd);
+      device::InverseRoot(device::Divide(moments.m2, static_cast<float>(call.n)) + call.epsilon);
+  if (row.wide_parameters) {
+    row.template FinishAll<true>(thread, step, d, moments.mean, rstd);
+  } else {
+    row.template FinishAll<false>(thread, step, d, moments.mean, rstd);
   }
   if (has_edge) row.FinishOne(row.Edge(thread), edge, moments.mean, rstd);
 }
@@ -295,7 +346,7 @@ NX_DEVICE void RegisterRows(const NormCall& call) {
 template <class T, class S>
 NX_DEVICE void StreamingRows(const NormCall& call) {
   constexpr int kCount = Pack<T>::kCount;
-  const Row<T, S> row(call, device::Block());
+  const Row<T, S, int64_t> row(call, device::Block());
   const float pivot = call.rms ? 0.0f : row.At(0);
   const int64_t thread = device::ThreadX();
   Moments moments = {0.0f, 0.0f, 0.0f};
@@ -303,30 +354,39 @@ NX_DEVICE void StreamingRows(const NormCall& call) {
     const float d = row.At(row.Edge(edge)) - pivot;
     moments = Merge(moments, call.rms ? Moments{1.0f, 0.0f, d * d} : Moments{1.0f, d, 0.0f});
   }
-  for (int64_t vector = thread; vector < row.vectors; vector += kStreamingThreads) {
-    float d[kCount], sum = 0.0f, m2 = 0.0f;
-    row.Read(row.Vector(vector), d);
+  constexpr int64_t kRound = int64_t{kStreamingThreads} * kStreamingVectors;
+  const int64_t rounds = (row.vectors + kRound - 1) / kRound;
+  float d[kStreamingVectors][kCount];
+  for (int64_t round = 0; round < rounds; ++round) {
+    const int64_t first = round * kRound + thread;
+    row.template Read<kStreamingVectors>(first, int64_t{kStreamingThreads}, d);
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) sum += d[j] -= pivot;
-    const float mean = call.rms ? 0.0f : sum * (1.0f / kCount);
+    for (int k = 0; k < kStreamingVectors; ++k) {
+      if (first + k * kStreamingThreads >= row.vectors) continue;
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) m2 += (d[j] - mean) * (d[j] - mean);
-    moments = Merge(moments, {static_cast<float>(kCount), mean, m2});
+      for (int j = 0; j < kCount; ++j) d[k][j] -= pivot;
+      const float mean = call.rms ? 0.0f : SumOf(d[k]) * (1.0f / kCount);
+      moments = Merge(moments, {static_cast<float>(kCount), mean, SquaresAbout(d[k], mean)});
+    }
   }
   moments = MergeBlock<kStreamingThreads>(moments);
   const float rstd =
-      device::InverseRoot(moments.m2 / static_cast<float>(call.n) + call.epsilon);
-  const int64_t rounds = (row.vectors + kStreamingThreads - 1) / kStreamingThreads;
+      device::InverseRoot(device::Divide(moments.m2, static_cast<float>(call.n)) + call.epsilon);
   for (int64_t round = rounds - 1; round >= 0; --round) {
-    const int64_t vector = round * kStreamingThreads + thread;
-    if (vector >= row.vectors) continue;
-    const int64_t begin = row.Vector(vector);
-    float d[kCount];
-    row.Read(begin, d);
-    if (row.sum != nullptr) row.Write(row.sum, begin, d);
+    const int64_t first = round * kRound + thread;
+    row.template Read<kStreamingVectors>(first, int64_t{kStreamingThreads}, d);
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) d[j] -= pivot;
-    row.Finish(begin, d, moments.mean, rstd);
+    for (int k = 0; k < kStreamingVectors; ++k) {
+      const int64_t vector = first + k * kStreamingThreads;
+      if (row.sum != nullptr && vector < row.vectors) row.Write(row.sum, row.Vector(vector), d[k]);
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) d[k][j] -= pivot;
+    }
+    if (row.wide_parameters) {
+      row.template FinishAll<true>(first, int64_t{kStreamingThreads}, d, moments.mean, rstd);
+    } else {
+      row.template FinishAll<false>(first, int64_t{kStreamingThreads}, d, moments.mean, rstd);
+    }
   }
   for (int64_t edge = thread; edge < row.edges; edge += kStreamingThreads) {
     const int64_t i = row.Edge(edge);
@@ -361,7 +421,17 @@ NX_DEVICE void ColumnRows(const NormCall& call) {
   };
   const float pivot = call.rms || !inside ? 0.0f : at(0);
   Moments moments = {0.0f, 0.0f, 0.0f};
-  for (int64_t i = device::ThreadY(); inside && i < call.n; i += kColumnDepth) {
+  // Some elements at a time, asked for together.
+  constexpr int kTogether = 8;
+  int64_t i = device::ThreadY();
+  for (; inside && i + (kTogether - 1) * kColumnDepth < call.n; i += kTogether * kColumnDepth) {
+    float d[kTogether];
+#pragma unroll
+    for (int j = 0; j < kTogether; ++j) d[j] = at(i + j * kColumnDepth) - pivot;
+    const float mean = call.rms ? 0.0f : SumOf(d) * (1.0f / kTogether);
+    moments = Merge(moments, {static_cast<float>(kTogether), mean, SquaresAbout(d, mean)});
+  }
+  for (; inside && i < call.n; i += kColumnDepth) {
     const float d = at(i) - pivot;
     moments = Merge(moments, call.rms ? Moments{1.0f, 0.0f, d * d} : Moments{1.0f, d, 0.0f});
   }
@@ -374,10 +444,10 @@ NX_DEVICE void ColumnRows(const NormCall& call) {
     moments = Merge(moments, shared.parts[part][device::ThreadX()]);
   }
   const float rstd =
-      device::InverseRoot(moments.m2 / static_cast<float>(call.n) + call.epsilon);
+      device::InverseRoot(device::Divide(moments.m2, static_cast<float>(call.n)) + call.epsilon);
   const S* const scale = static_cast<const S*>(call.scale);
   const S* const bias = static_cast<const S*>(call.bias);
-  for (int64_t i = device::ThreadY(); i < call.n; i += kColumnDepth) {
+  for (i = device::ThreadY(); i < call.n; i += kColumnDepth) {
     const int64_t where = base + i * call.inner;
     const float v = at(i);
     if (call.sum != nullptr) Assign(static_cast<T*>(call.sum)[where], v);
