@@ -17,7 +17,7 @@ from functools import cache
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from normonnx.constants import Constants, is_float, subgraphs
 from normonnx.parity.execution import Frame, Plan, Weights, walk
@@ -33,13 +33,13 @@ _MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
 _FACTORS = frozenset({"Mul", "MatMul"})
 """What may read a constant that is read as 1/N."""
 
-_LARGE = 12
+_LARGE = 7
 """A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
 
-_SMALL = 7
-"""What it is shrunk to: more than most kernels span, so that some elements see no padding."""
+_SMALL = 5
+"""What it is shrunk to, or to more where a kernel spans more: every weight has to be met."""
 
-_SYMBOL_SIZES = ((3, 5, 2, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
+_SYMBOL_SIZES = ((2, 5, 3, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
 """Sizes tried for the symbols, cyclically: first all different, then all equal."""
 
 
@@ -109,7 +109,8 @@ def _certify(window: Window) -> str | Flaw:
     }
     flaw = Flaw("its shapes could not be determined")
     old_plan, new_plan = _prepare(window, old_side), _prepare(window, new_side)
-    for shapes in _bindings(window, inputs, extents):
+    span = max(map(_span, (*old_side.nodes, *new_side.nodes)), default=1)
+    for shapes in _bindings(window, inputs, extents, span):
         worst = 0.0
         try:
             drawn = _drawn(window, inputs, shapes)
@@ -239,7 +240,7 @@ def _holds_dimensions(window: Window, value: ir.Value) -> bool:
 
 
 def _bindings(
-    window: Window, inputs: Sequence[ir.Value], extents: set[int]
+    window: Window, inputs: Sequence[ir.Value], extents: set[int], span: int
 ) -> Iterator[dict[ir.Value, tuple[int, ...] | np.ndarray]]:
     """Concrete shapes for the inputs, and contents for those that hold dimensions."""
     known = {value: window.shapes.dims(value) for value in inputs}
@@ -259,7 +260,11 @@ def _bindings(
             for symbol in dim.symbols
         }
     )
-    shrinkings = [{}] if any(vectors.values()) else _shrinkings(list(known.values()), extents)
+    shrinkings = (
+        [{}]
+        if any(vectors.values())
+        else _shrinkings(list(known.values()), extents, max(_SMALL, span + 1 - span % 2))
+    )
     for shrink in shrinkings:
         for sizes in _SYMBOL_SIZES if symbols else _SYMBOL_SIZES[:1]:
             binding = {symbol: sizes[i % len(sizes)] for i, symbol in enumerate(symbols)}
@@ -283,7 +288,9 @@ def _bindings(
             yield bound
 
 
-def _shrinkings(known: Sequence[tuple[Dim, ...] | None], extents: set[int]) -> list[dict[int, int]]:
+def _shrinkings(
+    known: Sequence[tuple[Dim, ...] | None], extents: set[int], smallest: int
+) -> list[dict[int, int]]:
     """Smaller sizes for large dimensions: for all, for those behind the channels, and for none.
 
     A multiple of another dimension stays one, and no two become equal: what resizes, pools or
@@ -295,7 +302,7 @@ def _shrinkings(known: Sequence[tuple[Dim, ...] | None], extents: set[int]) -> l
         shrunk: dict[int, int] = {}
         for dim in sorted(dim for dim in large - extents if dim > _LARGE):
             factor = max((s for s in shrunk if dim % s == 0), default=None)
-            size = _SMALL if factor is None else shrunk[factor] * (dim // factor)
+            size = smallest if factor is None else shrunk[factor] * (dim // factor)
             while size in extents or size in shrunk.values():
                 size += 2
             if size < dim:
@@ -303,6 +310,18 @@ def _shrinkings(known: Sequence[tuple[Dim, ...] | None], extents: set[int]) -> l
         if shrunk and shrunk not in shrinkings:
             shrinkings.append(shrunk)
     return [*shrinkings, {}]
+
+
+def _span(node: ir.Node) -> int:
+    """How many elements the kernel of a node spans at most, (k − 1)·dilation + 1."""
+    kernel = node.attributes.get("kernel_shape")
+    sizes = kernel.as_ints() if kernel is not None and not kernel.is_ref() else ()
+    if not sizes and node.op_type in ("Conv", "ConvTranspose"):
+        shape = node.inputs[1].shape if node.inputs[1] is not None else None
+        sizes = [dim for dim in (shape or ())[2:] if isinstance(dim, int)]
+    dilations = node.attributes.get("dilations")
+    steps = dilations.as_ints() if dilations is not None and not dilations.is_ref() else [1]
+    return (max(sizes, default=1) - 1) * max(steps, default=1) + 1
 
 
 def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:

@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+LONG = 400
+"""Sentences are shown up to this length, however long the names in them are."""
+
 
 def print_text(text: Text, console: Console, indent: int = 2) -> None:
     """Print a line, wrapped on a terminal and whole elsewhere."""

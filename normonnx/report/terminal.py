@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from normonnx.report.bench_table import show_bench
 from normonnx.report.grouping import Group, grouped, site_of
 from normonnx.report.inspected import FUSED, Inspection, Site
-from normonnx.report.layout import magnitude, magnitude_of_bytes, print_columns, print_text
+from normonnx.report.layout import LONG, magnitude, magnitude_of_bytes, print_columns, print_text
 from normonnx.report.names import safe_name
-from normonnx.report.parity_table import COLUMNS, rows, ulp_histogram, worst_element, worst_of_each
 from normonnx.report.result import (
     ModelFacts,
     ModelReport,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from normonnx.doctor import Diagnosis
     from normonnx.errors import NormonnxError
     from normonnx.journal import Rewrite
-    from normonnx.parity import Verdict
     from normonnx.report.result import RuleLine
     from normonnx.rules import Rule
 
@@ -42,7 +39,6 @@ _SITES_SHOWN = 8
 _OPERATORS_SHOWN = 4
 _ROWS_SHOWN = 60
 _PATH_SHOWN = 48
-_LONG = 400
 
 _COLUMNS = ("rule", "kind", "where", "axes", "channels", "eps", "type", "verdict")
 _COLOURS = {
@@ -95,8 +91,12 @@ def show_model(
         _show_nodes(report.rewrites, console)
     _show_difference(report, console)
     if report.verdict is not None:
-        _show_verdict(report.verdict, console, verbosity)
+        from normonnx.report.verdict_table import show_verdict
+
+        show_verdict(report.verdict, console, verbosity=verbosity)
     if report.bench is not None:
+        from normonnx.report.bench_table import show_bench
+
         show_bench(report.bench, console)
     print_text(_ending(report), console, 0)
 
@@ -124,9 +124,11 @@ def show_check(report: ModelReport, console: Console) -> None:
 def show_verification(result: Verification, console: Console, *, verbosity: int = 0) -> None:
     """The verdict on two models."""
     title = f"{safe_name(result.original)} → {safe_name(result.optimized)}"
+    from normonnx.report.verdict_table import show_metrics, show_verdict
+
     print_text(Text(title, "bold"), console, 0)
-    _show_verdict(result.verdict, console, verbosity)
-    _show_metrics(result.verdict, console, verbosity)
+    show_verdict(result.verdict, console, verbosity=verbosity)
+    show_metrics(result.verdict, console, verbosity=verbosity)
     show_line(result.line(), console)
 
 
@@ -212,7 +214,7 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     for remark in diagnosis.remarks:
         print_text(Text(remark, "dim"), console)
     for problem in diagnosis.problems:
-        print_text(Text(f"problem: {safe_name(problem, longest=_LONG)}", "red"), console)
+        print_text(Text(f"problem: {safe_name(problem, longest=LONG)}", "red"), console)
     show_line(f"normonnx: {'PASS' if diagnosis.healthy else 'FAIL'} doctor", console)
 
 
@@ -238,11 +240,11 @@ def _heading(name: str, facts: ModelFacts | None) -> Text:
 
 
 def _error_lines(message: str, where: str, hint: str) -> list[str]:
-    lines = [safe_name(message, longest=_LONG)]
+    lines = [safe_name(message, longest=LONG)]
     if where:
-        lines.append(safe_name(where, longest=_LONG))
+        lines.append(safe_name(where, longest=LONG))
     if hint:
-        lines.append(f"hint: {safe_name(hint, longest=_LONG)}")
+        lines.append(f"hint: {safe_name(hint, longest=LONG)}")
     return lines
 
 
@@ -257,7 +259,7 @@ def _show_failure(report: ModelReport, console: Console, verbosity: int) -> None
         print_text(Text(line), console, 4)
     if verbosity > 1:
         for line in report.traceback.splitlines():
-            print_text(Text(safe_name(line, longest=_LONG), "dim"), console, 4)
+            print_text(Text(safe_name(line, longest=LONG), "dim"), console, 4)
 
 
 def _show_rules(lines: list[RuleLine], console: Console) -> None:
@@ -307,7 +309,7 @@ def _show_group(group: Group, console: Console, verbosity: int) -> None:
     for site in shown:
         text = Text(safe_name(site.name), "bold")
         if site.outcome != group.outcome and verbosity:
-            text.append(f"  {safe_name(site.outcome, longest=_LONG)}", "not bold dim")
+            text.append(f"  {safe_name(site.outcome, longest=LONG)}", "not bold dim")
         print_text(text, console, 6)
     if len(shown) < len(group.sites):
         rest = len(group.sites) - len(shown)
@@ -315,9 +317,9 @@ def _show_group(group: Group, console: Console, verbosity: int) -> None:
 
 
 def _outcome(outcome: str, remedy: str) -> Text:
-    text = Text(safe_name(outcome, longest=_LONG))
+    text = Text(safe_name(outcome, longest=LONG))
     if remedy:
-        text.append(f" ({safe_name(remedy, longest=_LONG)})", "cyan")
+        text.append(f" ({safe_name(remedy, longest=LONG)})", "cyan")
     return text
 
 
@@ -340,7 +342,7 @@ def _show_difference(report: ModelReport, console: Console) -> None:
 
 def _show_notes(notes: Iterable[str], console: Console) -> None:
     for note in notes:
-        print_text(Text(safe_name(note, longest=_LONG), "dim"), console)
+        print_text(Text(safe_name(note, longest=LONG), "dim"), console)
 
 
 def _difference(before: ModelFacts, after: ModelFacts) -> str:
@@ -353,43 +355,6 @@ def _difference(before: ModelFacts, after: ModelFacts) -> str:
     if magnitude_of_bytes(before.nbytes) != magnitude_of_bytes(after.nbytes):
         parts.append(f"{magnitude_of_bytes(before.nbytes)} → {magnitude_of_bytes(after.nbytes)}")
     return " · ".join(parts)
-
-
-def _show_verdict(verdict: Verdict, console: Console, verbosity: int) -> None:
-    print_text(Text(safe_name(verdict.line(), longest=_LONG)), console)
-    for warning in verdict.warnings:
-        print_text(Text(safe_name(warning, longest=_LONG), "yellow"), console)
-    if verbosity:
-        for tier in verdict.tiers:
-            message = safe_name(tier.message, longest=_LONG)
-            print_text(Text(f"{tier.code} {tier.title}: {tier.status}  {message}"), console, 4)
-        for note in verdict.notes:
-            print_text(Text(safe_name(note, longest=_LONG), "dim"), console, 4)
-
-
-def _show_metrics(verdict: Verdict, console: Console, verbosity: int) -> None:
-    """How far the outputs are, where they part, and how far the original is from itself."""
-    chosen = list(verdict.outputs) if verbosity else worst_of_each(verdict)
-    shown = chosen if verbosity else chosen[:_ROWS_SHOWN]
-    if shown:
-        columns = len(COLUMNS) if verbosity else len(COLUMNS) - 2
-        cells = [[Text(cell) for cell in row[:columns]] for row in rows(verdict, shown)]
-        for row, result in zip(cells, shown, strict=True):
-            row[1].stylize("green" if result.passed else "bold red")
-        print_columns([[Text(title, "cyan") for title in COLUMNS[:columns]], *cells], console)
-    if len(shown) < len(chosen):
-        rest = len(chosen) - len(shown)
-        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)
-    for result in worst_of_each(verdict)[:_GROUPS_SHOWN]:
-        if result.metrics is not None and result.metrics.worst is not None:
-            text = f"{safe_name(result.output)}: worst at {worst_element(result)}"
-            print_text(Text(f"{text}; {ulp_histogram(result.metrics)}", "dim"), console)
-    if verdict.own_difference is not None:
-        own = f"{verdict.own_difference:.3g}" if verdict.own_difference else "nothing"
-        print_text(Text(f"from run to run the original differs by {own}", "dim"), console)
-    if verdict.divergence is not None:
-        sentence = safe_name(verdict.divergence.sentence(), longest=_LONG)
-        print_text(Text(sentence, "yellow"), console)
 
 
 def _ending(report: ModelReport) -> Text:
