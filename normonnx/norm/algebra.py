@@ -73,6 +73,22 @@ class Algebra:
         """Whether a mean square occurs, under a root too."""
         return any(isinstance(a, Moment) and a.power == 2 for a in self._all_atoms(poly))
 
+    def squared_length(self, poly: Poly) -> tuple[Moment, float] | None:
+        """(q, k) of a polynomial √(k·q) or 1/√(k·q) with q = E[x²], None for all others."""
+        if len(poly) != 1:
+            return None
+        [(term, c)] = poly.items()
+        if len(term) != 1 or abs(term[0][1]) != 1 or not self._is_root(term[0][0]):
+            return None
+        inner = self.inner(term[0][0])
+        if len(inner) != 1:
+            return None
+        [(square, k)] = inner.items()
+        atom = self.atoms[square[0][0]] if len(square) == 1 and square[0][1] == 1 else None
+        if not isinstance(atom, Moment) or atom.power != 2:
+            return None
+        return atom, k * c ** (2 * term[0][1])
+
     def refused(self, poly: Poly) -> tuple[ir.Value, ...]:
         """The values, under roots too, that depend on the subject but were refused."""
         atoms = self._all_atoms(poly)

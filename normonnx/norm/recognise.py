@@ -36,6 +36,8 @@ _MAX_FOLLOWED = 40
 _SURE = 10
 """Weight of a near miss whose subject is surely the right one; then no other subject counts."""
 
+_LENGTH = "it divides by the root of a sum of squares, not of their mean (L2 norm)"
+
 _MAX_SPREAD = 1 << 14
 """How many numbers the scale and bias may get that save a few nodes around an operator."""
 
@@ -166,7 +168,20 @@ def _mismatch(it: Interpreter, root: ir.Node, mismatch: Mismatch) -> NormMiss:
     reasons = [it.refusals[value] for value in mismatch.blamed if value in it.refusals]
     weight = 2 if mismatch.weak else 3 if mismatch.blamed else 4
     weight += _SURE if _is_sure(it, root) else 0
-    return NormMiss("norm", root, reasons[0] if reasons else mismatch.reason, weight=weight)
+    reason = reasons[0] if reasons else mismatch.reason
+    if reasons and _is_length(it, root):
+        reason = f"{_LENGTH}; and {reason}"
+    return NormMiss("norm", root, reason, weight=weight)
+
+
+def _is_length(it: Interpreter, root: ir.Node) -> bool:
+    """Whether the root is √(N·q), or its inverse: the length of a row, with nothing added."""
+    squared = it.algebra.squared_length(it.form(root.outputs[0]).poly)
+    if squared is None:
+        return False
+    moment, factor = squared
+    length = it.labels.length(sorted(moment.over))
+    return length is not None and length > 1 and math.isclose(factor, length, rel_tol=1e-5)
 
 
 def _is_sure(it: Interpreter, root: ir.Node) -> bool:
@@ -236,7 +251,7 @@ def _site(
     if norm.kind == "RMSNorm" and length is not None and length > 1:
         made_up = any(math.isclose(abs(c), 1.0, rel_tol=1e-5) for c in norm.scale.values())
         if math.isclose(norm.root_scale, length, rel_tol=1e-5) and not made_up:
-            return miss("it divides by the root of a sum of squares, not of their mean (L2 norm)")
+            return miss(_LENGTH)
     source = find_source(it, root, output, norm.over, operator)
     if isinstance(source, str):
         return miss(source)
