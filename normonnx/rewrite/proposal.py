@@ -196,7 +196,7 @@ class Proposal:
 def _check_range(
     exact: np.ndarray, rounded: np.ndarray, dtype: ir.DataType, hint: str, axis: int | None
 ) -> None:
-    overflow = np.isfinite(exact) & ~np.isfinite(rounded.astype(np.float64))
+    overflow = np.isfinite(exact) & ~np.isfinite(rounded)
     masks = [(overflow, "overflow")]
     # What float32 cannot hold, below 1e-38, no sum of float32 products can show either.
     if dtype.itemsize < _SAFE_ITEMSIZE:

@@ -19,6 +19,8 @@ from normonnx.parity.kernels.windows import Windows, windows
 # Columns are laid out for as many output rows at a time as fit into this many elements.
 _COLUMN_ELEMENTS = 1 << 22
 _NEAR_ELEMENTS = 1 << 16
+# Images with fewer elements than this in their columns are multiplied together.
+_FEW_ELEMENTS = 1 << 18
 
 
 def conv(call: Call, inputs: Inputs) -> Outputs:
@@ -31,8 +33,11 @@ def conv(call: Call, inputs: Inputs) -> Outputs:
         y = _depthwise(padded, weight, group, place)
     else:
         y = np.empty((x.shape[0], weight.shape[0], *place.out), dtype=x.dtype)
-        for image, target in zip(padded, y, strict=True):
-            _by_columns(image, weight, group, place, target)
+        if padded.shape[1] * math.prod((*place.kernel, *place.out)) <= _FEW_ELEMENTS:
+            _all_by_columns(padded, weight, group, place, y)
+        else:
+            for image, target in zip(padded, y, strict=True):
+                _by_columns(image, weight, group, place, target)
     if bias is not None:
         y += bias.reshape(-1, *(1,) * (x.ndim - 2))
     return (y,)
@@ -57,6 +62,17 @@ def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Arra
                 np.multiply(factor, part[cut], out=product)
                 total += product
     return y.reshape(batch, group * filters, *place.out)
+
+
+def _all_by_columns(images: Array, weight: Array, group: int, place: Windows, y: Array) -> None:
+    """Small images ``[N, C, *S]`` into ``y [N, M, *O]``: the weights are read once for them all."""
+    count, channels = images.shape[:2]
+    matrix = weight.reshape(group, weight.shape[0] // group, -1)
+    columns = np.empty((channels, math.prod(place.kernel), count, *place.out), dtype=images.dtype)
+    for tap, (_, cut) in enumerate(place.taps()):
+        columns[:, tap] = images[cut].swapaxes(0, 1)
+    product = matrix @ columns.reshape(group, -1, count * math.prod(place.out))
+    y[:] = product.reshape(weight.shape[0], count, *place.out).swapaxes(0, 1)
 
 
 def _by_columns(image: Array, weight: Array, group: int, place: Windows, y: Array) -> None:
