@@ -321,7 +321,7 @@ def _span(node: ir.Node) -> int:
     sizes = kernel.as_ints() if kernel is not None and not kernel.is_ref() else ()
     if not sizes and node.op_type in ("Conv", "ConvTranspose"):
         shape = node.inputs[1].shape if node.inputs[1] is not None else None
-        sizes = [dim for dim in (shape or ())[2:] if isinstance(dim, int)]
+        sizes = tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
     dilations = node.attributes.get("dilations")
     steps = dilations.as_ints() if dilations is not None and not dilations.is_ref() else [1]
     return (max(sizes, default=1) - 1) * max(steps, default=1) + 1

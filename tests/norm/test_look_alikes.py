@@ -105,7 +105,8 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
     ("an L2 norm", layer(
         "l = ReduceL2 <axes=[-1]> (x) n = Div (x, l) y = Mul (n, g)"), {}, "(L2 norm)"),
     ("an L2 norm with a floor", layer(
-        "l = ReduceL2 <axes=[-1]> (x) c = Max (l, eps) y = Div (x, c)"), {}, "(L2 norm); and Max '' bounds the value"),
+        "l = ReduceL2 <axes=[-1]> (x) c = Max (l, eps) y = Div (x, c)"), {},
+     "(L2 norm); and Max '' bounds the value"),
     ("a length of two coordinates", layer(
         "p = Mul (x, x) q = Mul (z, z) v = Add (p, q) r = Sqrt (v) y = Div (x, r)",
         x="float[2,3,8] x, float[2,3,8] z"), {}, ""),
