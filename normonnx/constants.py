@@ -64,11 +64,10 @@ def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
 def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
     """The graphs that a control-flow node carries as attributes."""
     for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
+        kind = attribute.type
+        if kind is ir.AttributeType.GRAPH and not attribute.is_ref():
             yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
+        elif kind is ir.AttributeType.GRAPHS and not attribute.is_ref():
             yield from attribute.as_graphs()
 
 

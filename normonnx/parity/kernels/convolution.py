@@ -49,19 +49,19 @@ def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Arra
     Channels are taken so many at a time that what is being summed stays near the processor.
     """
     batch, filters = padded.shape[0], weight.shape[0] // group
-    spread = (1,) * len(place.out)
+    spread = (1,) * (1 + len(place.out))
     factors = weight.reshape(group, filters, *place.kernel)
-    y = np.zeros((batch, group, filters, *place.out), dtype=padded.dtype)
-    each = max(1, _NEAR_ELEMENTS // max(1, filters * math.prod(place.out)))
-    for image, target in zip(padded, y, strict=True):
-        for start in range(0, group, each):
-            part, total = image[start : start + each, None], target[start : start + each]
-            product = np.empty_like(total)
-            for at, cut in place.taps():
-                factor = factors[start : start + each][at].reshape(-1, filters, *spread)
-                np.multiply(factor, part[cut], out=product)
-                total += product
-    return y.reshape(batch, group * filters, *place.out)
+    y = np.zeros((group, filters, batch, *place.out), dtype=padded.dtype)
+    each = max(1, _NEAR_ELEMENTS // max(1, filters * batch * math.prod(place.out)))
+    for start in range(0, group, each):
+        part = padded.swapaxes(0, 1)[start : start + each, None]
+        total = y[start : start + each]
+        product = np.empty_like(total)
+        for at, cut in place.taps():
+            factor = factors[start : start + each][at].reshape(-1, filters, *spread)
+            np.multiply(factor, part[cut], out=product)
+            total += product
+    return np.moveaxis(y, 2, 0).reshape(batch, group * filters, *place.out)
 
 
 def _all_by_columns(images: Array, weight: Array, group: int, place: Windows, y: Array) -> None:
