@@ -291,7 +291,7 @@ SERIES: dict[str, Callable[[], list[Row]]] = {
 
 
 def exponent(rows: list[Row], start: float) -> float:
-    """p of seconds ∝ nodesᵖ, fitted to what the rows take above the start of a process."""
+    """The p of seconds ∝ nodesᵖ, fitted to what the rows take above the start of a process."""
     points = [(row.nodes, row.seconds - start) for row in rows if row.seconds > 1.5 * start]
     x, y = (np.log([point[axis] for point in points]) for axis in (0, 1))
     return float(np.polyfit(x, y, 1)[0])

@@ -19,6 +19,7 @@ from normonnx.lazily import attributes_of
 if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
     from normonnx.benching.result import BenchReport
+    from normonnx.fleet import optimize_many
     from normonnx.ops.library import library_path, register_custom_ops
     from normonnx.parity import Verdict
     from normonnx.report import Inspection, ModelReport, Site
@@ -39,6 +40,7 @@ __all__ = [
     "inspect",
     "library_path",
     "optimize",
+    "optimize_many",
     "register_custom_ops",
     "verify",
 ]
@@ -56,6 +58,7 @@ __getattr__ = attributes_of(
         "inspect": "normonnx.api",
         "library_path": "normonnx.ops.library",
         "optimize": "normonnx.api",
+    "optimize_many": "normonnx.fleet",
         "register_custom_ops": "normonnx.ops.library",
         "verify": "normonnx.api",
     },

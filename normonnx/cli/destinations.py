@@ -5,26 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from normonnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from normonnx.fleet.sources import Found
 
 PIPE = "-"
 """Standard input as a source, standard output as a destination."""
 
 
 def destinations(
-    sources: Sequence[str], output: str | None, directory: Path | None
+    found: Sequence[Found], output: str | None, directory: Path | None
 ) -> list[Path | None]:
     """The file of each result, None for standard output.
 
     Args:
-        sources: the models.
+        found: the models.
         output: what ``-o`` says.
         directory: what ``--output-dir`` says; it is made if it is not there.
 
     Raises:
         UsageError: results would meet in one file, overwrite a source, or have nowhere to go.
     """
+    sources = [entry.source for entry in found]
     if output == PIPE or (output is None and PIPE in sources):
         if len(sources) > 1:
             raise UsageError("several models do not fit into standard output")
@@ -34,7 +39,7 @@ def destinations(
             )
         return [None]
     if directory is not None:
-        return [*_inside(directory, sources)]
+        return [*_inside(directory, found)]
     if len(sources) > 1:
         raise UsageError("several models need --output-dir DIR")
     if output is not None:
@@ -55,11 +60,11 @@ def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path 
         raise UsageError("a model from standard input must be the only one", hint="use -o FILE")
 
 
-def _inside(directory: Path, sources: Sequence[str]) -> list[Path]:
-    originals = {Path(source).resolve() for source in sources}
+def _inside(directory: Path, found: Sequence[Found]) -> list[Path]:
+    originals = {Path(entry.source).resolve() for entry in found}
     taken: dict[Path, str] = {}
-    for source in sources:
-        destination = directory / Path(source).name
+    for source, name in ((entry.source, entry.name) for entry in found):
+        destination = directory / name
         if destination in taken:
             raise UsageError(
                 f"two models would both become {str(destination)!r}",
@@ -73,7 +78,8 @@ def _inside(directory: Path, sources: Sequence[str]) -> list[Path]:
             )
         taken[destination] = source
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        for parent in {directory, *(destination.parent for destination in taken)}:
+            parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"cannot make the directory {str(directory)!r}: {error.strerror}"

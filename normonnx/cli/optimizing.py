@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,19 +62,26 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Models at a time."
 )
+@click.option(
+    "--dask", metavar="ADDRESS", help="Do the models on a Dask cluster, such as tcp://host:8786."
+)
+@click.option("--resume", is_flag=True, help="Skip what an earlier run with --resume has finished.")
 @click.option("--untrusted", is_flag=True, help=UNTRUSTED)
 @reading
 @talking
 def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
     """Fold and fuse normalisation, judge the result, and write it.
 
-    MODEL is a file, or - for standard input.
+    MODEL is a file, a directory with models anywhere below, or - for standard input.
     """
     from normonnx.report.terminal import show_line
 
-    if options["plan"] is not None and len(models) > 1:
+    tasks = _tasks(models, options)
+    if options["plan"] is not None and len(tasks) > 1:
         raise UsageError("--plan is for one model")
-    run, console = carry_out(_tasks(models, options), options)
+    if options["resume"] and (options["output_dir"] is None or not _writes(options)):
+        raise UsageError("--resume needs --output-dir, where it looks for what is finished")
+    run, console = carry_out(tasks, options)
     if options["plan"] is not None and run.exit_code is ExitCode.OK:
         _plan(run.models[0], options).save(options["plan"])
     if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
@@ -103,7 +111,7 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
     interrupted = False
     with watching(quiet=options["quiet"]) as watcher:
         try:
-            for index, report in _work(tasks, options["jobs"], watcher, to_stdout=to_stdout):
+            for index, report in _work(tasks, options, watcher, to_stdout=to_stdout):
                 reports[index] = report
                 with watcher.aside():
                     _show(report, options, console)
@@ -139,17 +147,19 @@ def _writes(options: dict[str, Any]) -> bool:
 
 def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
     from normonnx.fleet import Task
+    from normonnx.fleet.sources import models_among
 
     refuse_mixtures(models, options["output"], options["output_dir"])
+    found = models_among(models, outside=options["output_dir"])
     places = (
-        destinations(models, options["output"], options["output_dir"])
+        destinations(found, options["output"], options["output_dir"])
         if _writes(options)
-        else [None] * len(models)
+        else [None] * len(found)
     )
     shared = {name: options[name] for name in (*REWRITING, *READING)}
     return [
         Task(
-            source=source,
+            source=entry.source,
             destination=destination,
             verify=not (options["no_verify"] or options["check"] or options["diff"]),
             providers=options["providers"] or ("cpu",),
@@ -158,19 +168,30 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
             untrusted=options["untrusted"],
             **shared,
         )
-        for source, destination in zip(models, places, strict=True)
+        for entry, destination in zip(found, places, strict=True)
     ]
 
 
 def _work(
-    tasks: list[Task], workers: int, watcher: Watcher, *, to_stdout: bool
+    tasks: list[Task], options: dict[str, Any], watcher: Watcher, *, to_stdout: bool
 ) -> Iterator[tuple[int, ModelReport]]:
-    from normonnx.fleet import optimize_many, optimize_one
+    from normonnx.fleet import optimize_one, work_through
+    from normonnx.fleet.finished import Finished
 
     if to_stdout:
         yield 0, optimize_one(tasks[0], progress=watcher, deliver=_to_stdout)
-    else:
-        yield from optimize_many(tasks, workers=workers, progress=watcher)
+        return
+    finished = Finished(options["output_dir"]) if options.get("resume") else None
+    work = partial(work_through, tasks, finished=finished, progress=watcher)
+    if options.get("dask") is None:
+        yield from work(workers=options["jobs"])
+        return
+    from normonnx.fleet.cluster import cluster
+
+    # The workers have directories of their own to work in.
+    tasks[:] = [task.absolute() for task in tasks]
+    with cluster(options["dask"]) as executor:
+        yield from work(executor=executor)
 
 
 def _to_stdout(result: Optimized) -> Written:

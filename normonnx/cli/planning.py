@@ -38,11 +38,16 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
     nothing is written unless --partial says so.
     """
     from normonnx.fleet import Task
+    from normonnx.fleet.sources import models_among
     from normonnx.plan import Plan
     from normonnx.report.terminal import show_line
 
     reviewed = Plan.load(plan)
-    place = None if options["dry_run"] else destinations([model], options["output"], None)[0]
+    place = (
+        None
+        if options["dry_run"]
+        else destinations(models_among([model]), options["output"], None)[0]
+    )
     task = Task(
         source=model,
         destination=place,

@@ -1,15 +1,12 @@
-"""Many models, each on its own: what goes wrong with one is that one's report and nobody else's."""
+"""One model of many: what goes wrong with it is its report and nobody else's."""
 
 from __future__ import annotations
 
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from normonnx import api
@@ -61,6 +58,17 @@ class Task:
     allow_data_dir: tuple[Path, ...] = ()
     allow_hardlinks: bool = False
     untrusted: bool = False
+
+    def absolute(self) -> Task:
+        """The same for whoever works in another directory."""
+        return replace(
+            self,
+            source=self.source if self.source == "-" else os.path.abspath(self.source),
+            destination=None
+            if self.destination is None
+            else Path(os.path.abspath(self.destination)),
+            allow_data_dir=tuple(Path(os.path.abspath(path)) for path in self.allow_data_dir),
+        )
 
 
 Deliver = Callable[[api.Optimized], Written]
@@ -156,58 +164,18 @@ def _write(result: api.Optimized, destination: Path) -> Written:
     )
 
 
-def optimize_many(
-    tasks: Sequence[Task], *, workers: int = 1, progress: api.Progress | None = None
-) -> Iterator[tuple[int, ModelReport]]:
-    """Optimise models one after another, or several at a time in processes of their own.
+def died(task: Task, of: str = "") -> ModelReport:
+    """The report of a model whose process is gone.
 
     Args:
-        tasks: what to do.
-        workers: processes to use; with 1 the models are done in this one.
-        progress: told how many are done, or what is being done.
-
-    Yields:
-        The index of a task and its report, as soon as it is done.
+        task: what the process worked on.
+        of: what it died of, where that is known.
     """
-    if workers <= 1 or len(tasks) <= 1:
-        for index, task in enumerate(tasks):
-            yield index, optimize_one(task, progress=progress)
-        return
-    waiting = dict(enumerate(tasks))
-    for index, report in _with_processes(waiting, workers):
-        del waiting[index]
-        if progress is not None:
-            done = len(tasks) - len(waiting)
-            progress(f"{done} of {len(tasks)} models", done, len(tasks))
-        yield index, report
-    # A process died and took the pool along; by themselves it shows which model it was.
-    for index, task in waiting.items():
-        yield from _with_processes({index: task}, 1)
-
-
-def _with_processes(tasks: dict[int, Task], workers: int) -> Iterator[tuple[int, ModelReport]]:
-    """Reports of the tasks that a pool gets through; it breaks when one of its processes dies."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(optimize_one, task): index for index, task in tasks.items()}
-        try:
-            for future in as_completed(futures):
-                index = futures[future]
-                try:
-                    yield index, future.result()
-                except BrokenProcessPool:
-                    if len(tasks) == 1:
-                        yield index, _died(tasks[index])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _died(task: Task) -> ModelReport:
     return ModelReport(
         name=_name(task),
         status="error",
         target=task.target,
-        error=f"the process that worked on {safe_name(task.source)!r} died",
+        error=f"the process that worked on {safe_name(task.source)!r} died{of and f' ({of})'}",
         error_code=InternalError.code,
         error_hint="out of memory, or a crash in ONNX Runtime: try this model alone",
     )

@@ -1,0 +1,141 @@
+"""What earlier runs into a directory have finished, so that a later run need not do it again.
+
+A line of ``.normonnx-finished.jsonl`` says: this content, under these options and this version of
+normonnx, has become that file. All of it must still hold, by SHA-256, for a model to be skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from normonnx import __version__, model_io
+from normonnx.errors import NormonnxError
+from normonnx.fleet.one import Task
+from normonnx.journal import Rewrite
+from normonnx.report import ModelReport, Written
+
+NAME = ".normonnx-finished.jsonl"
+_NOTE = "finished by an earlier run"
+_CHUNK = 1 << 20
+
+
+class Finished:
+    """The list of what is finished in one directory.
+
+    Args:
+        directory: where the results are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
+        self._entries = {str(entry["key"]): entry for entry in self._read()}
+
+    def report(self, task: Task, key: str | None) -> ModelReport | None:
+        """The report of a task that an earlier run has finished; None if it is to be done.
+
+        Args:
+            task: what is to be done.
+            key: its `fingerprint`.
+        """
+        entry = None if key is None else self._entries.get(key)
+        if entry is None or task.destination is None:
+            return None
+        with contextlib.suppress(OSError, KeyError, TypeError):
+            written = Written(**entry["written"])
+            if (
+                Path(written.path) == Path(os.path.abspath(task.destination))
+                and _sha256(task.destination) == written.sha256
+                and (written.data is None or Path(written.data).is_file())
+            ):
+                return ModelReport(
+                    name=str(entry["name"]),
+                    status=entry["status"],
+                    target=task.target,
+                    rewrites=tuple(map(_rewrite, entry["rewrites"])),
+                    notes=(_NOTE,),
+                    written=written,
+                )
+        return None
+
+    def add(self, key: str, report: ModelReport) -> None:
+        """Note that a model is finished.
+
+        Args:
+            key: its `fingerprint`, taken before the work began.
+            report: of the model; one that was not written is not noted.
+        """
+        if report.written is None:
+            return
+        path = os.path.abspath(report.written.path)
+        entry = {
+            "key": key,
+            "name": report.name,
+            "status": report.status,
+            "rewrites": [asdict(rewrite) for rewrite in report.rewrites],
+            "written": asdict(replace(report.written, path=path)),
+        }
+        self._entries[key] = entry
+        # One line in one write: a run that ends here leaves the line whole or cut, never mixed.
+        with self._path.open("ab") as file:
+            file.write(json.dumps(entry).encode() + b"\n")
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        with contextlib.suppress(OSError):
+            for line in self._path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict) and "key" in entry:
+                        yield entry
+
+
+def fingerprint(task: Task) -> str | None:
+    """SHA-256 of a model with its data files, what is to be done to it, and by which version.
+
+    None for a model that cannot be read: whoever works on it will say why.
+    """
+    try:
+        loaded = model_io.load(
+            task.source,
+            allow_data_dir=task.allow_data_dir,
+            allow_hardlinks=task.allow_hardlinks,
+            untrusted=task.untrusted,
+        )
+        files = {
+            str(tensor.path)
+            for tensor in model_io.tensors_of(loaded.model)
+            if isinstance(tensor, ir.ExternalTensor)
+        }
+        parts = [__version__, loaded.sha256, *(_sha256(Path(file)) for file in sorted(files))]
+    except (NormonnxError, OSError):
+        return None
+    parts.append("" if task.destination is None else os.path.abspath(task.destination))
+    parts += [
+        f"{part.name}={getattr(task, part.name)!r}"
+        for part in fields(Task)
+        if part.name not in ("source", "destination")
+    ]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _rewrite(entry: dict[str, Any]) -> Rewrite:
+    given = dict(entry)
+    for name in ("removed", "added", "readings"):
+        given[name] = tuple(tuple(item) for item in given[name])
+    return Rewrite(**given)
