@@ -1,5 +1,6 @@
 // The library's face: every operator, for every type, for every provider, handed to ONNX Runtime.
 
+#include <cstdio>
 #include <exception>
 #include <iterator>
 #include <map>
@@ -68,13 +69,25 @@ OrtStatusPtr ORT_API_CALL Compute(void* kernel, OrtKernelContext* context) {
   return static_cast<Kernel*>(kernel)->Compute(context);
 }
 
+// For InferOutputShapeFn, which is handed no API.
+const OrtApi* g_api = nullptr;
+// Whether one may ask for an output that the node has not: before ONNX Runtime 1.31 that ends the
+// process, and there is no way to see which outputs there are.
+bool g_may_ask_for_outputs = false;
+
+bool IsAtLeast(const char* version, int major, int minor) {
+  int found_major = 0, found_minor = 0;
+  if (std::sscanf(version, "%d.%d", &found_major, &found_minor) != 2) return false;
+  return found_major > major || (found_major == major && found_minor >= minor);
+}
+
 // Every output has the shape of X, symbols included.
 OrtStatusPtr ORT_API_CALL InferShape(const OrtCustomOp* self, OrtShapeInferContext* context,
                                      const OrtApi* api) {
   OrtTensorTypeAndShapeInfo* x = nullptr;
   RETURN_IF_FAILED(api->ShapeInferContext_GetInputTypeShape(context, 0, &x));
   RETURN_IF_FAILED(api->ShapeInferContext_SetOutputTypeShape(context, 0, x));
-  if (Of(self).op.output_count > 1) {
+  if (Of(self).op.output_count > 1 && g_may_ask_for_outputs) {
     // Fails where the node leaves Sum out, and there is then nothing to say about it.
     if (OrtStatusPtr absent = api->ShapeInferContext_SetOutputTypeShape(context, 1, x)) {
       api->ReleaseStatus(absent);
@@ -82,8 +95,6 @@ OrtStatusPtr ORT_API_CALL InferShape(const OrtCustomOp* self, OrtShapeInferConte
   }
   return nullptr;
 }
-
-const OrtApi* g_api = nullptr;  // for InferOutputShapeFn, which is handed none
 
 CustomOp::CustomOp(const Operator& op, const Provider& provider, TypePair types)
     : OrtCustomOp{}, op(op), provider(provider), types(types) {
@@ -137,11 +148,12 @@ const std::vector<CustomOp>& AllOps() {
   return ops;
 }
 
-OrtStatusPtr DomainFor(const OrtApi& api, OrtCustomOpDomain** domain) {
+OrtStatusPtr DomainFor(const OrtApi& api, const char* version, OrtCustomOpDomain** domain) {
   static std::mutex mutex;
   static auto& domains = *new std::map<const OrtApi*, OrtCustomOpDomain*>;
   const std::lock_guard<std::mutex> lock(mutex);
   g_api = &api;
+  g_may_ask_for_outputs = IsAtLeast(version, 1, 31);
   OrtCustomOpDomain*& known = domains[&api];
   if (known == nullptr) {
     OrtCustomOpDomain* made = nullptr;
@@ -165,7 +177,7 @@ NORMONNX_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* opt
   const OrtApi* const api = base->GetApi(normonnx::kApiVersion);
   if (api == nullptr) return nullptr;  // older than 1.17: there is no API to say so with
   OrtCustomOpDomain* domain = nullptr;
-  if (OrtStatus* failed = normonnx::DomainFor(*api, &domain)) return failed;
+  if (OrtStatus* failed = normonnx::DomainFor(*api, base->GetVersionString(), &domain)) return failed;
   return api->AddCustomOpDomain(options, domain);
 }
 
