@@ -13,8 +13,9 @@ from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
 from normonnx.parity.data import feeds_from
 from normonnx.parity.feeds import FeedSource, NoFeedError
-from normonnx.parity.hosting import AnySession, Host
+from normonnx.parity.hosting import Host
 from normonnx.parity.interface import required_inputs
+from normonnx.parity.parking import AnySession
 from normonnx.parity.sessions import SessionFailedError
 from normonnx.parity.sessions import Setting as PlainSetting
 

@@ -16,7 +16,7 @@ from normonnx.parity.roundoff import Roundoff
 from normonnx.parity.work import multiplications
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
-_CACHE_BYTES = 1 << 30
+_CACHE_BYTES = 1 << 28
 
 Attributes = Mapping[str, ir.Attr]
 # (inputs, frame, in float64 or else in the model's own types) → outputs

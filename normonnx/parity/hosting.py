@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
 import onnx
 import onnx_ir as ir
@@ -15,16 +14,17 @@ import onnx_ir as ir
 from normonnx import model_io
 from normonnx.parity.isolation import IsolatedSession
 from normonnx.parity.options import VerifyOptions
+from normonnx.parity.parking import AnySession, Folder, ParkedSession
 from normonnx.parity.sessions import Session, SessionFailedError, Setting
 
-AnySession: TypeAlias = Session | IsolatedSession
-
+# Of larger models one session at a time is in memory.
+_PARKED_BYTES = 400_000_000
 # Larger models go to the runtime as a file.
 _BYTES_LIMIT = 1_500_000_000
 
 
 class Host:
-    """Keeps a model as ONNX Runtime takes it: bytes, or files that are removed at the end.
+    """Keeps a model as ONNX Runtime takes it: bytes, or files that go with the last session.
 
     Args:
         model: the model.
@@ -46,13 +46,15 @@ class Host:
         self._isolated = isolated
         self._allow_fallback = allow_fallback
         self._seconds = seconds
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Folder | None = None
         self._form: bytes | str
-        if model_io.weight_bytes(model) <= _BYTES_LIMIT:
+        size = model_io.weight_bytes(model)
+        self._is_large = size > _PARKED_BYTES
+        if size <= _BYTES_LIMIT:
             self._form = model_io.dump(model)
         else:
-            self._directory = tempfile.TemporaryDirectory(prefix="normonnx-")
-            self._form = str(model_io.to_session_file(model, Path(self._directory.name)))
+            self._folder = Folder()
+            self._form = str(model_io.to_session_file(model, self._folder.path))
 
     def session(self, setting: Setting, *, marked: Mapping[str, str] | None = None) -> AnySession:
         """A new session.
@@ -74,17 +76,16 @@ class Host:
         return self._started(self._form, setting, {})
 
     def _started(self, form: bytes | str, setting: Setting, names: Mapping[str, str]) -> AnySession:
-        if not self._isolated:
-            return Session(
-                form,
-                setting,
-                names=names,
-                allow_fallback=self._allow_fallback,
-                seconds=self._seconds,
-            )
-        return IsolatedSession(
-            form, setting, names=names, allow_fallback=self._allow_fallback, seconds=self._seconds
+        kind = IsolatedSession if self._isolated else Session
+        start = partial(
+            kind,
+            form,
+            setting,
+            names=names,
+            allow_fallback=self._allow_fallback,
+            seconds=self._seconds,
         )
+        return ParkedSession(start, self._folder) if self._is_large else start()
 
     def __enter__(self) -> Self:
         return self
@@ -98,10 +99,8 @@ class Host:
         self.close()
 
     def close(self) -> None:
-        """Remove what was written."""
-        if self._directory is not None:
-            self._directory.cleanup()
-            self._directory = None
+        """Let go of what was written: it is removed with the last session that reads it."""
+        self._folder = None
 
 
 def hosted(model: ir.Model, options: VerifyOptions) -> Host:

@@ -22,11 +22,12 @@ from normonnx.errors import UsageError
 from normonnx.parity import algebra, tiers
 from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.failure import located
-from normonnx.parity.hosting import AnySession, hosted
+from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.locate import Divergence
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
+from normonnx.parity.parking import AnySession
 from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.subject import Case, NotComparableError
 from normonnx.parity.verdict import FeedNote, Tier, Verdict

@@ -17,10 +17,11 @@ from normonnx.parity.comparison import (
     is_float,
     judged,
 )
-from normonnx.parity.hosting import AnySession, hosted
+from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
+from normonnx.parity.parking import AnySession
 from normonnx.parity.saturation import logarithm, logarithm_of
 from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.subject import Case

@@ -15,10 +15,11 @@ from normonnx.parity.declared import declared_types
 from normonnx.parity.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.parity.feeds import Feed
 from normonnx.parity.graph_facts import jumps
-from normonnx.parity.hosting import AnySession, hosted
+from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import PROVIDERS, VerifyOptions
 from normonnx.parity.oracle import Oracle
+from normonnx.parity.parking import AnySession
 from normonnx.parity.rounding import NOTHING, Promised
 from normonnx.parity.roundoff import BY_CHANCE, Roundoff, Types
 from normonnx.parity.sessions import SessionFailedError, Setting, settings
