@@ -128,6 +128,9 @@ def reach_opset(
     notes: list[str] = []
     context = context_of(model, journal, options, read_large=read_large)
     cap = options.opset
+    if cap is not None and cap < context.opset:
+        notes.append(f"opset stays {context.opset}: a model is never brought down to {cap}")
+        cap = context.opset
     while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
         raised, note = raise_opset(model, wanted)
         notes.append(note)

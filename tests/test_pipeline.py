@@ -189,3 +189,12 @@ def test_a_weight_folded_into_twice_is_rounded_once() -> None:
         if value.const_value is not None and len(value.const_value.shape) == 4
     )
     np.testing.assert_array_equal(stored, exact.astype(np.float32))
+
+
+def test_a_cap_below_the_models_opset_keeps_it_there(models_dir: Path) -> None:
+    model = ir.load(models_dir / "transformer_prenorm.onnx")
+    outcome = run(model, Options(opset=3))
+    assert outcome.model.opset_imports[""] == 14
+    assert "opset stays 14: a model is never brought down to 3" in outcome.notes
+    operators = {node.op_type for node in outcome.model.graph}
+    assert "FusedLayerNormalization" in operators
