@@ -175,7 +175,7 @@ def _evaluated(it: Interpreter, place: Place, poly: Poly) -> np.ndarray | None:
     shape = shape_of(it, place)
     order = [label for group in place.span for label in group]
     lengths = [it.labels.length((label,)) for label in order]
-    if shape is None or any(length is None for length in lengths):
+    if shape is None or any(length is None or length < 0 for length in lengths):
         return None
     if math.prod(shape) > _LARGEST_SCALE:
         return None
