@@ -63,7 +63,7 @@ def test_the_order_is_command_line_environment_file(
     assert (
         run("optimize", MODEL, "--dry-run", "-q")[1] == "normonnx: UNVERIFIED 1 model, 0 rewrites\n"
     )
-    monkeypatch.setenv("NORMONNX_OPTIMIZE_RULES_OFF", "NX101")
+    monkeypatch.setenv("NORMONNX_OPTIMIZE_NO_RULE", "NX101")
     assert rewrites(run("optimize", MODEL, "--dry-run", "-q")[1]) == 7
     out = run("optimize", MODEL, "--dry-run", "-q", "--no-rule", "NX001")[1]
     assert rewrites(out) == 0

@@ -39,6 +39,11 @@ def cli() -> None:
 
 for _command in (optimize, apply, verify, inspect, bench, explain, doctor):
     cli.add_command(_command)
+    for _option in _command.params:
+        if isinstance(_option, click.Option):
+            # Named as on the command line: click would take the names of our parameters.
+            _word = max(_option.opts, key=len).strip("-").replace("-", "_")
+            _option.envvar = f"NORMONNX_{_command.name}_{_word}".upper()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -56,7 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             given,
             prog_name="normonnx",
             standalone_mode=False,
-            auto_envvar_prefix="NORMONNX",
             default_map=_settings(given),
         )
     except (click.exceptions.Abort, KeyboardInterrupt):
