@@ -328,7 +328,7 @@ def table(rows: list[Row], exponents: dict[str, float]) -> str:
     ]
     lines += [
         "",
-        "Fitted exponents of CPU seconds over nodes, without the start of the process:",
+        "Fitted exponents of CPU seconds over nodes, without the process's start:",
         "",
     ]
     lines += [f"- {series}: {value:.2f}" for series, value in exponents.items()]
