@@ -58,7 +58,7 @@ __getattr__ = attributes_of(
         "inspect": "normonnx.api",
         "library_path": "normonnx.ops.library",
         "optimize": "normonnx.api",
-    "optimize_many": "normonnx.fleet",
+        "optimize_many": "normonnx.fleet",
         "register_custom_ops": "normonnx.ops.library",
         "verify": "normonnx.api",
     },

@@ -370,7 +370,7 @@ def test_unexpected_failure_is_one_model_s(
         return real(source, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(api, "optimize", sometimes)
-    monkeypatch.setattr(fleet.many, "crew", _in_this_process)
+    monkeypatch.setattr("normonnx.fleet.crew.crew", _in_this_process)
     models = [house / name for name in (BATCHNORM, LAYERNORM, DENSE)]
     code, out, _ = run("optimize", *models, "--output-dir", tmp_path / "o")
     assert code == 4
@@ -458,7 +458,7 @@ def test_interrupt_ends_with_130_and_what_is_done_is_told(
         return real(source, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(api, "optimize", interrupted)
-    monkeypatch.setattr(fleet.many, "crew", _in_this_process)
+    monkeypatch.setattr("normonnx.fleet.crew.crew", _in_this_process)
     models = (house / BATCHNORM, house / DENSE, house / LAYERNORM)
     code, out, _ = run("optimize", *models, "--output-dir", tmp_path / "o")
     assert code == 130

@@ -92,6 +92,12 @@ def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
     return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
 
 
+def _versions() -> dict[str, str]:
+    from normonnx.doctor import versions
+
+    return versions()
+
+
 def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Console]:
     """Do the tasks and show each as it is done.
 
@@ -102,7 +108,6 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
     Returns:
         The report, already written wherever the options say, and the console for its last line.
     """
-    from normonnx.doctor import versions
     from normonnx.report import RunReport
 
     to_stdout = _writes(options) and tasks[0].destination is None
@@ -120,7 +125,7 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
     run = RunReport(
         tuple(reports[index] for index in sorted(reports)),
         command=tuple(sys.argv[1:]),
-        versions=versions(),
+        versions=_versions() if options["reports"] else {},
         interrupted=interrupted,
     )
     write_reports(options["reports"], run)

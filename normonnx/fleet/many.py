@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from normonnx.api import Progress
-from normonnx.doctor import versions
 from normonnx.errors import UsageError
-from normonnx.fleet.crew import Run, crew
-from normonnx.fleet.finished import Finished, fingerprint
 from normonnx.fleet.one import Task, died, optimize_one
 from normonnx.fleet.sources import models_among
 from normonnx.report import ModelReport, RunReport
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from normonnx.api import Progress
+    from normonnx.fleet.crew import Run
+    from normonnx.fleet.finished import Finished
 
 
 def optimize_many(
@@ -50,6 +52,9 @@ def optimize_many(
     Raises:
         UsageError: two results would have one name, there are no models, or no such option.
     """
+    from normonnx.doctor import versions
+    from normonnx.fleet.finished import Finished
+
     directory = Path(output_dir)
     found = models_among(models, outside=directory)
     destinations = [directory / entry.name for entry in found]
@@ -104,6 +109,9 @@ def work_through(
     if executor is None and len(tasks) == 1 and finished is None and run is optimize_one:
         yield 0, optimize_one(tasks[0], progress=progress)
         return
+    from normonnx.fleet.crew import crew
+    from normonnx.fleet.finished import fingerprint
+
     waiting = dict(enumerate(tasks))
     keys: dict[int, str | None] = {}
     done = 0
@@ -142,6 +150,8 @@ def on_executor(
     Yields:
         The number of a task and its report, as soon as it is done.
     """
+    from concurrent.futures import CancelledError, as_completed
+
     futures = {executor.submit(run, task): index for index, task in tasks.items()}
     try:
         for future in as_completed(futures):
