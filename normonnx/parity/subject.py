@@ -212,7 +212,8 @@ class Subject:
         largest = 0.0
         for name, before in case.originals[setting].items():
             if is_float(before) and before.shape == again[name].shape:
-                difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
+                with np.errstate(invalid="ignore"):
+                    difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
                 largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
         return largest
 
