@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,8 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
             progress=watcher,
         )
     names = [Path(name).name or name for name in (original, optimized)]
-    result = Verification(names[0], names[1], verdict, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    result = Verification(names[0], names[1], verdict, seconds, tuple(sys.argv[1:]))
     write_reports(options["reports"], result)
     console = console_for_people(options["reports"])
     tell_github(result, console.file)

@@ -296,12 +296,21 @@ class RunReport(Shown):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Verification(Shown):
-    """A verdict on two models, as a report."""
+    """A verdict on two models, as a report.
+
+    Attributes:
+        original: name of the one model.
+        optimized: name of the other.
+        verdict: on both.
+        seconds: it took.
+        command: how it was called, where it was.
+    """
 
     original: str
     optimized: str
     verdict: Verdict
     seconds: float = 0.0
+    command: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -323,6 +332,7 @@ class Verification(Shown):
             "status": self.verdict.status,
             "exit_code": int(self.exit_code),
             "seconds": round(self.seconds, 3),
+            "command": list(self.command),
             "verdict": self.verdict.to_dict(),
         }
 

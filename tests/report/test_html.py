@@ -166,7 +166,10 @@ def test_other_results(models_dir: Path) -> None:
     text = Reader(render(inspection)).text
     assert "layers.0/norm_att" in text
     assert "fuses into LayerNormalization" in text
-    text = Reader(render(Verification("a.onnx", "b.onnx", verdict("fail")))).text
+    command = ("verify", "a.onnx", "b.onnx")
+    judged = Verification("a.onnx", "b.onnx", verdict("fail"), command=command)
+    text = Reader(render(judged)).text
+    assert "normonnx verify a.onnx b.onnx" in text
     assert "'logits' is 6 times farther from float64" in text
     assert "FASTER" in Reader(render(timing())).text
 

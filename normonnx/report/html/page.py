@@ -97,7 +97,7 @@ def _body(result: Reportable, detail: Detail | None) -> list[Content]:
             _heading(result.verdict.status, result.line()),
             element("p", name(result.original), " → ", name(result.optimized)),
             parity(result.verdict, most_outputs=detail.outputs),
-            _reproduce((), dict(result.verdict.versions or {})),
+            _reproduce(result.command, dict(result.verdict.versions or {})),
         ]
     if isinstance(result, BenchReport):
         return [
