@@ -146,6 +146,45 @@ void Check(int types, const Case& c) {
   if (!held) ++failures;
 }
 
+// A row with NaN, and one with an infinity, give NaN; the rows around them give what they gave.
+void CheckPoison(int64_t outer, int64_t n, int64_t inner, int other_offset) {
+  std::mt19937 random(7);
+  const int64_t size = outer * n * inner;
+  Tensor<float> x(size, 0), clean(size, other_offset), dirty(size, other_offset), scale(n, 0);
+  x.Fill(random, 0, 1);
+  scale.Fill(random, 1, 0.5);
+  NormCall call{};
+  call.x = x.data;
+  call.scale = scale.data;
+  call.outer = outer;
+  call.n = n;
+  call.inner = inner;
+  call.epsilon = 1e-5f;
+  const auto run = [&call](float* y) {
+    call.y = y;
+    const CudaLaunch plan = PlanCuda(call, sizeof(float), true);
+    device::Launch(kKernels[kFloat][plan.tier], call, plan.blocks, plan.threads_x, plan.threads_y,
+                   plan.cluster);
+    return plan.tier;
+  };
+  const CudaTier tier = run(clean.data);
+  const auto at = [&](int64_t row, int64_t i) {
+    return row / inner * n * inner + i * inner + row % inner;
+  };
+  x.data[at(1, n - 1)] = NAN;
+  x.data[at(3, 0)] = INFINITY;
+  run(dirty.data);
+  bool held = true;
+  for (int64_t row = 0; row < outer * inner; ++row) {
+    for (int64_t i = 0; i < n; ++i) {
+      const float one = dirty.data[at(row, i)];
+      held &= row == 1 || row == 3 ? std::isnan(one) : one == clean.data[at(row, i)];
+    }
+  }
+  std::printf("%s poison %s\n", held ? "ok  " : "FAIL", kCudaTierNames[tier]);
+  if (!held) ++failures;
+}
+
 void CheckAll(int types, const Case& c) {
   switch (types) {
     case kFloat:
@@ -196,6 +235,15 @@ int main(int count, char** arguments) {
     for (const Case& c : cases) CheckAll(types, c);
   }
   if (!quick) {
+    CheckPoison(5, 500, 1, 0);
+    CheckPoison(5, 2000, 1, 0);
+    CheckPoison(5, 60, 1, 1);
+    CheckPoison(4, 17000, 1, 0);
+    CheckPoison(1, 90, 5, 0);
+    for (float epsilon : {0.0f, 1e6f}) {
+      CheckAll(kFloat, {2, 700, 1, 0, 0, true, true, true, false, true, 0, epsilon});
+      CheckAll(kFloat, {2, 700, 1, 0, 0, false, true, true, true, true, 0, epsilon});
+    }
     for (double mean : {1e3, 1e5}) {
       CheckAll(kFloat, {2, 1024, 1, 0, 0, false, false, false, true, false, mean});
       CheckAll(kFloat, {1, 5000, 1, 0, 0, false, false, false, true, false, mean});
