@@ -26,8 +26,6 @@ from normonnx.parity.sessions import SessionFailedError, Setting, settings
 
 # How often an evaluation is rounded by chance, by the most multiplications it may take.
 _SAMPLES = ((10_000_000, 8), (400_000_000, 2))
-# Of an output with fewer elements, a folded weight that is rounded once more is a single draw.
-_FEW_ELEMENTS = 32
 
 
 class NotComparableError(Exception):
@@ -138,25 +136,12 @@ class Subject:
     def promised(self, case: Case, *, deadline: float) -> dict[str, Promised]:
         """How far from the truth the types of the model let each output be on a feed.
 
-        Values are rounded to their types by chance, and for outputs of few elements the weights
-        as well, since any fold rounds these once more. Empty where that takes too long.
+        Empty where that takes too long.
         """
-        if case.truth is None:
-            return {}
-        found: dict[str, Promised] = {}
         try:
-            types = declared_types(self._model)
-            for disturbed in (False, True):
-                wanted = {
-                    name: t
-                    for name, t in case.truth.items()
-                    if is_float(t) and t.size > 0 and (t.size < _FEW_ELEMENTS) is disturbed
-                }
-                if wanted:
-                    found |= self._spread(case, wanted, types, disturbed, deadline, NOTHING)
+            return self._spread(case, declared_types(self._model), deadline, NOTHING)
         except (OracleFailedError, OverBudgetError):
             return {}
-        return found
 
     def explained(
         self, case: Case, dtype: np.dtype[Any], *, deadline: float
@@ -167,19 +152,15 @@ class Subject:
         """
         if case.truth is None or jumps(self._model):
             return None
-        wanted = {name: t for name, t in case.truth.items() if is_float(t) and t.size}
         try:
-            beyond = Promised(math.inf, math.inf)
-            return self._spread(case, wanted, dtype, True, deadline, beyond)
+            return self._spread(case, dtype, deadline, Promised(math.inf, math.inf))
         except (OracleFailedError, OverBudgetError):
             return None
 
     def _spread(
         self,
         case: Case,
-        wanted: Mapping[str, Array],
         types: Types | np.dtype[Any],
-        weights: bool,
         deadline: float,
         beyond: Promised,
     ) -> dict[str, Promised]:
@@ -187,12 +168,14 @@ class Subject:
 
         ``beyond`` is that of outputs of which rounding leaves infinities or no numbers.
         """
+        truth = case.truth or {}
+        wanted = {name: t for name, t in truth.items() if is_float(t) and t.size}
         count = next((n for most, n in _SAMPLES if case.multiplications <= most), 1)
         squares = dict.fromkeys(wanted, 0.0)
         largest = dict.fromkeys(wanted, 0.0)
         lost: set[str] = set()
         for seed in range(count):
-            roundoff = Roundoff(types, seed=seed, weights=weights)
+            roundoff = Roundoff(types, seed=seed, weights=True)
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)
             for name, t in wanted.items():

@@ -53,7 +53,12 @@ def test_rounding_by_chance_is_fair_and_leaves_alone_what_is_rounded(dtype: np.d
 def test_what_has_no_narrow_type_stays() -> None:
     whole, wide = np.arange(5), np.array([np.pi, np.inf, np.nan])
     assert Roundoff(HALF, seed=0).value(VALUE, whole) is whole
-    assert Roundoff(DOUBLE, seed=0).value(VALUE, wide) is wide
+    moved = Roundoff(DOUBLE, seed=0).value(VALUE, wide)
+    assert abs(moved[0] - np.pi) <= np.spacing(np.pi)
+    assert np.isinf(moved[1])
+    assert np.isnan(moved[2])
+    many = np.linspace(1, 2, 100)
+    assert not np.array_equal(Roundoff(DOUBLE, seed=0).value(VALUE, many), many)
     assert Roundoff({}, seed=0).value(VALUE, wide) is wide
     rounded = Roundoff(HALF, seed=0).value(VALUE, wide)
     assert np.isinf(rounded[1])
@@ -116,6 +121,47 @@ def test_a_fold_in_half_precision_whose_output_is_wide() -> None:
     wrong[:, 3] *= 1.02
     verdict = judge(before, graph_model(text.format("h = MatMul(x, w)"), w=wrong.astype(HALF)))
     assert verdict.status == "fail"
+
+
+def test_a_float64_truth_that_cancels_as_the_original_does() -> None:
+    """E[x²] − E[x]² in float64: a norm in one operator is nearer to what is meant, and far away."""
+    text = "(double[5, 2] x) => (double[5, 2] y) {{ {} }}"
+    scale = np.array([1.4, -0.8])
+    spelled = """m = ReduceMean <axes = [1]> (x) q = Mul(x, x) s = ReduceMean <axes = [1]> (q)
+        n = Mul(m, m) v = Sub(s, n) e = Add(v, eps) r = Sqrt(e) d = Sub(x, m) g = Mul(d, scale)
+        y = Div(g, r)"""
+    before = graph_model(text.format(spelled), eps=np.float64(np.float32(1e-6)), scale=scale)
+    fused = "y = LayerNormalization <axis = 1, epsilon = 0.000001, stash_type = 11> (x, scale)"
+    verdict = judge(before, graph_model(text.format(fused), scale=scale))
+    assert verdict.passed, verdict.line()
+    wrong = fused.replace("0.000001", "0.00001")
+    assert judge(before, graph_model(text.format(wrong), scale=scale)).status == "fail"
+
+
+def test_a_mean_close_to_the_values_over_no_variance() -> None:
+    """A channel without variance is scaled by 300; folded, its shift cancels with its values."""
+    text = "(float[4, 2, 8] x) => (float[4, 2, 8] y) {{ {} }}"
+    statistics = {
+        "gamma": np.float32([1.2, 1.1]),
+        "beta": np.float32([0.9, -1.8]),
+        "mean": np.float32([-0.634945, 0.08]),
+        "variance": np.float32([0, 0.65]),
+    }
+    norm = "BatchNormalization(x, gamma, beta, mean, variance)"
+    before = graph_model(text.format(f"h = {norm} y = Mul(h, c)"), c=np.float32(2), **statistics)
+    factor = statistics["gamma"].astype(np.float64)
+    factor /= np.sqrt(statistics["variance"].astype(np.float64) + np.float32(1e-5))
+    shift = statistics["beta"] - factor * statistics["mean"].astype(np.float64)
+    folded = {"k": (2 * factor).reshape(2, 1), "b": (2 * shift).reshape(2, 1)}
+
+    def made(exact: dict[str, Array]) -> onnx.ModelProto:
+        stored = {name: array.astype(np.float32) for name, array in exact.items()}
+        return graph_model(text.format("h = Mul(x, k) y = Add(h, b)"), **stored)
+
+    verdict = judge(before, made(folded), folded)
+    assert verdict.passed, verdict.line()
+    wrong = {**folded, "k": folded["k"] * (1 + 1e-5)}
+    assert judge(before, made(wrong)).status == "fail"
 
 
 WIDE_INSIDE = """(float16[4, 16] x) => (float16[4, 16] y) {{
