@@ -70,17 +70,31 @@ def diagnose() -> Diagnosis:
         problems.append(f"onnxruntime does not load: {error}")
     if providers and "CUDAExecutionProvider" not in providers:
         remarks.append("no CUDA provider: models are judged on the CPU")
-    return Diagnosis(found, providers, _custom_operators(), tuple(problems), tuple(remarks))
+    custom_operators, remark = _custom_operators(providers)
+    remarks += [remark] if remark else []
+    return Diagnosis(found, providers, custom_operators, tuple(problems), tuple(remarks))
 
 
-def _custom_operators() -> str:
-    """The library and what it has, or why there is none; every other command works without it."""
+def _custom_operators(providers: tuple[str, ...]) -> tuple[str, str]:
+    """The library and what it has, or why there is none, and what can be done about it.
+
+    Every other command works without it, so nothing here is a problem.
+    """
     try:
         facts = library.library_facts()
     except EnvironmentLacksError as error:
-        return f"{error.message} (models run without, with standard operators)"
+        reason = f"{error.message} (models run without, with standard operators)"
+        return reason, f"for the custom operators {error.hint}"
     gpu = f"CUDA {' '.join(facts.cuda_architectures)}" if facts.has_cuda else "no CUDA kernels"
-    return f"{facts.path} · {facts.version} · CPU {facts.cpu_isa} · {gpu}"
+    remark = ""
+    if facts.version != __version__:
+        remark = f"the library of custom operators is of normonnx {facts.version}: reinstall"
+    elif not facts.has_cuda and library.GPU_PROVIDERS.intersection(providers):
+        remark = (
+            "the custom operators have no CUDA kernels, and sessions on CUDA do without them: "
+            "reinstall with NORMONNX_CUDA=on"
+        )
+    return f"{facts.path} · {facts.version} · CPU {facts.cpu_isa} · {gpu}", remark
 
 
 def _version(package: str) -> str:

@@ -33,7 +33,7 @@ _HINT = (
     "directory of onnxruntime_c_api.h if it is not found; docs/custom_operators.md has more"
 )
 _OLDEST_RUNTIME = (1, 17)
-_GPU_PROVIDERS = frozenset({"CUDAExecutionProvider", "CudaPluginExecutionProvider"})
+GPU_PROVIDERS = frozenset({"CUDAExecutionProvider", "CudaPluginExecutionProvider"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def register_custom_ops(
             hint="1.17 or newer",
         )
     names = {provider if isinstance(provider, str) else provider[0] for provider in providers}
-    if names & _GPU_PROVIDERS and not facts.has_cuda:
+    if names & GPU_PROVIDERS and not facts.has_cuda:
         raise EnvironmentLacksError(
             "the library has no CUDA kernels, and the session is to run on CUDA",
             where=str(facts.path),

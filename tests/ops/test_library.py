@@ -49,7 +49,10 @@ def test_a_reason_is_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         library_path()
     assert "NORMONNX_ORT_INCLUDE_DIR" in caught.value.hint
     assert caught.value.exit_code == ExitCode.INCONCLUSIVE
-    assert "there is no C++ compiler" in doctor.diagnose().custom_operators
+    diagnosis = doctor.diagnose()
+    assert "there is no C++ compiler" in diagnosis.custom_operators
+    assert any("NORMONNX_ORT_INCLUDE_DIR" in remark for remark in diagnosis.remarks)
+    assert not any("custom operators" in problem for problem in diagnosis.problems)
 
 
 def test_a_named_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +86,21 @@ def test_a_library_for_the_cpu_is_refused_for_cuda(
     assert not options.registered
     register_custom_ops(options, ["CPUExecutionProvider"])
     assert options.registered == ["lib.so"]
+
+
+def test_doctor_misses_the_kernels_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "library_facts", lambda: _CPU_ONLY)
+    offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
+    assert any("NORMONNX_CUDA=on" in remark for remark in doctor.diagnose().remarks)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered[1:])
+    assert not any("NORMONNX_CUDA=on" in remark for remark in doctor.diagnose().remarks)
+
+
+def test_doctor_sees_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = LibraryFacts(Path("lib.so"), "0.0.9", 17, "avx2", ())
+    monkeypatch.setattr(room, "library_facts", lambda: other)
+    assert any("of normonnx 0.0.9" in remark for remark in doctor.diagnose().remarks)
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
