@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from normonnx import api, fleet
 from normonnx.cli import main
 from normonnx.journal import NearMiss
 from normonnx.parity import Judge, Verdict
+from normonnx.parity.isolation import IsolatedSession
 from normonnx.report import ModelReport
 from normonnx.rules import RULES
 
@@ -378,6 +380,54 @@ def test_unexpected_failure_is_one_model_s(
     assert "Traceback" not in out
     assert names(tmp_path / "o") == sorted([BATCHNORM, DENSE])
     assert "Traceback" in run("optimize", *models, "--output-dir", tmp_path / "o", "-vv")[1]
+
+
+def test_a_verdict_as_a_page(run: Run, house: Path, tmp_path: Path) -> None:
+    new, page = tmp_path / "new.onnx", tmp_path / "page.html"
+    optimised = run("optimize", house / BATCHNORM, "-o", new)[1]
+    code, out, _ = run("verify", house / BATCHNORM, new, "--report", f"html={page}")
+    assert code == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "Parity" in text
+    # The line of the verdict and the last line tell the same distance, here and in `optimize`.
+    for said in (optimised, out):
+        told = re.search(r"parity PASS  .*?: ([0-9.]+)× the original", said)
+        last = re.search(r"^normonnx: PASS .* ([0-9.]+)x$", said, re.MULTILINE)
+        assert told is not None
+        assert last is not None
+        assert told[1] == last[1]
+
+
+@pytest.mark.parametrize("command", ["optimize", "apply"])
+def test_untrusted_models_run_in_processes_of_their_own(
+    command: str, run: Run, house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    start = IsolatedSession._start
+
+    def noting(self: IsolatedSession) -> None:
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(IsolatedSession, "_start", noting)
+    plan, new = tmp_path / "plan.json", tmp_path / "new.onnx"
+    assert run("optimize", house / BATCHNORM, "-o", new, "--plan", plan)[0] == 0
+    assert not started
+    words = (house / BATCHNORM,) if command == "optimize" else (plan, house / BATCHNORM)
+    new.unlink()
+    assert run(command, *words, "-o", new, "--untrusted")[0] == 0
+    assert started
+    assert new.exists()
+    link = tmp_path / "linked" / BATCHNORM
+    link.parent.mkdir()
+    data = tmp_path / "weights.bin"
+    model = onnx.load(house / BATCHNORM)
+    onnx.save(model, link, save_as_external_data=True, location=data.name, size_threshold=0)
+    (link.parent / data.name).rename(data)
+    (link.parent / data.name).symlink_to(data)
+    words = (*words[:-1], link)
+    assert run(command, *words, "-o", tmp_path / "other.onnx", "--untrusted")[0] == 3
 
 
 def test_verify(run: Run, house: Path, tmp_path: Path) -> None:
