@@ -177,7 +177,8 @@ NORMONNX_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* opt
   const OrtApi* const api = base->GetApi(normonnx::kApiVersion);
   if (api == nullptr) return nullptr;  // older than 1.17: there is no API to say so with
   OrtCustomOpDomain* domain = nullptr;
-  if (OrtStatus* failed = normonnx::DomainFor(*api, base->GetVersionString(), &domain)) return failed;
+  const char* const version = base->GetVersionString();
+  if (OrtStatus* failed = normonnx::DomainFor(*api, version, &domain)) return failed;
   return api->AddCustomOpDomain(options, domain);
 }
 

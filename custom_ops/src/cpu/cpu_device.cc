@@ -14,8 +14,8 @@ constexpr int64_t kTaskBytes = 32 * 1024;  // below this, waking a thread costs 
 
 constexpr int64_t kElementBytes[kTypePairs] = {4, 2, 2, 2, 2, 8, 8};
 
-// A result of more than this has left a core's own cache when it is read next, and goes past it: that
-// saves reading what is to be overwritten. Smaller ones were faster written as usual.
+// A result of more than this has left a core's own cache when it is read next, and goes past it:
+// that saves reading what is to be overwritten. Smaller ones were faster written as usual.
 int64_t StreamingBytes() {
   constexpr int64_t kLeast = int64_t{8} << 20;
 #if defined(_SC_LEVEL2_CACHE_SIZE)

@@ -229,8 +229,8 @@ INLINE C One(const Half* from) {
 }
 
 // Two vectors' worth of neighbouring elements, in the order of their type T: of bfloat16 the even
-// elements are in one vector and the odd ones in the other, because each word of memory holds one of
-// either, and neither way needs a shuffle then. Of all others the first vector comes first.
+// elements are in one vector and the odd ones in the other, because each word of memory holds one
+// of either, and neither way needs a shuffle then. Of all others the first vector comes first.
 template <class V>
 struct Pair {
   V first, second;
@@ -333,9 +333,8 @@ INLINE Pair<V> FirstOfPair(Pair<V> v, int count) {
   return v;
 }
 
-// Asks for what lies as far behind as it takes memory to answer; `count` elements of it. The rows of a
-// matrix often end with a page, which is where the machine itself stops looking ahead. No address is
-// wrong here.
+// Asks for what lies as far behind as it takes memory to answer; `count` elements of it. The machine
+// itself stops looking ahead at the end of a page. No address is wrong here.
 template <class T>
 INLINE void PrefetchAfter(const T* from, int count) {
   constexpr uintptr_t kAhead = 3072;

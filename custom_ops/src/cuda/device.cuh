@@ -65,8 +65,8 @@ struct Bits128 {
   uint32_t words[4];
 };
 
-// Read once, so not worth a place in the first-level cache; zero, and nothing read, where not wanted.
-// Without a branch, so that many are on their way at once.
+// Read once, so not worth a place in the first-level cache; zero, and nothing read, where not
+// wanted. Without a branch, so that many are on their way at once.
 NX_DEVICE Bits128 Load128Once(const void* from, bool wanted) {
   Bits128 v = {{0, 0, 0, 0}};
   asm volatile(

@@ -8,9 +8,9 @@
 //                        the cluster. One barrier, and nothing cancels however large the mean is.
 //   y = (d − mean)·r·γ + β
 //
-// Vectors lie at 16-byte addresses. What a row has before its first and after its last whole vector,
-// fewer elements than a warp has lanes, goes one element to a thread. Where the tensors do not begin
-// at the same place between two 16-byte addresses, the streaming kernel takes all one by one.
+// Vectors lie at 16-byte addresses. What a row has before its first and after its last whole
+// vector, fewer elements than a warp has lanes, goes one element to a thread. Where the tensors do
+// not begin at the same place between two 16-byte addresses, the streaming kernel takes all one by one.
 #pragma once
 
 #include "../norm.h"
@@ -154,8 +154,8 @@ struct Row {
     if (x_bias != nullptr) v += ToFloat(x_bias[i]);
     return v;
   }
-  // Of vectors `first`, `first` + `step` and so on; zero for those that the row has not. All that is
-  // read from memory is asked for before any of it is used.
+  // Of vectors `first`, `first` + `step` and so on; zero for those that the row has not. All that
+  // is read from memory is asked for before any of it is used.
   template <int kVectors>
   NX_DEVICE void Read(Index first, Index step, float (&v)[kVectors][kCount]) const {
     device::Bits128 bits[kVectors], more[kVectors];
@@ -400,8 +400,8 @@ struct ColumnMoments {
   Moments parts[kColumnDepth][kColumnLanes];
 };
 
-// Rows that lie across memory: neighbouring lanes take neighbouring rows, kColumnDepth threads share
-// a row. Reads are as wide as the lanes are many.
+// Rows that lie across memory: neighbouring lanes take neighbouring rows, kColumnDepth threads
+// share a row. Reads are as wide as the lanes are many.
 template <class T, class S>
 NX_DEVICE void ColumnRows(const NormCall& call) {
   const int64_t strips = (call.inner + kColumnLanes - 1) / kColumnLanes;
@@ -457,8 +457,8 @@ NX_DEVICE void ColumnRows(const NormCall& call) {
   }
 }
 
-// Every kernel of one pair of types; the names are what the host looks them up by. Float has half as
-// many elements in a vector, and takes more vectors or more threads to the same row.
+// Every kernel of one pair of types; the names are what the host looks them up by. Float has half
+// as many elements in a vector, and takes more vectors or more threads to the same row.
 #define NORMONNX_TIER(name, tier, T, S)                                                   \
   NX_KERNEL(ThreadsOf(tier, sizeof(T))) name(NormCall call) {                             \
     RegisterRows<T, S, ThreadsPerRow(tier, sizeof(T)), VectorsOf(tier, sizeof(T)),        \
