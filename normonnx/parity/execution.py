@@ -153,7 +153,9 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
                 frame.narrow.add(node.op_type)
             promoted = promotion.promote(array)
             if frame.roundoff is not None and value not in frame.shapes.derived:
-                promoted = frame.roundoff.value(value, promoted)
+                is_weight = node.op_type == "Constant"
+                told = frame.roundoff.weight if is_weight else frame.roundoff.value
+                promoted = told(value, promoted)
             frame.values[value] = promoted
         for value in step.drops:
             if value not in frame.keep:

@@ -52,10 +52,10 @@ class Roundoff:
     def value(self, value: ir.Value, array: Any) -> Any:
         """What becomes of a computed value."""
         dtype = self._type_of(value)
-        if dtype == _DOUBLE:
-            return self.weight(value, array)
         if dtype is None or not _is_double(array):
             return array
+        if dtype == _DOUBLE:
+            return self._moved(array, dtype)
         unit = ulps_at(np.abs(array), dtype)
         rounded: Array = np.floor(array / unit + self._random.random(array.shape)) * unit
         return rounded
@@ -63,11 +63,15 @@ class Roundoff:
     def weight(self, value: ir.Value, array: Any) -> Any:
         """What becomes of a stored one."""
         dtype = self._type_of(value)
-        if dtype is None or not _is_double(array):
+        return array if dtype is None or not self.weights else self._moved(array, dtype)
+
+    def _moved(self, array: Any, dtype: np.dtype[Any]) -> Any:
+        """By an ulp at most; zeros stay."""
+        if not _is_double(array):
             return array
         unit = ulps_at(np.abs(array), dtype)
-        disturbed: Array = array + unit * self._random.uniform(-1, 1, array.shape) * (array != 0)
-        return disturbed
+        moved: Array = array + unit * self._random.uniform(-1, 1, array.shape) * (array != 0)
+        return moved
 
     def _type_of(self, value: ir.Value) -> np.dtype[Any] | None:
         return self._types.get(value) if isinstance(self._types, Mapping) else self._types

@@ -73,6 +73,17 @@ def test_weights_are_disturbed_by_an_ulp_and_zeros_not() -> None:
     assert (moved[1:] != 0).all()
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_constants_are_weights_wherever_they_are(stored: bool) -> None:
+    body = "y = Mul(x, w)" if stored else "w = Constant <value = float[1] {3.0}> () y = Mul(x, w)"
+    weights = {"w": np.float32([3])} if stored else {}
+    model = ir.from_proto(graph_model(f"(float[64] x) => (float[64] y) {{ {body} }}", **weights))
+    x = np.ones(64, np.float32)
+    for disturbed in (False, True):
+        y = Oracle(model).run({"x": x}, roundoff=Roundoff(HALF, seed=0, weights=disturbed))
+        assert (y.outputs["y"] == 3).all() != disturbed
+
+
 def test_types_follow_from_the_operators() -> None:
     text = """(float16[4] x) => (double[4] y) {
         a = Mul(x, w)
