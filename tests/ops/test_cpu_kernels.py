@@ -24,7 +24,12 @@ from nodes import (
     session,
     variants,
 )
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    NotImplemented,
+)
 
 from normonnx.ops.functions import FIRST_IR_VERSION
 from normonnx.ops.operators import DOMAIN, OPERATORS, VERSION
@@ -255,6 +260,30 @@ def test_types_that_do_not_fit(library: Path) -> None:
     proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
     proto.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
     with pytest.raises((InvalidGraph, Fail), match="Type Error"):
+        session(proto, library)
+
+
+@pytest.mark.parametrize("change", ["no Y", "no Scale", "too few", "too many"])
+def test_inputs_and_outputs_that_are_not_those_of_the_operator(library: Path, change: str) -> None:
+    proto = model(Node("FusedAddLayerNormalization"))
+    (node,) = proto.graph.node
+    if change == "no Y":
+        node.output[0] = ""
+        del proto.graph.output[0]
+    elif change == "no Scale":
+        node.input[2] = ""
+    elif change == "too few":
+        del node.input[2:]
+    else:
+        node.input.append("X")
+    with pytest.raises(InvalidGraph, match="FusedAddLayerNormalization"):
+        session(proto, library)
+
+
+def test_a_bias_of_another_type_than_its_scale(library: Path) -> None:
+    proto = model(Node("FusedLayerNormalization", "float16", "float"))
+    proto.graph.input[2].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    with pytest.raises((InvalidGraph, Fail, NotImplemented), match="FusedLayerNormalization"):
         session(proto, library)
 
 
