@@ -9,6 +9,7 @@ from normonnx.certificate import Window, certify
 from normonnx.journal import Rewrite
 from normonnx.rewrite.context import Refusal
 from normonnx.rewrite.gain import dying, saved
+from normonnx.rewrite.pitfalls import pitfall
 from normonnx.rewrite.placing import place, remove, take_place
 from normonnx.rewrite.proposal import SHAPE_READERS, UNNAMED, Proposal
 
@@ -36,6 +37,8 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
                 f"budget of {MAX_COPIED_BYTES >> 20} MiB"
             ),
         )
+    if reason := pitfall(proposal):
+        return _decline(proposal, Refusal(reason))
     certificate = certify(
         Window(
             old=tuple(old for old, _ in proposal.replacements),

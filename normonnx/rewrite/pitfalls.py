@@ -1,0 +1,52 @@
+"""Right graphs that ONNX Runtime computes wrongly, and that a rewrite must not leave behind.
+
+A node that goes may have stood between two that ONNX Runtime fuses. One of its fusions is wrong as
+of 1.31, at its extended level and above:
+
+    Transpose(…, swaps the last two axes) → MatMul with a vector   becomes FusedMatMul(transA = 1),
+                                                                   which does not transpose
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from normonnx.rewrite.proposal import Proposal
+
+
+def pitfall(proposal: Proposal) -> str:
+    """Why ONNX Runtime would not compute what the new nodes say, "" where it would."""
+    for node in proposal.nodes:
+        if reason := _fused_with_a_vector(proposal, node, node.inputs[0] if node.inputs else None):
+            return reason
+    for old, new in proposal.replacements:
+        for use in old.uses():
+            if use.idx or _swaps_last_axes(old):
+                continue
+            if reason := _fused_with_a_vector(proposal, use.node, new):
+                return reason
+    return ""
+
+
+def _fused_with_a_vector(proposal: Proposal, node: ir.Node, left: ir.Value | None) -> str:
+    if node.op_type != "MatMul" or node.domain or not _swaps_last_axes(left):
+        return ""
+    if proposal.context.shapes.rank(node.inputs[1]) != 1:
+        return ""
+    name = node.name or node.outputs[0].name
+    return f"ONNX Runtime fuses a Transpose with MatMul '{name}' by a vector, and wrongly"
+
+
+def _swaps_last_axes(value: ir.Value | None) -> bool:
+    """Whether a value is transposed in its last two axes and in no others."""
+    producer = None if value is None else value.producer()
+    while producer is not None and producer.op_type == "Identity" and producer.inputs[0]:
+        producer = producer.inputs[0].producer()
+    if producer is None or producer.op_type != "Transpose" or producer.domain:
+        return False
+    order = producer.attributes.get("perm")
+    if order is None or order.is_ref():
+        return True  # reversed: of two axes, these
+    perm = list(order.as_ints())
+    rank = len(perm)
+    return rank > 1 and perm == [*range(rank - 2), rank - 1, rank - 2]
