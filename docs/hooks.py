@@ -36,6 +36,7 @@ _ORDER = (
     ("Settings and completion", "settings.md"),
     ("Python", "python.md"),
     ("Targets", "targets.md"),
+    ("Many models", "fleets.md"),
     ("In continuous integration", "ci.md"),
     ("Custom operators", "custom_operators.md"),
     ("Limits", "limits.md"),

@@ -65,7 +65,7 @@ STRUCTURE: Cases = {
         lambda _: model_without_end(), "imports no operator set"
     ),
     "flipped bit": Case(_flipped, "not an ONNX model"),
-    "name that is no text": Case(_no_text, "cannot be read"),
+    "name that is no text": Case(_no_text, "is no text"),
     "type there is not": Case(
         _edited(lambda m: setattr(m.graph.initializer[0], "data_type", 99)), "DataType"
     ),
