@@ -21,9 +21,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import onnxruntime
@@ -86,6 +89,17 @@ class Run:
     problem: str = ""
     verdict: str = ""
     latency: tuple[float, float, float] | None = None
+
+
+class Finding(NamedTuple):
+    """What a result is, apart from how long it took; fields as in `Run`."""
+
+    nodes: int
+    batchnorms: int
+    arithmetic: int
+    norms: int
+    problem: str
+    verdict: str
 
 
 @dataclass
@@ -178,23 +192,25 @@ def count(model: Path) -> tuple[int, int, int, int]:
     return left.nodes, left.batchnorms, left.arithmetic, census.take(proto).decomposed
 
 
-def examine(row: Row, original: Path, folder: Path, seconds: float) -> None:
-    """Count what is left in each result, hold it to the original, and time what runs."""
-    sound = {}
-    for tool, run in row.runs.items():
+def examine(original: Path, folder: Path, tools: Sequence[str]) -> dict[str, Finding]:
+    """What each tool's result is: counted, compared, judged."""
+    found = {}
+    for tool in tools:
         output = result_of(folder, tool)
-        if run.problem:
-            continue
-        run.nodes, run.batchnorms, run.arithmetic, run.norms = count(output)
-        run.problem = difference(original, output)
+        problem = difference(original, output)
         try:
-            run.verdict = normonnx.verify(original, output).status
+            verdict: str = normonnx.verify(original, output).status
         except NormonnxError as error:
-            run.verdict = str(error)[:200]
-        if not run.problem:
-            sound[tool] = output
-    for tool, ratio in latencies(original, sound, seconds).items():
-        row.runs[tool].latency = ratio
+            verdict = str(error)[:200]
+        found[tool] = Finding(*count(output), problem, verdict)
+    return found
+
+
+def take_in(row: Row, found: dict[str, Finding]) -> None:
+    """Note in the row what `examine` found."""
+    for tool, finding in found.items():
+        run = row.runs[tool]
+        run.nodes, run.batchnorms, run.arithmetic, run.norms, run.problem, run.verdict = finding
 
 
 def difference(original: Path, output: Path) -> str:
@@ -235,7 +251,7 @@ def startups(python: Path, folder: Path, rounds: int) -> dict[str, float]:
 def look(
     model: Path, python: Path, folder: Path, startup: dict[str, float], options: Options
 ) -> Row:
-    """One model through all tools."""
+    """One model through all tools: the times."""
     row = Row(model.stem, *count(model))
     row.runs = median_runs(python, model, folder, options.rounds, startup)
     verified, _, _, _ = timed(
@@ -243,7 +259,9 @@ def look(
     )
     row.verified = verified
     if not options.quick:
-        examine(row, model, folder, options.seconds)
+        ran = {tool: result_of(folder, tool) for tool, run in row.runs.items() if not run.problem}
+        for tool, ratio in latencies(model, ran, options.seconds).items():
+            row.runs[tool].latency = ratio
     return row
 
 
@@ -265,10 +283,19 @@ def main() -> int:
         models = [m for source in given.folders or FOLDERS for m in sorted(source.glob("*.onnx"))]
         if not given.folders:
             models += large_models.write(folder / "large")
-        for model in models:
-            if given.only in model.stem:
-                rows.append(look(model, python, folder, startup, options))
+        # One process beside the timing one looks at what came out.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as examiner:
+            findings = []
+            for number, model in enumerate(m for m in models if given.only in m.stem):
+                room = folder / str(number)
+                room.mkdir()
+                rows.append(look(model, python, room, startup, options))
+                if not options.quick:
+                    tools = [tool for tool, run in rows[-1].runs.items() if not run.problem]
+                    findings.append(examiner.submit(examine, model, room, tools))
                 print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
+            for row, finding in zip(rows, findings, strict=False):
+                take_in(row, finding.result())
         versions = {
             "python": platform.python_version(),
             "normonnx": normonnx.__version__,
