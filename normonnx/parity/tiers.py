@@ -20,6 +20,7 @@ from normonnx.parity.execution import (
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
+from normonnx.parity.rounding import Promised
 from normonnx.parity.saturation import logarithm, logarithm_of
 from normonnx.parity.subject import Case
 from normonnx.parity.verdict import Tier
@@ -113,6 +114,9 @@ def algebra_tier(
                     if name in outputs:
                         outputs[logarithm_of(name)] = logarithm(outputs[name], _DOUBLE)
             found = algebra.compare_in_float64(truth, made, _own(case))
+            if found.excess > 1:
+                explained = cases.explained(case, _DOUBLE) or {}
+                found = algebra.compare_in_float64(truth, made, _own(case), _tenfold(explained))
         worst = max(worst, found, key=lambda r: r.excess)
     feeds = f"{len(chosen)} feed{'' if len(chosen) == 1 else 's'}"
     if worst.excess > 1:
@@ -142,8 +146,12 @@ def _foreign(
     explained = cases.explained(case, narrowest_weight(optimized))
     if explained is None:
         return replace(found, excess=min(found.excess, 1.0))
-    slack = {name: algebra.FOREIGN * p.largest for name, p in explained.items()}
-    return algebra.compare_in_float64(truth, made, _own(case), slack)
+    slack = _tenfold(explained)
+    return algebra.compare_in_float64(truth, made, _own(case), slack, algebra.PLAIN)
+
+
+def _tenfold(explained: Mapping[str, Promised]) -> dict[str, float]:
+    return {name: algebra.ROUNDED * p.largest for name, p in explained.items()}
 
 
 def _own(case: Case) -> dict[str, float]:

@@ -8,8 +8,8 @@ from benchmarks.judge import JUDGES, Findings, bundles, look_at_correct
 
 FIRST = 3_000_000
 SEEDS, SHARDS = 44, 6
-# 500 in all; what a shard holds depends on its networks.
-LEAST_REWRITES = 84
+# 600 in all; what a shard holds depends on its networks, and on what is folded of them.
+LEAST_REWRITES = 65
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
