@@ -154,8 +154,11 @@ class Verdict:
 
     @property
     def headline_ratio(self) -> float | None:
-        """The ratio of the output that decides the headline; None if it is none or infinite."""
-        worst = self.worst
+        """The ratio that the line of a pass tells; None if it is infinite.
+
+        What fails tells another: by how much one output breaks the rule on one feed.
+        """
+        worst = self.worst if self.passed else None
         ratio = math.inf if worst is None else self.ratio(worst.output)
         return ratio if math.isfinite(ratio) else None
 
