@@ -37,6 +37,8 @@ RESULTS = Path(__file__).parent / "results"
 _FLOAT = TensorProto.FLOAT
 _OPSET = 17
 _NAMED = 1 << 10
+_TRIES = 2
+"""Runs of each model, of which the one with less processor time counts."""
 
 
 @dataclass
@@ -254,10 +256,12 @@ def run(series: str, path: Path, *options: str) -> Row:
 def run_object(series: str, model: ir.Model) -> Row:
     """Optimise an object in this process; its peak of memory says nothing here."""
     before = sum(1 for _ in ir.traversal.RecursiveGraphIterator(model.graph))
-    start, begun = time.perf_counter(), time.process_time()
-    result = normonnx.optimize(model, verify=False)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - begun
-    report = result.report
+    times = []
+    for _ in range(_TRIES):
+        start, begun = time.perf_counter(), time.process_time()
+        report = normonnx.optimize(model, verify=False).report
+        times.append((time.process_time() - begun, time.perf_counter() - start))
+    cpu, seconds = min(times)
     after = report.after.nodes if report.after is not None else 0
     line = report.line()
     rewrites = len(report.rewrites)
@@ -266,12 +270,16 @@ def run_object(series: str, model: ir.Model) -> Row:
     return row
 
 
+def _effort(row: Row) -> float:
+    return row.cpu_seconds
+
+
 def _in_room(series: str, write: Callable[[Path], Path], *options: str) -> Row:
     with tempfile.TemporaryDirectory(prefix="scale-") as room:
         # The kernel counts what a process that starts another one has as the other one's, too.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as writer:
             path = writer.submit(write, Path(room)).result()
-        row = run(series, path, *options)
+        row = min((run(series, path, *options) for _ in range(_TRIES)), key=_effort)
     print(json.dumps(asdict(row)), flush=True)
     return row
 
@@ -321,7 +329,7 @@ def table(rows: list[Row], exponents: dict[str, float]) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPU cores. Written by "
         "`python -m benchmarks.scale --result`. Seconds are of the whole process, start included, "
         "without the judge, on the wall of a machine that was doing other work too, and of its "
-        "processors (*CPU*); *resident* is its peak.",
+        "processors (*CPU*); of two runs the one that took less. *resident* is its peak.",
         "",
         "| series | nodes | weights, GB | seconds | CPU | resident, GB | rewrites | nodes after |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
