@@ -207,6 +207,11 @@ def _tidy(context: Context) -> None:
                 graph.remove(node, safe=True)
         if not _is_sorted(graph):
             graph.sort()
+    for value in context.popular:
+        owner = value.graph
+        listed = value.is_graph_input() or value.is_graph_output()
+        if owner is not None and not listed and not value.uses():
+            owner.initializers.pop(str(value.name))
 
 
 def _forget_the_gone(context: Context) -> None:

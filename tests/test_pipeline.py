@@ -198,3 +198,13 @@ def test_a_cap_below_the_models_opset_keeps_it_there(models_dir: Path) -> None:
     assert "opset stays 14: a model is never brought down to 3" in outcome.notes
     operators = {node.op_type for node in outcome.model.graph}
     assert "FusedLayerNormalization" in operators
+
+
+def test_a_constant_of_a_thousand_readers_goes_with_the_last_of_them() -> None:
+    lines = [f"  a{i} = Mul (a{i - 1}, one)\n" for i in range(1, 1102)]
+    text = "(float[2,3] a0) => (float[2,3] a1101) {\n" + "".join(lines) + "}"
+    before = proto(text, one=np.float32(1))
+    outcome = run(ir.from_proto(before), Options())
+    assert outcome.journal.rewrites
+    assert "one" not in outcome.model.graph.initializers
+    assert len(list(outcome.model.graph)) <= 1

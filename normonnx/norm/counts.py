@@ -23,8 +23,6 @@ from normonnx.shapes import attribute_int, axes_of, normalized
 _SUMS = frozenset({"ReduceSum", "ReduceSumSquare"})
 _SAME_NUMBERS = frozenset({"Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 _MAX_STEPS = 8
-_MAX_USES = 1 << 12
-"""A constant that is read more often is not looked into."""
 
 
 def count_behind(context: Context, value: ir.Value) -> int | None:
@@ -34,7 +32,11 @@ def count_behind(context: Context, value: ir.Value) -> int | None:
         context: of the run.
         value: a constant that holds one number everywhere.
     """
-    if value.name in context.constants.exact or str(value.name) in context.ambiguous:
+    if (
+        value in context.popular
+        or value.name in context.constants.exact
+        or str(value.name) in context.ambiguous
+    ):
         return None
     if not _is_stored(value) or value.is_graph_output():
         return None
@@ -42,7 +44,7 @@ def count_behind(context: Context, value: ir.Value) -> int | None:
     if array is None or array.dtype != np.float32 or not array.size:
         return None
     count = rounded_reciprocal(array.reshape(-1)[0])
-    if count is None or len(value.uses()) > _MAX_USES:
+    if count is None:
         return None
     uses = value.uses()
     is_mean = all(_is_mean(context, use.node, use.idx, count) for use in uses)

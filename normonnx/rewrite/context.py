@@ -28,6 +28,9 @@ class RefusedError(Exception):
         self.refusal = Refusal(reason, remedy)
 
 
+_POPULAR = 1000
+
+
 @dataclass(slots=True)
 class Context:
     """What the engines work with in one run.
@@ -45,6 +48,8 @@ class Context:
         exact_attributes: float attributes of new nodes before their rounding to float32.
         names: every name in use.
         ambiguous: names of more than one value, each in a scope of its own.
+        popular: initializers that so many nodes read that nobody asks which: to look at all of
+            them for each rewrite would take quadratic time.
     """
 
     model: ir.Model
@@ -59,6 +64,7 @@ class Context:
     exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
+    popular: frozenset[ir.Value] = frozenset()
 
     def __post_init__(self) -> None:
         """Take stock of every name in use, so that a new one never clashes in any scope."""
@@ -73,6 +79,12 @@ class Context:
             self.ambiguous.update(values & own)
             values |= own
         self.names |= values
+        self.popular = frozenset(
+            value
+            for graph in self.graphs()
+            for value in graph.initializers.values()
+            if len(value.uses()) > _POPULAR
+        )
 
     def graphs(self) -> Iterable[ir.Graph]:
         """Every graph of the model: the main one, function bodies, and all their subgraphs."""

@@ -55,6 +55,7 @@ def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
                 pending.append(producer)
             elif (
                 value.is_initializer()
+                and value not in proposal.context.popular
                 and not value.is_graph_input()
                 and not value.is_graph_output()
                 and all(use.node in dead for use in value.uses())
