@@ -14,7 +14,12 @@ from onnx import ModelProto, TensorProto, helper
 from small_models import model, weight
 
 from normonnx import model_io
-from normonnx.errors import InvalidModelError, UnreadableModelError, UsageError
+from normonnx.errors import (
+    InvalidModelError,
+    UnreadableModelError,
+    UnsupportedModelError,
+    UsageError,
+)
 from normonnx.model_io import parse
 
 
@@ -226,3 +231,29 @@ def _nested(depth: int) -> ir.Model:
     return ir.Model(
         ir.Graph([flag], result.outputs, nodes=[result], opset_imports={"": 17}), ir_version=8
     )
+
+
+def _passed_on(*shape: int | str) -> ModelProto:
+    """An input that is an output, too, and as that states a shape of its own, or nothing."""
+    proto = model()
+    output = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape or None)
+    proto.graph.output.append(output if shape else onnx.ValueInfoProto(name="x"))
+    return proto
+
+
+def test_an_output_that_is_an_input_keeps_the_input_s_type() -> None:
+    for proto in (_passed_on(), _passed_on("batch", 8)):
+        loaded = model_io.load(proto).model
+        for value in (loaded.graph.inputs[0], loaded.graph.outputs[1]):
+            assert value.dtype == ir.DataType.FLOAT
+            assert [str(dim) for dim in value.shape] == ["batch", "8"]
+    with pytest.raises(UnsupportedModelError, match="different types or shapes"):
+        model_io.load(_passed_on("other", 8))
+
+
+def test_opsets_that_are_not_there() -> None:
+    for version, sentence in ((0, "there is no opset 0"), (1 << 40, "is newer than onnx")):
+        proto = model()
+        proto.opset_import[0].version = version
+        with pytest.raises(InvalidModelError, match=sentence):
+            model_io.load(proto)
