@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,3 +59,40 @@ def test_the_table_holds_the_numbers_of_the_measured_runs() -> None:
         assert rows[model]["after"]["nodes"] == int(after)
         assert rows[model]["exit_code"] == 0
         assert rows[model]["plain"]["equal"]
+
+
+def result(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
+
+
+def test_the_reliability_numbers_are_those_of_the_results() -> None:
+    section = README.partition("## Reliability")[2].partition("\n## ")[0]
+    fuzz, tests, scale, fleet = map(
+        result, ("fuzz.json", "onnx_tests.json", "scale.json", "fleet.json")
+    )
+    assert fuzz["broken"] == []
+    counts = fuzz["outcomes"]
+    compared = counts["equal"] + counts["caught"]
+    for words in (f"{fuzz['mutants']:,}: none", f"{compared:,} were", f"{counts['caught']} of"):
+        assert words in section
+    assert tests["wrong"] == tests["refused"] == {}
+    assert set(tests["light"].values()) == {"recorded outputs"}
+    kinds = tests["kinds"].values()
+    unchanged, changed = (
+        sum(kind.get(name, 0) for kind in kinds) for name in ("unchanged", "recorded outputs")
+    )
+    assert f"{unchanged + changed:,}: {unchanged:,} unchanged" in section
+    assert f"{changed} changed" in section
+    assert f"all {len(tests['light'])} light networks" in section
+    large = next(row for row in scale["rows"] if row["series"] == "10 GB")
+    assert large["gigabytes"] > 10
+    assert f"{large['cpu_seconds']} s of processor time and" in section
+    assert f"{large['resident_gigabytes']:.2f} GB of memory" in section
+    most = max((row for row in scale["rows"] if row["series"] == "nodes"), key=lambda r: r["nodes"])
+    assert f"{most['nodes']:,} nodes | {most['cpu_seconds']} s" in section
+    assert max(scale["exponents"].values()) < 1.1
+    assert f"power of {scale['exponents']['nodes']:.2f}" in section
+    assert f"fleet of {fleet['models']:,} models" in section
+    assert f"of {fleet['results when killed']:,} finished results none" in section
+    assert fleet["done by both runs"] == 0
+    assert f"{fleet['no models']} files" in section

@@ -21,6 +21,9 @@ from normonnx.report import ModelReport
 
 Run = Callable[[Task], ModelReport]
 
+_SECONDS_TO_GO = 10
+"""What a process may take to be gone, once it has closed its connection."""
+
 _KILLED_FIRST = "1000"
 """What the kernel, when it runs out of memory, is told of a worker: take this one."""
 
@@ -34,7 +37,7 @@ class _Worker:
     def end(self) -> str:
         """Be sure that it is gone; what it died of, if it died by itself."""
         self.connection.close()
-        self.process.join(1)
+        self.process.join(_SECONDS_TO_GO)
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
