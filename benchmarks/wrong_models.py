@@ -45,6 +45,7 @@ OFF = 1e-3
 SECONDS = 600
 N = 8
 Array = np.ndarray[Any, Any]
+TYPES = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
 RANDOM = np.random.default_rng(5)
 SCALE = RANDOM.uniform(0.5, 1.5, N).astype(np.float32)
 SHIFT = RANDOM.standard_normal(N).astype(np.float32)
@@ -62,6 +63,7 @@ def layer_norm(
     *,
     mean: str = "ReduceMean <axes = [-1]> (x)",
     centred: str = "Sub(x, m)",
+    power_of: str = "Pow(d, two)",
     variance: str = "ReduceMean <axes = [-1]> (p)",
     sum_: str = "Add(v, e)",
     power: float = 2,
@@ -73,7 +75,7 @@ def layer_norm(
     text = f"""(float[{shape}] x) => (float[{shape}] y{end}) {{
         m = {mean}
         d = {centred}
-        p = Pow(d, two)
+        p = {power_of}
         v = {variance}
         s = {sum_}
         r = Sqrt(s)
@@ -122,6 +124,75 @@ def convolution(
     return model
 
 
+def of_text(text: str, *, opset: int = 17, **weights: Any) -> onnx.ModelProto:
+    model: onnx.ModelProto = graph_model(text, opset=opset, **weights)
+    return model
+
+
+def double_rms_norm() -> onnx.ModelProto:
+    return of_text(
+        f"""(double[{N}, {N}] x) => (double[{N}, {N}] y) {{
+            p = Pow(x, two)
+            v = ReduceMean <axes = [-1]> (p)
+            s = Add(v, e)
+            r = Sqrt(s)
+            q = Div(x, r)
+            y = Mul(q, gamma)
+        }}""",
+        two=np.float64(2), e=np.float64(1e-2), gamma=SCALE.astype(np.float64),
+    )  # fmt: skip
+
+
+def half_layer_norm() -> onnx.ModelProto:
+    """float16 in and out, computed in float32."""
+    return of_text(
+        f"""(float16[{N}, {N}] h) => (float16[{N}, {N}] y) {{
+            x = Cast <to = 1> (h)
+            m = ReduceMean <axes = [-1]> (x)
+            d = Sub(x, m)
+            p = Pow(d, two)
+            v = ReduceMean <axes = [-1]> (p)
+            s = Add(v, e)
+            r = Sqrt(s)
+            q = Div(d, r)
+            c = Cast <to = 10> (q)
+            g = Mul(c, gamma)
+            y = Add(g, beta)
+        }}""",
+        two=np.float32(2), e=np.float32(1e-5),
+        gamma=SCALE.astype(np.float16), beta=SHIFT.astype(np.float16),
+    )  # fmt: skip
+
+
+def norm_of_a_sum_over_two_axes() -> onnx.ModelProto:
+    return of_text(
+        f"""(float[2, {N}, {N}] a, float[2, {N}, {N}] b) => (float[2, {N}, {N}] y) {{
+            x = Add(a, b)
+            y = LayerNormalization <axis = 1> (x, gamma, beta)
+        }}""",
+        gamma=WEIGHT, beta=WEIGHT.T.copy(),
+    )  # fmt: skip
+
+
+def statistics_per_element() -> onnx.ModelProto:
+    """Before operator set 9 a BatchNormalization could have them; here they are as many as ever."""
+    text = f"""(float[1, {N}, {N}, {N}] x) => (float[1, {N}, {N}, {N}] y) {{
+        a = Conv(x, w)
+        y = BatchNormalization <spatial = 0> (a, gamma, beta, mean, variance)
+    }}"""
+    shape = (N, N, N)
+    weights = {name: np.broadcast_to(a, shape).copy() for name, a in STATISTICS.items()}
+    return of_text(text, opset=8, w=KERNEL, **weights)
+
+
+def statistics_of_the_batch() -> onnx.ModelProto:
+    text = f"""(float[4, {N}, {N}, {N}] x) => (float[4, {N}, {N}, {N}] y) {{
+        a = Conv(x, w)
+        y, p, q = BatchNormalization <training_mode = 1> (a, gamma, beta, mean, variance)
+    }}"""
+    return of_text(text, w=KERNEL, **STATISTICS)
+
+
 NORM = "BatchNormalization(a, gamma, beta, mean, variance)"
 HALF: dict[str, Array] = {
     **STATISTICS,
@@ -159,6 +230,15 @@ MODELS: Mapping[str, onnx.ModelProto] = {
     "convolution, name that a fold would take": convolution(NORM, {**STATISTICS, "w_bias": SHIFT}),
     "convolution, BatchNormalization": convolution(NORM, STATISTICS),
     "LayerNorm": layer_norm(),
+    "norm along the first axis of a square": layer_norm(
+        mean="ReduceMean <axes = [0]> (x)", variance="ReduceMean <axes = [0]> (p)"
+    ),
+    "square as a product": layer_norm(power_of="Mul(d, d)"),
+    "mean square in float64, large epsilon": double_rms_norm(),
+    "float16 through float32": half_layer_norm(),
+    "norm of a sum over two axes": norm_of_a_sum_over_two_axes(),
+    "convolution, statistics per element": statistics_per_element(),
+    "convolution, statistics of the batch": statistics_of_the_batch(),
 }
 
 
@@ -203,7 +283,7 @@ def outputs(model: onnx.ModelProto) -> list[Any]:
     random = np.random.default_rng(1)
     feeds = {}
     for value in session.get_inputs():
-        dtype = np.float16 if value.type == "tensor(float16)" else np.float32
+        dtype = TYPES[value.type]
         feeds[value.name] = random.standard_normal(value.shape).astype(dtype)
     names = sorted(o.name for o in session.get_outputs())
     return [names, *session.run(names, feeds)]
