@@ -27,11 +27,12 @@ def page(facts: Facts) -> str:
         "",
         "Each tool is a whole process, from a file to a file; normonnx without its judge, as no "
         "other tool has one. *ORT* is ONNX Runtime's offline optimisation. *right*: results that "
-        "ONNX Runtime loads and whose outputs are the original's in a plain comparison, of those "
-        "tried; *judge*: that normonnx verify passes too. *left*: over the models that every tool "
-        "took, BatchNormalization + affine arithmetic, and norms spelled out. *latency*: geometric "
-        "mean of the time of the result relative to the original, in ONNX Runtime on the CPU at "
-        "its default level, one thread, over the same models.",
+        "ONNX Runtime loads, whose inputs and outputs are declared as they were, and whose outputs "
+        "are the original's in a plain comparison, of those tried; *judge*: that normonnx verify "
+        "passes too. *left*: over the models that every tool took, BatchNormalization + "
+        "affine arithmetic, and norms spelled out. *latency*: geometric mean of the time of the "
+        "result relative to the original, in ONNX Runtime on the CPU at its default level, "
+        "one thread, over the same models.",
         "",
         *summary(rows, facts["startup"]),
         "",

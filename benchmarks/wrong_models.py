@@ -51,7 +51,7 @@ SCALE = RANDOM.uniform(0.5, 1.5, N).astype(np.float32)
 SHIFT = RANDOM.standard_normal(N).astype(np.float32)
 WEIGHT = RANDOM.standard_normal((N, N)).astype(np.float32)
 KERNEL = RANDOM.standard_normal((N, N, 1, 1)).astype(np.float32)
-STATISTICS: dict[str, Array] = {
+STATISTICS: dict[str, Any] = {
     "gamma": SCALE,
     "beta": SHIFT,
     "mean": SHIFT * 2,
@@ -194,7 +194,7 @@ def statistics_of_the_batch() -> onnx.ModelProto:
 
 
 NORM = "BatchNormalization(a, gamma, beta, mean, variance)"
-HALF: dict[str, Array] = {
+HALF: dict[str, Any] = {
     **STATISTICS,
     **{n: a.astype(np.float16) for n, a in (("w", KERNEL), ("gamma", SCALE), ("beta", SHIFT))},
 }

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers_pages import page, summary
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -96,3 +98,11 @@ def test_the_reliability_numbers_are_those_of_the_results() -> None:
     assert f"of {fleet['results when killed']:,} finished results none" in section
     assert fleet["done by both runs"] == 0
     assert f"{fleet['no models']} files" in section
+
+
+def test_the_peers_are_told_as_they_were_measured() -> None:
+    facts = result("peers.json")
+    section = README.partition("## Beside other optimisers")[2].partition("\n## ")[0]
+    for line in summary(facts["rows"], facts["startup"]):
+        assert line in section
+    assert (ROOT / "benchmarks" / "results" / "peers.md").read_text(encoding="utf-8") == page(facts)
