@@ -312,8 +312,8 @@ def look(tool: str, name: str, path: Path) -> Result:
     verdict = verify(ir.from_proto(model), ir.from_proto(made))
     divergence = verdict.divergence
     place = "" if divergence is None else divergence.sentence()
-    if verdict.status == "fail" and divergence is None and not verdict.outputs:
-        # A model that does not load has no tensors; the message names the node.
+    if divergence is None and "the optimised model does not" in verdict.first_failure:
+        # A model that does not load or run has no tensors; the message names the node.
         place = verdict.first_failure
     return Result(tool, name, kind, verdict.status, verdict.first_failure, place)
 

@@ -387,6 +387,17 @@ def test_old_batch_norm_is_inference_with_one_output() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_old_batch_norm_may_have_statistics_for_each_element() -> None:
+    random = np.random.default_rng(6)
+    x = random.standard_normal((2, 3, 4, 5)).astype(np.float32)
+    parameters = [random.uniform(0.5, 2, (3, 4, 5)).astype(np.float32) for _ in range(4)]
+    inputs: list[Array | None] = [x, *parameters]
+    model = node_model("BatchNormalization", inputs, opset=8, spatial=0)
+    (expected,) = run_ort(model, feeds_of(inputs))
+    (got,) = oracle_outputs(model, inputs)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("op_type", ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"])
 def test_skip_norms_of_onnxruntime(op_type: str) -> None:
     random = np.random.default_rng(6)

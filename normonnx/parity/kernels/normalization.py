@@ -53,18 +53,21 @@ def _per_channel(values: Array, rank: int) -> Array:
 
 
 def batch_normalization(call: Call, inputs: Inputs) -> Outputs | None:
-    """Inference form, and from operator set 14 on the training form on this batch's statistics."""
-    trains = call.since < 7 and not call.get("is_test", 0)
-    if trains or call.get("spatial", 1) == 0:
+    """Inference form, and from operator set 14 on the training form on this batch's statistics.
+
+    Before operator set 9 there may be statistics for each element, ``[C, *S]``.
+    """
+    if call.since < 7 and not call.get("is_test", 0):
         return None
     x = present(inputs, 0)
     scale, bias, mean, variance = (present(inputs, i) for i in range(1, 5))
     epsilon = call.get("epsilon", 1e-5)
     training = bool(call.get("training_mode", 0)) if call.since >= 14 else call.outputs > 1
     if not training:
-        scale, bias, mean, variance = (
-            _per_channel(v, x.ndim) for v in (scale, bias, mean, variance)
-        )
+        if call.get("spatial", 1):
+            scale, bias, mean, variance = (
+                _per_channel(v, x.ndim) for v in (scale, bias, mean, variance)
+            )
         return (scale * (x - mean) / np.sqrt(variance + epsilon) + bias,)
     if call.since < 14:
         return None
