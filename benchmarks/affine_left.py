@@ -232,12 +232,12 @@ def _note(row: Row, tool: str, failure: str, output: Path) -> None:
         row.failures[tool] = failure
 
 
-def make_peers(folder: Path) -> Path:
-    """A virtual environment with the other tools; returns its Python."""
+def make_peers(folder: Path, packages: Sequence[str] = PEERS) -> Path:
+    """A virtual environment with the other tools, made if it is not there; returns its Python."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
 
 

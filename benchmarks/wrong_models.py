@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
+from benchmarks.affine_left import make_peers
 from benchmarks.tool_runner import TOOLS
 from normonnx.parity import verify
 from tests.parity.building import graph_model
@@ -263,15 +263,6 @@ class Result:
     located: str = ""
 
 
-def environment(folder: Path) -> Path:
-    """A Python with the tools; made where it is not there."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    return python
-
-
 def outputs(model: onnx.ModelProto) -> list[Any]:
     """What ONNX Runtime computes without its optimisations on inputs of one seed."""
     options = onnxruntime.SessionOptions()
@@ -372,7 +363,7 @@ def main() -> int:
     arguments = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
-        python = environment(arguments.environment or Path(folder, "environment"))
+        python = make_peers(arguments.environment or Path(folder, "environment"), PACKAGES)
         sources = Path(folder, "models")
         sources.mkdir()
         for number, model in enumerate(MODELS.values()):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from normonnx.cli import main
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +35,27 @@ def shared_models() -> Path:
     if not directory.is_dir():
         pytest.skip("the larger models are not on this machine")
     return directory
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def told(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str]]:
+    """As `run`, with all that a terminal would show in one text."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        code, out, err = run(*arguments)
+        return code, out + err
+
+    return call

@@ -20,7 +20,6 @@ import onnx
 import pytest
 
 from normonnx import api, fleet
-from normonnx.cli import main
 from normonnx.journal import NearMiss
 from normonnx.parity import Judge, Verdict
 from normonnx.parity.isolation import IsolatedSession
@@ -32,19 +31,6 @@ LAYERNORM = "tutorial_dense_layernorm.onnx"
 DENSE = "tutorial_dense_batchnorm.onnx"
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

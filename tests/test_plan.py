@@ -14,7 +14,6 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 import normonnx
-from normonnx.cli import main
 from normonnx.errors import UsageError, WriteError
 from normonnx.plan import Plan
 
@@ -131,40 +130,29 @@ def test_broken_plans(case: str, tmp_path: Path) -> None:
         Plan.load(tmp_path / "none.json")
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out + captured.err
-
-    return call
-
-
-def test_command_line(run: Callable[..., tuple[int, str]], path: Path, tmp_path: Path) -> None:
+def test_command_line(told: Callable[..., tuple[int, str]], path: Path, tmp_path: Path) -> None:
     first = tmp_path / "first.onnx"
     shutil.copy(path, first)
-    code, _ = run("optimize", first, "--dry-run", "--plan", tmp_path / "plan.json", "-q")
+    code, _ = told("optimize", first, "--dry-run", "--plan", tmp_path / "plan.json", "-q")
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["first.onnx", "plan.json"]
     onnx.save(retrained(path), tmp_path / "second.onnx")
-    code, out = run("apply", tmp_path / "plan.json", tmp_path / "second.onnx")
+    code, out = told("apply", tmp_path / "plan.json", tmp_path / "second.onnx")
     assert code == 0
     assert out.splitlines()[-1].startswith("normonnx: PASS 1 model, 12 rewrites, ")
     assert (tmp_path / "second.optimized.onnx").exists()
     onnx.save(misfit(path), tmp_path / "third.onnx")
-    code, out = run("apply", tmp_path / "plan.json", tmp_path / "third.onnx")
+    code, out = told("apply", tmp_path / "plan.json", tmp_path / "third.onnx")
     assert code == 1
     assert "no longer fits  NX001 '/subsample/norm/BatchNormalization': " in out
     assert not (tmp_path / "third.optimized.onnx").exists()
     report = tmp_path / "r.json"
-    code, out = run(
+    code, out = told(
         "apply", tmp_path / "plan.json", tmp_path / "third.onnx", "--partial", "-q",
         "--report", f"json={report}",
     )  # fmt: skip
     assert code == 0
     assert json.loads(report.read_text())["models"][0]["unfit"][0]["rule"] == "NX001"
     assert (tmp_path / "third.optimized.onnx").exists()
-    code, out = run("optimize", first, path, "--output-dir", tmp_path / "o", "--plan", "x.json")
+    code, out = told("optimize", first, path, "--output-dir", tmp_path / "o", "--plan", "x.json")
     assert (code, "for one model" in out) == (2, True)

@@ -12,24 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from normonnx.cli import cli, main
+from normonnx.cli import cli
 from normonnx.cli.settings import defaults, find
 from normonnx.errors import UsageError
 
 MODEL = "conv1d_batchnorm.onnx"
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

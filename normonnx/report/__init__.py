@@ -19,15 +19,13 @@ from normonnx.report.result import (
     worst,
 )
 
-FORMATS = ("json", "html", "junit", "markdown")
-
 
 def render(result: Reportable, form: str) -> str:
     """A result as text; a format is imported when something is told in it.
 
     Args:
         result: what to tell.
-        form: one of `FORMATS`.
+        form: "json", "html", "junit" or "markdown".
 
     Raises:
         UsageError: if the format does not tell such results.
@@ -38,7 +36,6 @@ def render(result: Reportable, form: str) -> str:
 
 
 __all__ = [
-    "FORMATS",
     "Inspection",
     "ModelFacts",
     "ModelReport",

@@ -32,7 +32,7 @@ def worst_of_each(verdict: Verdict) -> list[OutputResult]:
         if result.inner and result.passed:
             continue
         best = chosen.get(result.output)
-        if best is None or _rank(result) > _rank(best):
+        if best is None or rank(result) > rank(best):
             chosen[result.output] = result
     return list(chosen.values())
 
@@ -70,8 +70,10 @@ def ulp_histogram(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
-def _rank(result: OutputResult) -> tuple[bool, bool, float]:
-    return not result.passed, result.decisive, result.excess
+def rank(result: OutputResult) -> tuple[bool, bool, float]:
+    """How near to failing a comparison is; what is not finite is farther than any number."""
+    excess = result.excess if math.isfinite(result.excess) else math.inf
+    return not result.passed, result.decisive, excess
 
 
 def _row(verdict: Verdict, result: OutputResult) -> Sequence[str]:

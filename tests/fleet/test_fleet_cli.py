@@ -9,21 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from normonnx.cli import main
-
 Run = Callable[..., tuple[int, str]]
 SMALL = ("conv1d_batchnorm.onnx", "tutorial_dense_layernorm.onnx")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out + captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -36,12 +23,12 @@ def house(tmp_path: Path, models_dir: Path) -> Path:
     return house
 
 
-def test_directory(run: Run, house: Path, tmp_path: Path) -> None:
+def test_directory(told: Run, house: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "out", tmp_path / "r.json"
     (house / "broken.onnx").write_bytes(b"no model")
     options = ("--output-dir", out, "--no-verify", "--resume", "--report", f"json={report}")
     for finished in (False, True):
-        code, text = run("optimize", house, *options)
+        code, text = told("optimize", house, *options)
         assert code == 3
         assert text.splitlines()[-1].startswith("normonnx: REFUSED 3 models")
         assert ("finished by an earlier run" in text) == finished
@@ -50,11 +37,11 @@ def test_directory(run: Run, house: Path, tmp_path: Path) -> None:
         assert all(model["rewrites"] for model in models if model["status"] != "refused")
     written = {str(p.relative_to(out)) for p in out.rglob("*.onnx")}
     assert written == {SMALL[0], f"below/{SMALL[1]}"}
-    code, text = run("optimize", house, "--output-dir", out, "--check", "--no-verify", "-q")
+    code, text = told("optimize", house, "--output-dir", out, "--check", "--no-verify", "-q")
     assert code == 3
 
 
-def test_usage(run: Run, house: Path, tmp_path: Path) -> None:
+def test_usage(told: Run, house: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, sentence in (
         ((tmp_path / "empty", "--output-dir", tmp_path / "o"), "no .onnx file below"),
@@ -63,13 +50,13 @@ def test_usage(run: Run, house: Path, tmp_path: Path) -> None:
         ((house, "--output-dir", tmp_path / "o", "--check", "--resume"), "--resume needs"),
         ((house, "--output-dir", tmp_path / "o", "--plan", "p.json"), "--plan is for one model"),
     ):
-        code, text = run("optimize", *arguments)
+        code, text = told("optimize", *arguments)
         assert code == 2
         assert sentence in text
 
 
-def test_no_cluster(run: Run, house: Path, tmp_path: Path) -> None:
+def test_no_cluster(told: Run, house: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    code, text = run("optimize", house, "--output-dir", tmp_path / "o", "--dask", "nothing://here")
+    code, text = told("optimize", house, "--output-dir", tmp_path / "o", "--dask", "nothing://here")
     assert code == 4
     assert "no Dask scheduler answers" in text

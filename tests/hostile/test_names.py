@@ -14,7 +14,6 @@ import onnx
 import pytest
 
 from normonnx import model_io
-from normonnx.cli import main
 
 EVIL = (
     "\x1b[2J\x1b]0;owned\x07",
@@ -76,17 +75,6 @@ def model(request: pytest.FixtureRequest, tmp_path: Path, models_dir: Path) -> P
     return path
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out + captured.err
-
-    return call
-
-
 def commands(model: Path, out: Path) -> dict[str, tuple[object, ...]]:
     rule = "NX001" if "conv" in model.read_bytes().decode("latin-1").lower() else "NX101"
     return {
@@ -102,13 +90,13 @@ def commands(model: Path, out: Path) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize("github", [False, True])
 def test_terminal(
-    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, github: bool
+    told: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, github: bool
 ) -> None:
     if github:
         monkeypatch.setenv("GITHUB_ACTIONS", "true")
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     for what, command in commands(model, tmp_path / "o.onnx").items():
-        code, text = run(*command)
+        code, text = told(*command)
         assert code in (0, 1), (what, text)
         assert "Traceback" not in text, what
         invisible = {c for c in text if c != "\n" and unicodedata.category(c) in _INVISIBLE}
@@ -120,7 +108,7 @@ def test_terminal(
 
 
 def test_annotations_of_a_refused_model(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refusal is where names reach the runner's log: one line per model, whatever is in it."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -133,7 +121,7 @@ def test_annotations_of_a_refused_model(
         )
         path = tmp_path / f"{number}.onnx"
         path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
-        code, text = run("optimize", path)
+        code, text = told("optimize", path)
         assert code == 3
         commands = [line for line in text.splitlines() if re.match(r"\s*(::|##\[)", line)]
         assert len(commands) == 1
@@ -141,11 +129,11 @@ def test_annotations_of_a_refused_model(
         assert not {c for c in text if c != "\n" and unicodedata.category(c) in _INVISIBLE}
 
 
-def test_reports(run: Run, model: Path, tmp_path: Path) -> None:
+def test_reports(told: Run, model: Path, tmp_path: Path) -> None:
     paths = {form: tmp_path / f"r.{form}" for form in ("json", "junit", "markdown", "html")}
     reports = [part for form, path in paths.items() for part in ("--report", f"{form}={path}")]
     plan = tmp_path / "plan.json"
-    code, _ = run("optimize", model, "-o", tmp_path / "o.onnx", "--plan", plan, *reports)
+    code, _ = told("optimize", model, "-o", tmp_path / "o.onnx", "--plan", plan, *reports)
     assert code == 0
     texts = {form: path.read_text(encoding="utf-8") for form, path in paths.items()}
     for text in (texts["json"], plan.read_text(encoding="utf-8")):
@@ -159,15 +147,15 @@ def test_reports(run: Run, model: Path, tmp_path: Path) -> None:
     columns = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
     assert len(columns) <= 2, "no name starts a cell of its own"
     _harmless_page(texts["html"])
-    applied = run("apply", plan, model, "-o", tmp_path / "again.onnx")
+    applied = told("apply", plan, model, "-o", tmp_path / "again.onnx")
     assert applied[0] == 0
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "o.onnx").read_bytes()
 
 
-def test_inspection_reports(run: Run, model: Path, tmp_path: Path) -> None:
+def test_inspection_reports(told: Run, model: Path, tmp_path: Path) -> None:
     for form in ("json", "html"):
         path = tmp_path / f"i.{form}"
-        assert run("inspect", model, "--report", f"{form}={path}")[0] == 0
+        assert told("inspect", model, "--report", f"{form}={path}")[0] == 0
         text = path.read_text(encoding="utf-8")
         if form == "json":
             assert json.loads(text)
@@ -175,12 +163,12 @@ def test_inspection_reports(run: Run, model: Path, tmp_path: Path) -> None:
             _harmless_page(text)
 
 
-def test_files_stay_where_they_belong(run: Run, model: Path, tmp_path: Path) -> None:
+def test_files_stay_where_they_belong(told: Run, model: Path, tmp_path: Path) -> None:
     """No name in a model becomes a part of a path, weights in a data file included."""
     out = tmp_path / "out"
     out.mkdir()
     before = {path for path in tmp_path.rglob("*") if path.parent != out}
-    assert run("optimize", model, "-o", out / "o.onnx")[0] == 0
+    assert told("optimize", model, "-o", out / "o.onnx")[0] == 0
     loaded = model_io.load(out / "o.onnx")
     saved = model_io.save(loaded.model, out / "external.onnx", external_data=True)
     assert saved.data is None or saved.data.parent == out

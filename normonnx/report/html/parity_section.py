@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from normonnx.report.html.charts import histogram
 from normonnx.report.html.markup import Content, Markup, element, joined, name, sentence, table
 from normonnx.report.names import safe_name
+from normonnx.report.parity_table import rank, worst_of_each
 
 if TYPE_CHECKING:
     from normonnx.parity.verdict import OutputResult, Verdict
@@ -36,7 +37,7 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
             for tier in verdict.tiers
         ],
     )
-    worst = _worst_per_output(verdict)
+    worst = sorted(worst_of_each(verdict), key=rank, reverse=True)
     shown = worst[:most_outputs]
     rows = [_output_row(verdict, result) for result in shown]
     outputs = table(_OUTPUT_COLUMNS, rows, numeric=6) if rows else None
@@ -71,23 +72,6 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
 
 def _status(status: str) -> Markup:
     return element("span", status, class_=_COLOURS.get(status, "soft"))
-
-
-def _worst_per_output(verdict: Verdict) -> list[OutputResult]:
-    """For each output the comparison that is nearest to failing, the nearest first."""
-    found: dict[str, OutputResult] = {}
-    for result in verdict.outputs:
-        if result.inner and result.passed:
-            continue
-        known = found.get(result.output)
-        if known is None or _rank(result) > _rank(known):
-            found[result.output] = result
-    return sorted(found.values(), key=_rank, reverse=True)
-
-
-def _rank(result: OutputResult) -> tuple[bool, bool, float]:
-    excess = result.excess
-    return (not result.passed, result.decisive, excess if math.isfinite(excess) else 1e300)
 
 
 def _output_row(verdict: Verdict, result: OutputResult) -> list[Content]:
