@@ -39,7 +39,12 @@ From onnx's changelog (docs/Changelog.md); every other operator is unchanged the
 
 
 def extends(model: ir.Model, wanted: int) -> bool:
-    """Whether all operators of a model mean in a later opset what they mean in its own."""
+    """Whether all operators of a model mean in a later opset what they mean in its own.
+
+    Args:
+        model: only read; its subgraphs count.
+        wanted: the later opset of the default domain.
+    """
     current = model.opset_imports.get("", 0)
     steps = range(current + 1, wanted + 1)
     if model.functions or not all(step in _EXTENDED for step in steps):
