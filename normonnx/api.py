@@ -6,11 +6,12 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from normonnx import model_io, parity, pipeline
 from normonnx.errors import UsageError, WriteError
@@ -35,8 +36,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Optimized:
+class Optimized(Struct, frozen=True):
     """An optimised model, what was done to it, and whether it still holds.
 
     Attributes:
@@ -46,9 +46,9 @@ class Optimized:
 
     model: ir.Model
     report: ModelReport
-    _source: LoadedModel = field(repr=False)
-    _options: Options = field(repr=False)
-    _is_original: bool = field(repr=False, default=False)
+    _source: LoadedModel
+    _options: Options
+    _is_original: bool = False
 
     def __repr__(self) -> str:
         told = self.report.line().removeprefix("normonnx: ")
@@ -436,7 +436,7 @@ def _options(
 
 
 def _arguments(options: Options) -> dict[str, Any]:
-    return {part.name: getattr(options, part.name) for part in fields(Options)}
+    return asdict(options)
 
 
 def _judged(

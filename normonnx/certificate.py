@@ -11,12 +11,12 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from normonnx.constants import Constants, is_float, subgraphs
@@ -43,15 +43,13 @@ _SYMBOL_SIZES = ((2, 5, 3, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
 """Sizes tried for the symbols, cyclically: first all different, then all equal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Why there is no certificate."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Both sides of a rewrite and what is known around them.
 
     Attributes:
@@ -182,8 +180,7 @@ def _as_read(window: Window) -> str:
 # -- cutting out ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     nodes: tuple[ir.Node, ...]
     inputs: tuple[ir.Value, ...]
     constants: Mapping[ir.Value, np.ndarray]
@@ -382,8 +379,7 @@ class _NotComparableError(Exception):
     """The two sides cannot stand for each other whatever the numbers are."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Struct, frozen=True):
     """One side, ready to be evaluated."""
 
     plan: Plan

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import platform
-from dataclasses import dataclass
 from importlib import metadata
+
+from msgspec import Struct
 
 from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
@@ -15,8 +16,7 @@ _PACKAGES = ("onnx", "onnx_ir", "onnxscript", "numpy", "click", "rich")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """The state of this installation.
 
     Attributes:

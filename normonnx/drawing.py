@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 MOST_NODES = 15
 """A picture of more nodes than this explains nothing."""
@@ -11,8 +12,7 @@ MOST_NODES = 15
 Kind = Literal["node", "value", "more"]
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A node of a picture.
 
     Attributes:
@@ -28,8 +28,7 @@ class Box:
     kind: Kind = "node"
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """A small graph.
 
     Attributes:
@@ -48,8 +47,7 @@ class Drawing:
         return sum(box.kind == "node" for box in self.boxes) + self.left_out
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """One kind of rewrite, before and after.
 
     Attributes:

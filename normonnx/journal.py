@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+
+class Rewrite(Struct, frozen=True):
     """One rewrite that was made and certified.
 
     Attributes:
@@ -33,8 +33,7 @@ class Rewrite:
     readings: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NearMiss:
+class NearMiss(Struct, frozen=True):
     """A site that was left alone: the fact that stands in the way, and what the user could do.
 
     Attributes:
@@ -64,8 +63,7 @@ class Witness(Protocol):
         """These nodes have come."""
 
 
-@dataclass(slots=True)
-class Journal:
+class Journal(Struct):
     """The rewrites of one run in the order they were made, and the near misses.
 
     A run may be told to skip rewrites by their keys (``skip``) or to stop after the first

@@ -7,10 +7,10 @@ rewrites in the same order, which is what bisecting rests on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx import norm
 from normonnx.affine import fold_affine
@@ -24,8 +24,7 @@ from normonnx.shapes import Shapes
 from normonnx.unread import UnreadConstants
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What the user asked for.
 
     Attributes:
@@ -45,8 +44,7 @@ class Options:
     rules_off: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """A rewritten model and how it came about.
 
     Attributes:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from normonnx.errors import UsageError
 from normonnx.journal import Journal, NearMiss, Rewrite
@@ -34,8 +35,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 _GONE = "the model has no such site"
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """One rewrite that is to be made.
 
     Attributes:
@@ -51,8 +51,7 @@ class Planned:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Rewrites to make, and under which options they were found.
 
     Attributes:
@@ -124,7 +123,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as a file to review: a line per rewrite."""
-        data = asdict(self)
+        data = to_builtins(self)
         rewrites = [json.dumps(entry) for entry in data.pop("rewrites")]
         head = json.dumps({"schema": SCHEMA, **data}, indent=2).removesuffix("\n}")
         body = ",\n    ".join(rewrites)
@@ -170,7 +169,7 @@ def _plan(data: Any) -> Plan:
 
 
 def _planned(entry: Any) -> Planned:
-    names = [part.name for part in fields(Planned)]
+    names = Planned.__struct_fields__
     if not isinstance(entry, dict) or sorted(entry) != sorted(names):
         raise ValueError(f"a rewrite has {', '.join(names)}")
     if not all(isinstance(value, str) for value in entry.values()):

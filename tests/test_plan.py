@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -62,7 +62,7 @@ def test_it_makes_the_same_rewrites_on_a_new_checkpoint(plan: Plan, path: Path) 
 
 def test_it_makes_no_other(plan: Plan, path: Path) -> None:
     kept = tuple(p for p in plan.rewrites if p.rule == "NX001")[:2]
-    result = normonnx.optimize(path, plan=dataclasses.replace(plan, rewrites=kept))
+    result = normonnx.optimize(path, plan=msgspec.structs.replace(plan, rewrites=kept))
     assert result.report.status == "pass"
     assert [r.key for r in result.report.rewrites] == [p.key for p in kept]
     assert result.report.near_misses == (), "what was not asked for is no near miss"
@@ -81,8 +81,8 @@ def misfit(path: Path) -> ModelProto:
 def test_what_no_longer_fits_is_named_and_nothing_is_written(
     plan: Plan, path: Path, tmp_path: Path
 ) -> None:
-    gone = dataclasses.replace(plan.rewrites[0], key="affine:gone", site="gone")
-    longer = dataclasses.replace(plan, rewrites=(*plan.rewrites, gone))
+    gone = msgspec.structs.replace(plan.rewrites[0], key="affine:gone", site="gone")
+    longer = msgspec.structs.replace(plan, rewrites=(*plan.rewrites, gone))
     result = normonnx.optimize(misfit(path), plan=longer)
     assert result.report.status == "unfit"
     assert result.report.exit_code == 1

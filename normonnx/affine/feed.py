@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.affine.absorb import einsum_labels
 from normonnx.affine.map import AffineMap
@@ -140,8 +140,7 @@ def _padded_convolution(
     return [(out, value, _IDENTITY)]
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(Struct, frozen=True):
     """Where a convolution with static extents reads, per spatial axis."""
 
     extents: tuple[int, ...]

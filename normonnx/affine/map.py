@@ -6,15 +6,14 @@ Everything is float64. A map that is the same for every element has no axis and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from normonnx.shapes import Dim, times
 
 
-@dataclass(frozen=True, slots=True)
-class AffineMap:
+class AffineMap(Struct, frozen=True):
     """y = a·x + b, with a and b varying along at most one axis.
 
     Attributes:

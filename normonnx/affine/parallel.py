@@ -9,10 +9,9 @@ before. That is how RepVGG and MobileOne are deployed: Conv 3×3 + Conv 1×1 + B
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, weight_of
@@ -23,8 +22,7 @@ RULE = "NX005"
 _KIND = "parallel branches"
 
 
-@dataclass(frozen=True, slots=True)
-class _Branch:
+class _Branch(Struct, frozen=True):
     """A convolution of x, or a map of x as the convolution it is.
 
     Attributes:

@@ -7,10 +7,9 @@ k − x                a = −1, b = k          x / k              a = 1/k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.affine.map import AffineMap, varying_axis
 from normonnx.constants import is_float
@@ -20,8 +19,7 @@ from normonnx.shapes import attribute_int
 ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
 
 
-@dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(Struct, frozen=True):
     """A node that computes `map` of `source`."""
 
     node: ir.Node

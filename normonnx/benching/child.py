@@ -9,8 +9,9 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from normonnx.benching.options import Setting
 from normonnx.errors import InternalError
@@ -19,8 +20,7 @@ _RUNS = 3
 _TIMEOUT = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """What starting a model takes.
 
     Attributes:

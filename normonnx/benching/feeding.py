@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
@@ -22,8 +22,7 @@ from normonnx.parity.sessions import Setting as PlainSetting
 _SECONDS_TO_ASK = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """Inputs, and what was chosen for them.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from normonnx.errors import UsageError
 
@@ -14,8 +15,7 @@ LEVELS = ("off", "basic", "extended", "all")
 """ONNX Runtime's levels of graph optimisation, as its users name them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One way to run all models.
 
     Attributes:
@@ -37,8 +37,7 @@ class Setting:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchOptions:
+class BenchOptions(Struct, frozen=True, kw_only=True):
     """How to measure.
 
     Attributes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from normonnx.benching.options import Setting
 from normonnx.benching.statistics import Interval, Spread
@@ -14,8 +16,7 @@ from normonnx.shown import Shown
 SCHEMA = "normonnx.bench/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """One model in one setting.
 
     Attributes:
@@ -41,8 +42,7 @@ class Measured:
         return 1 / self.seconds.median
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorTime:
+class OperatorTime(Struct, frozen=True):
     """Where the time goes: one operator, in the first model and in the last.
 
     Attributes:
@@ -61,8 +61,7 @@ class OperatorTime:
         return self.after[0] - self.before[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """All models in one setting.
 
     Attributes:
@@ -78,8 +77,7 @@ class Comparison:
     profiles: tuple[tuple[OperatorTime, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class BenchReport(Shown):
+class BenchReport(Shown, Struct, frozen=True):
     """A benchmark.
 
     Attributes:
@@ -135,5 +133,5 @@ class BenchReport(Shown):
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "notes": list(self.notes),
             "command": list(self.command),
-            "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "comparisons": list(map(to_builtins, self.comparisons)),
         }

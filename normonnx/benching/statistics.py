@@ -7,17 +7,16 @@ are resampled as a whole, so that what slowed both models down in the same round
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 _RESAMPLES = 2000
 _TAIL = 2.5
 """Percent left out at either end of a 95 % interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """The middle of a sample and how wide it is.
 
     Attributes:
@@ -31,8 +30,7 @@ class Spread:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """An estimate and where its true value lies, 19 times out of 20."""
 
     estimate: float

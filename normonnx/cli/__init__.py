@@ -18,7 +18,7 @@ import click
 
 from normonnx import __version__
 from normonnx.cli.benching import bench
-from normonnx.cli.deferral import defer_sympy
+from normonnx.cli.deferral import start_lightly
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.planning import apply
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    defer_sympy()
+    start_lightly()
     # Models are large and long-lived: looking for garbage among them this seldom saves a tenth.
     gc.set_threshold(100_000, 50, 50)
     _log_quietly()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from normonnx.cli.destinations import PIPE
 from normonnx.cli.parameters import FILE, PROVIDERS, SizeType, reading, reporting, talking

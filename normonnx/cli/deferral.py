@@ -1,12 +1,14 @@
-"""Modules loaded late: onnx_ir imports SymPy, which takes longer than everything else together.
+"""Modules loaded late: what onnx and onnx_ir import for things that normonnx seldom does.
 
-onnx_ir needs SymPy for arithmetic on symbolic dimensions, which normonnx does not use. Both
-modules below are set up at once and executed when something in them is first used
-(`importlib.util.LazyLoader`). Only our own process is treated so, never one that imports normonnx.
+SymPy alone, which onnx_ir needs for arithmetic on symbolic dimensions, takes longer than everything
+else together. The modules below are set up at once and executed when something in them is first
+used (`importlib.util.LazyLoader`). Only our own process is treated so, never one that imports
+normonnx.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -14,7 +16,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
 
-_LATE = frozenset({"sympy", "onnx_ir._symbolic_shapes"})
+_LATE = frozenset(
+    {
+        "google.protobuf.internal.python_message",
+        "google.protobuf.json_format",
+        "google.protobuf.text_format",
+        "onnx.compose",
+        "onnx.gen_proto",
+        "onnx.parser",
+        "onnx.printer",
+        "onnx.utils",
+        "onnx_ir._safetensors",
+        "onnx_ir._symbolic_shapes",
+        "sympy",
+    }
+)
 
 
 class _Deferral(MetaPathFinder):
@@ -32,7 +48,12 @@ class _Deferral(MetaPathFinder):
         return spec
 
 
-def defer_sympy() -> None:
-    """From here on, SymPy is executed when it is used and not when it is imported."""
+def start_lightly() -> None:
+    """From here on, these modules are executed when they are used and not when they are imported.
+
+    And the threads of OpenBLAS wait asleep: by default each of them turns in circles for a tenth of
+    a second after NumPy is imported. What the environment says about it counts.
+    """
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     if not any(isinstance(finder, _Deferral) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Deferral())

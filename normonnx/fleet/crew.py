@@ -10,11 +10,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from msgspec import Struct
 
 from normonnx.fleet.one import Task, died
 from normonnx.report import ModelReport
@@ -28,8 +29,7 @@ _KILLED_FIRST = "1000"
 """What the kernel, when it runs out of memory, is told of a worker: take this one."""
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     process: BaseProcess
     connection: Connection
     index: int | None = None

@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from normonnx import __version__, model_io
 from normonnx.errors import NormonnxError
@@ -80,8 +81,8 @@ class Finished:
             "key": key,
             "name": report.name,
             "status": report.status,
-            "rewrites": [asdict(rewrite) for rewrite in report.rewrites],
-            "written": asdict(replace(report.written, path=path)),
+            "rewrites": list(map(to_builtins, report.rewrites)),
+            "written": to_builtins(replace(report.written, path=path)),
         }
         self._entries[key] = entry
         # One line in one write: a run that ends here leaves the line whole or cut, never mixed.
@@ -119,9 +120,9 @@ def fingerprint(task: Task) -> str | None:
         return None
     parts.append("" if task.destination is None else os.path.abspath(task.destination))
     parts += [
-        f"{part.name}={getattr(task, part.name)!r}"
-        for part in fields(Task)
-        if part.name not in ("source", "destination")
+        f"{name}={getattr(task, name)!r}"
+        for name in Task.__struct_fields__
+        if name not in ("source", "destination")
     ]
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 

@@ -6,8 +6,10 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx import api
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
@@ -17,8 +19,7 @@ from normonnx.report import ModelReport, Written, safe_name
 _BENCH_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One model and what to do with it; plain data, so that another process can have it.
 
     Attributes:

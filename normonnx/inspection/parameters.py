@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.norm.site import NormSite
@@ -18,8 +18,7 @@ _MOST_STEPS = 12
 _AVERAGES = frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2"})
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """What a norm is over.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import onnx
+from msgspec import Struct, field
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from normonnx.model_io.limits import refuse_many
@@ -13,8 +13,7 @@ from normonnx.model_io.limits import refuse_many
 TopBody: TypeAlias = "GraphProto | FunctionProto"
 
 
-@dataclass(slots=True)
-class Contents:
+class Contents(Struct):
     """The messages of a model that are looked at one by one.
 
     Attributes:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from onnx import TensorProto
 
 from normonnx.errors import InvalidModelError, UnreadableModelError, UnsafeModelError
@@ -31,16 +31,14 @@ _MOVE_HINT = "copy the file next to the model, or pass --allow-data-dir DIR"
 _LINK_HINT = "copy the file so that it has one name, or pass --allow-hardlinks"
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
+class DataFile(Struct, frozen=True):
     """A file that may be read: its real path and its size in bytes."""
 
     path: Path
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """Decides for one model which files its tensors may read.
 
     Attributes:
@@ -56,7 +54,7 @@ class Guard:
     roots: tuple[Path, ...]
     allow_hardlinks: bool = False
     untrusted: bool = False
-    _admitted: dict[str, DataFile] = field(default_factory=dict, init=False, repr=False)
+    _admitted: dict[str, DataFile] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import onnx
 import onnx_ir as ir
+from msgspec import Struct
 from onnx import ModelProto, TensorProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
@@ -32,8 +32,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ir.Model | An
 ``onnx_ir.Model``, or a ``torch.onnx.ONNXProgram`` (by its attributes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
+class LoadedModel(Struct, frozen=True):
     """A model and where it came from.
 
     Attributes:
@@ -53,7 +52,10 @@ class LoadedModel:
     nbytes: int
     sha256: str
     external: bool = False
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<LoadedModel {self.name!r}: {self.nbytes} bytes>"
 
 
 def load(

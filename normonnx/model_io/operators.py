@@ -8,11 +8,11 @@ Operators that onnx does not know (custom ones, those of other domains) are take
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import onnx
+from msgspec import Struct
 from onnx import ModelProto, NodeProto, OperatorSetIdProto
 
 from normonnx.errors import InvalidModelError
@@ -21,8 +21,7 @@ from normonnx.model_io.contents import Contents
 _SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Struct, frozen=True):
     """What a node of one operator must look like.
 
     Attributes:

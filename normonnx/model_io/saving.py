@@ -13,11 +13,11 @@ import mmap
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
+from msgspec import Struct
 from onnx import ModelProto
 
 from normonnx.errors import WriteError
@@ -39,8 +39,7 @@ EXTERNAL_FROM = 1024
 """Tensors of fewer bytes than this stay in the proto."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavedModel:
+class SavedModel(Struct, frozen=True):
     """What was written.
 
     Attributes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import onnx_ir as ir
+from msgspec.structs import replace
 
 from normonnx.norm.layout import Group, substitute
 from normonnx.norm.polynomial import (

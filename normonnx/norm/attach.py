@@ -10,10 +10,10 @@ multiplies or is added (a modulation per row, a residual) stays a Mul or an Add 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.norm.interpret import Interpreter
 from normonnx.norm.layout import Group, Groups
@@ -23,8 +23,7 @@ _LARGEST_SCALE = 1 << 24
 """Elements of a scale or bias that is multiplied out: a shape may claim any number of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(Struct, frozen=True):
     """A scale or a bias as the operator will have it.
 
     Attributes:
@@ -36,8 +35,7 @@ class Operand:
     value: ir.Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(Struct, frozen=True):
     """How a scale and a bias are written.
 
     Attributes:
@@ -53,8 +51,7 @@ class Affine:
     addend: ir.Value | None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the operator will stand: its type and the layout of its scale.
 
     Attributes:

@@ -7,9 +7,9 @@ as it is, as an atom from outside. So a site is never lost for what happens besi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.constants import is_float
 from normonnx.norm.algebra import Algebra
@@ -22,8 +22,7 @@ from normonnx.shapes import CONTRADICTIONS, Dim
 _MAX_DEPTH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """What a value is: a polynomial, and along which axes of the subject its own axes lie."""
 
     poly: Poly

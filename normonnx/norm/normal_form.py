@@ -10,10 +10,10 @@ products of values from outside.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Literal
 
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx.norm.algebra import Algebra
 from normonnx.norm.polynomial import SUBJECT, Length, Moment, Monomial, Outside, Poly, Root
@@ -24,8 +24,7 @@ _SAME = 1e-5
 """Coefficients that agree to this fraction are the same; float32 constants are off by 6e-8."""
 
 
-@dataclass(frozen=True, slots=True)
-class NormalForm:
+class NormalForm(Struct, frozen=True):
     """A value that is a norm of the subject.
 
     Attributes:
@@ -45,8 +44,7 @@ class NormalForm:
     root_scale: float
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True):
     """Why a value that divides the subject by a root of its statistics is no norm.
 
     Attributes:
@@ -61,8 +59,7 @@ class Mismatch:
     weak: bool = False
 
 
-@dataclass(slots=True)
-class _Terms:
+class _Terms(Struct):
     """The terms of a polynomial, sorted by what of the subject is in them.
 
     Attributes:

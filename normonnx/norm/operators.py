@@ -17,10 +17,10 @@ had.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx.norm import seats
 from normonnx.norm.normal_form import Kind
@@ -44,8 +44,7 @@ _ANY: Types = MappingProxyType(
 _SINGLE: Types = MappingProxyType({ir.DataType.FLOAT: frozenset({ir.DataType.FLOAT})})
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """An operator that a norm can be written with.
 
     Attributes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from normonnx.norm.layout import Groups
 from normonnx.norm.seats import Seat, Stand, arrangements
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The layout of the operator, and the permutations on the way in and out, if needed."""
 
     groups: Groups

@@ -13,9 +13,9 @@ polynomial maps monomials to float64 coefficients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.norm.layout import Groups
 
@@ -34,36 +34,31 @@ class IntractableError(Exception):
     """A value that is no such polynomial; the message, if any, says why in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """The atom x."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The atom E_S[x^power]."""
 
     power: int
     over: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(Struct, frozen=True):
     """The atom of a dimension that only the run knows, by the name of its symbol."""
 
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(Struct, frozen=True):
     """The atom √P; ``scale`` is what was taken out of P on its first appearance."""
 
     inner: tuple[tuple[Monomial, float], ...]
     scale: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """A value that is taken as it is, lying along these axes of the subject.
 
     Attributes:

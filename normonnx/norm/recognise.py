@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.norm.attach import Affine, Operand, Place, attach, shape_of
 from normonnx.norm.gain import dead, dying, is_read_beyond
@@ -190,8 +191,7 @@ def _is_sure(it: Interpreter, root: ir.Node) -> bool:
     return it.algebra.has_second_moment(own) and not it.algebra.refused(own)
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
+class _Around(Struct, frozen=True):
     """What is looked at around a root: how it is read, what may be written, what was missed."""
 
     it: Interpreter

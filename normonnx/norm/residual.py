@@ -9,9 +9,8 @@ ONNX Runtime's Skip operators and those of the domain normonnx take both and giv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.norm.operators import FUSED_LAYER, FUSED_RMS, LAYER, RMS, Operator
 from normonnx.norm.source import Source
@@ -24,8 +23,7 @@ _SKIP_TYPES = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16})
 _SKIP_RANKS = frozenset({2, 3})
 
 
-@dataclass(frozen=True, slots=True)
-class Joint:
+class Joint(Struct, frozen=True):
     """An operator that adds before it normalises.
 
     Attributes:
@@ -54,8 +52,7 @@ _JOINTS: dict[tuple[str, str], Joint] = {
 """By target and the operator that would normalise alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Residual:
+class Residual(Struct, frozen=True):
     """The sum that a norm takes along.
 
     Attributes:

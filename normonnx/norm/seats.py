@@ -10,15 +10,15 @@ grouped        those, and a part of the channels         GroupNormalization
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from normonnx.norm.layout import Group, Groups
 
 _CHANNEL = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(Struct, frozen=True):
     """Where an operator stands on a layout.
 
     Attributes:

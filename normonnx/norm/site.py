@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.norm.attach import Affine
 from normonnx.norm.operators import Operator
@@ -15,8 +14,7 @@ _RULE = {"RMSNorm": "NX102", "GroupNorm": "NX103", "InstanceNorm": "NX104"}
 _LAYER_NORM = "NX101"
 
 
-@dataclass(frozen=True, slots=True)
-class NormSite:
+class NormSite(Struct, frozen=True):
     """A norm that can be written as one operator.
 
     Attributes:
@@ -101,8 +99,7 @@ class NormSite:
         return frozenset(value for value in values if value is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class NormMiss:
+class NormMiss(Struct, frozen=True):
     """A root whose surroundings look like a norm and are none that can be written.
 
     Attributes:

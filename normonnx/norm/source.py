@@ -8,9 +8,9 @@ that copy, or the two would not be expressions over the same input.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.norm.arithmetic import HOLDS
 from normonnx.norm.interpret import Form, Interpreter
@@ -20,8 +20,7 @@ from normonnx.norm.place import Plan, plan
 from normonnx.norm.polynomial import Outside, X
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """What the operator reads.
 
     Attributes:

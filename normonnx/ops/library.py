@@ -14,10 +14,11 @@ import ctypes
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
@@ -36,8 +37,7 @@ _OLDEST_RUNTIME = (1, 17)
 GPU_PROVIDERS = frozenset({"CUDAExecutionProvider", "CudaPluginExecutionProvider"})
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryFacts:
+class LibraryFacts(Struct, frozen=True):
     """What the library says of itself.
 
     Attributes:

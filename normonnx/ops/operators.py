@@ -17,7 +17,7 @@ normalises the channels of N×C×H×W where they are, without transposes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 DOMAIN = "normonnx"
 VERSION = 1
@@ -29,8 +29,7 @@ T = "T"  # float, float16, bfloat16 or double
 S = "S"  # T, or float
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """One formal input or output.
 
     Attributes:
@@ -46,8 +45,7 @@ class Slot:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """One operator: what it takes and gives.
 
     Attributes:

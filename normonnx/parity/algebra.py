@@ -14,10 +14,10 @@ the original: a fold by hand rounds a few times, and a wrong one is off by more.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.kernels import Array
 from normonnx.parity.metrics import ulps_at
@@ -33,8 +33,7 @@ PLAIN = 1e-6
 _HALF_AN_ULP = 1 + 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class AlgebraResult:
+class AlgebraResult(Struct, frozen=True):
     """How far the two models are in float64.
 
     Attributes:

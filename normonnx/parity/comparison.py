@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.parity import discrete, rounding
 from normonnx.parity.kernels import Array
@@ -17,8 +18,7 @@ from normonnx.parity.options import VerifyOptions
 from normonnx.parity.verdict import Flaw, OutputResult
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Which comparison this is: the number of the feed, the setting, and whether it counts."""
 
     draw: int

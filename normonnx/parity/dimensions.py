@@ -10,9 +10,9 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import onnx_ir as ir
+from msgspec import Struct
 
 Binding = Mapping[str, int]
 
@@ -39,8 +39,7 @@ _MOST_ELEMENTS = 1 << 24
 _LONGEST_FORMULA = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """One dimension of one input.
 
     Attributes:
@@ -66,8 +65,7 @@ class Axis:
         return binding[self.symbol]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenShapes:
+class OpenShapes(Struct, frozen=True):
     """The shapes of the inputs of a model.
 
     Attributes:

@@ -10,10 +10,9 @@ with x the float64 value of what is chosen from and x_o the original's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.kernels import Array
 
@@ -23,8 +22,7 @@ _CHOICES = {"ArgMax": 0, "ArgMin": 0, "TopK": 1}
 _TOLERANCE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """An output that says which of some candidates is the largest or smallest.
 
     Attributes:

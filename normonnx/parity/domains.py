@@ -7,11 +7,11 @@ Random numbers outside that domain test nothing, or nothing but the runtime's er
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.kernels import Array
 from normonnx.parity.trace import Functions, Reading, constant, number, readings
@@ -34,8 +34,7 @@ class Kind(Enum):
     STRING = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Domain:
+class Domain(Struct, frozen=True, eq=False):
     """What an input may hold.
 
     Attributes:
@@ -52,8 +51,8 @@ class Domain:
     low: int = 0
     high: int = 0
     choices: tuple[int | str, ...] = ()
-    centre: Array | None = field(default=None, compare=False)
-    spread: Array | None = field(default=None, compare=False)
+    centre: Array | None = None
+    spread: Array | None = None
     why: str = ""
 
     def __str__(self) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx.parity import promotion, shape_arithmetic
 from normonnx.parity.kernels import Array, Inputs, Outputs
@@ -35,8 +35,7 @@ class LacksOperatorError(Exception):
     """Nothing here can compute this operator in float64."""
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """One node, ready to run, and the values that nobody reads after it."""
 
     node: ir.Node
@@ -44,8 +43,7 @@ class Step:
     drops: tuple[ir.Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A graph, ready to run."""
 
     inputs: tuple[ir.Value, ...]
@@ -90,8 +88,7 @@ class Weights:
         return array
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """What is known while one graph, or one call of a function, is evaluated.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.dimensions import Binding, OpenShapes, open_shapes
 from normonnx.parity.domains import Domain, domain_of
@@ -27,8 +27,7 @@ class NoFeedError(Exception):
     """No inputs were found that the original model accepts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """The inputs of one run.
 
     Attributes:

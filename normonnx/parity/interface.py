@@ -7,17 +7,16 @@ become known where it was not; it may not change, and an input may not accept le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx import model_io
 from normonnx.errors import WriteError
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceReport:
+class InterfaceReport(Struct, frozen=True):
     """What was found.
 
     Attributes:

@@ -8,11 +8,11 @@ cannot blame a node that is innocent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity import rounding
 from normonnx.parity.algebra import PLAIN
@@ -54,8 +54,7 @@ def bisect(count: int, fails: Callable[[int], bool]) -> int | None:
     return wrong - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Divergence:
+class Divergence(Struct, frozen=True):
     """The first tensor at which the models part.
 
     Attributes:
@@ -76,7 +75,10 @@ class Divergence:
     nodes: tuple[str, ...]
     replaced: tuple[str, ...]
     compared: int
-    window: Window | None = field(default=None, repr=False)
+    window: Window | None = None
+
+    def __repr__(self) -> str:
+        return f"<Divergence: {self.sentence()}>"
 
     def sentence(self) -> str:
         """Such as ``first parts at 'c' (Conv 'conv2'), 8.1× what is allowed``."""

@@ -7,11 +7,11 @@ the optimised model's and in the truth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from msgspec import Struct
 
 from normonnx.parity.kernels import Array
 
@@ -19,8 +19,7 @@ from normonnx.parity.kernels import Array
 ULP_CLASSES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 
 
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(Struct, frozen=True):
     """The element where the optimised output is farthest from the original's.
 
     Attributes:
@@ -36,8 +35,7 @@ class Worst:
     truth: float
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """The metrics of one output on one feed.
 
     Attributes:

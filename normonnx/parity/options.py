@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from normonnx.errors import UsageError
 
@@ -18,8 +19,7 @@ Bound: TypeAlias = "float | Mapping[str, float] | None"
 """A tolerance for all outputs, or by output; the name "" stands for those not named."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyOptions:
+class VerifyOptions(Struct, frozen=True, kw_only=True):
     """How the optimised model is compared with the original.
 
     Attributes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.execution import Frame, LacksOperatorError, Weights, walk
 from normonnx.parity.kernels import Array
@@ -23,8 +23,7 @@ from normonnx.parity.promotion import promote
 from normonnx.parity.roundoff import Roundoff
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """The result of one evaluation.
 
     Attributes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
+from msgspec.structs import replace
 
 from normonnx.parity import discrete, graph_facts, rounding
 from normonnx.parity.cases import Cases, Progress

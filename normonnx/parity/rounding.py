@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from normonnx.parity.kernels import Array
 from normonnx.parity.metrics import Metrics
@@ -35,8 +35,7 @@ CHANCE = 10.0 / RMS_FACTOR
 LEAST_COMPARABLE = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(Struct, frozen=True):
     """The distance over what is allowed: above 1 the rule is broken.
 
     Attributes:
@@ -65,8 +64,7 @@ class Excess:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Promised:
+class Promised(Struct, frozen=True):
     """The distance to the truth that the types of a model promise for one output on one feed.
 
     Attributes:

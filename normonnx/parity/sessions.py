@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime
+from msgspec import Struct
 
 from normonnx.errors import EnvironmentLacksError
 from normonnx.parity.clock import CLOCK
@@ -28,8 +28,7 @@ class SessionFailedError(Exception):
     """ONNX Runtime does not load the model, or does not run it on these inputs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One way to run a model.
 
     Attributes:

@@ -7,10 +7,10 @@ float64 that integer could be another one, and the tensors would not even have t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx.parity.kernels import Array, Inputs, Outputs
 
@@ -19,8 +19,7 @@ _LONGEST = 64
 _SOURCES = frozenset(("Shape", "Size"))
 
 
-@dataclass(slots=True)
-class Followed:
+class Followed(Struct):
     """What has been followed so far.
 
     Attributes:

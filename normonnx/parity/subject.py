@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.comparison import flattened, is_float
 from normonnx.parity.declared import declared_types
@@ -32,8 +32,7 @@ class NotComparableError(Exception):
     """The original gives nothing to compare with; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """The original model on one feed.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity import rounding
 from normonnx.parity.comparison import is_float
@@ -25,8 +25,7 @@ _MOST_ELEMENTS = 40_000_000
 _TELLING = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """A tensor of both models.
 
     Attributes:
@@ -44,8 +43,7 @@ class Match:
     truth: Array
 
 
-@dataclass(frozen=True, slots=True)
-class Tensors:
+class Tensors(Struct, frozen=True):
     """What both models compute on one feed.
 
     Attributes:

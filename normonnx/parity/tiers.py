@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.parity import algebra, interface
 from normonnx.parity.cases import Cases, Progress
@@ -28,8 +29,7 @@ from normonnx.parity.verdict import Tier
 _DOUBLE = np.dtype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceTier:
+class InterfaceTier(Struct, frozen=True):
     """T0 with what is not decisive in it."""
 
     tier: Tier
@@ -37,8 +37,7 @@ class InterfaceTier:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
+class Meant(Struct, frozen=True):
     """What an optimised model holds, before it was rounded.
 
     Attributes:

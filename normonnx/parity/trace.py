@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import replace
 
 # (operator, input) → the outputs hold the elements of that input, perhaps among others
 _MOVING: dict[str, tuple[int, ...]] = {
@@ -34,8 +35,7 @@ _IN_PLACE = frozenset(("Identity", "Cast", "CastLike", "Dropout"))
 _MOST_READINGS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """What happened to the elements on the way to a reader.
 
     Attributes:
@@ -49,8 +49,7 @@ class Way:
     direct: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One place where the elements are read: input number ``index`` of ``node``."""
 
     node: ir.Node

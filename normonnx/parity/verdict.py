@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, to_builtins
 
 from normonnx.parity.metrics import ULP_CLASSES, Metrics
 from normonnx.parity.rounding import pooled_ratio
@@ -24,8 +25,7 @@ Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance",
 TierStatus = Literal["pass", "fail", "info", "skipped", "inconclusive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True):
     """One stage of the comparison.
 
     Attributes:
@@ -41,8 +41,7 @@ class Tier:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FeedNote:
+class FeedNote(Struct, frozen=True):
     """What one feed was.
 
     Attributes:
@@ -60,8 +59,7 @@ class FeedNote:
     decisive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OutputResult:
+class OutputResult(Struct, frozen=True):
     """One output on one feed in one setting.
 
     Attributes:
@@ -92,8 +90,7 @@ class OutputResult:
     promised: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the judge says.
 
     Attributes:
@@ -229,7 +226,7 @@ class Verdict:
             "passed": self.passed,
             "first_failure": self.first_failure,
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
-            "tiers": [asdict(t) for t in self.tiers],
+            "tiers": list(map(to_builtins, self.tiers)),
             "outputs": [_result(r) for r in self.outputs],
             "feeds": [
                 {
@@ -256,7 +253,7 @@ class Verdict:
 def _result(result: OutputResult) -> dict[str, Any]:
     metrics = None
     if result.metrics is not None:
-        metrics = {k: _plain(v) for k, v in asdict(result.metrics).items() if k != "histogram"}
+        metrics = {k: _plain(v) for k, v in to_builtins(result.metrics).items() if k != "histogram"}
         metrics["ratio"] = _plain(result.metrics.ratio)
         metrics["ulp_histogram"] = {
             "up_to": list(ULP_CLASSES),

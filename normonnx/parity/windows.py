@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
 
 from normonnx.parity.comparison import is_float
 from normonnx.parity.hosting import hosted
@@ -22,8 +22,7 @@ class NoWindowError(Exception):
     """The nodes before a tensor cannot be cut out as a model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Some nodes of a model, as a model.
 
     Attributes:
@@ -37,8 +36,7 @@ class Part:
     nodes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The part of each model that computes one tensor from tensors on which both agree.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from normonnx.journal import NearMiss
 from normonnx.report.inspected import Site
@@ -12,8 +13,7 @@ from normonnx.report.inspected import Site
 _QUOTED = re.compile(r"'[^']*'")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Sites of one rule and kind that fare alike.
 
     Attributes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from normonnx.report.result import SCHEMA, ModelFacts, counted
 from normonnx.shown import Shown
@@ -12,8 +14,7 @@ FUSED = "fused"
 """The verdict on a norm that is one operator already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """One normalisation, or arithmetic like one, and what would become of it.
 
     Attributes:
@@ -52,8 +53,7 @@ class Site:
         return replace(self, **details)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Inspection(Shown):
+class Inspection(Shown, Struct, frozen=True):
     """Every normalisation of a model, as it is and as it would be.
 
     Attributes:
@@ -78,4 +78,4 @@ class Inspection(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return {"schema": SCHEMA, **to_builtins(self)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from normonnx.errors import ExitCode, UsageError
 from normonnx.parity import Verdict
@@ -11,8 +12,7 @@ from normonnx.report.json import Reportable
 from normonnx.report.result import ModelReport, RunReport, Verification
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """One model of a result.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field, to_builtins
 
 from normonnx.errors import ExitCode
 from normonnx.journal import NearMiss, Rewrite
@@ -46,8 +47,7 @@ def worst(codes: Iterable[int]) -> ExitCode:
     return next((code for code in _WORST_FIRST if code in present), ExitCode.OK)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ModelFacts(Struct, frozen=True):
     """What a model is made of.
 
     Attributes:
@@ -67,16 +67,14 @@ class ModelFacts:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reverted:
+class Reverted(Struct, frozen=True):
     """A rewrite that the judge found guilty and that was taken back."""
 
     rewrite: Rewrite
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """The file that was written."""
 
     path: str
@@ -85,8 +83,7 @@ class Written:
     data: str | None = None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ModelReport(Shown):
+class ModelReport(Shown, Struct, frozen=True):
     """What was done to one model, or why nothing was.
 
     Attributes:
@@ -170,19 +167,17 @@ class ModelReport(Shown):
             "exit_code": int(self.exit_code),
             "target": self.target,
             "seconds": round(self.seconds, 3),
-            "before": None if self.before is None else asdict(self.before),
-            "after": None if self.after is None else asdict(self.after),
+            "before": to_builtins(self.before),
+            "after": to_builtins(self.after),
             "rules": [line.to_dict() for line in self.rules()],
-            "rewrites": [asdict(rewrite) for rewrite in self.rewrites],
-            "near_misses": [asdict(miss) for miss in self.near_misses],
-            "reverted": [
-                {"rewrite": asdict(item.rewrite), "reason": item.reason} for item in self.reverted
-            ],
-            "unfit": [asdict(miss) for miss in self.unfit],
+            "rewrites": list(map(to_builtins, self.rewrites)),
+            "near_misses": list(map(to_builtins, self.near_misses)),
+            "reverted": list(map(to_builtins, self.reverted)),
+            "unfit": list(map(to_builtins, self.unfit)),
             "notes": list(self.notes),
             "verdict": None if self.verdict is None else self.verdict.to_dict(),
             "bench": None if self.bench is None else self.bench.to_dict(),
-            "written": None if self.written is None else asdict(self.written),
+            "written": to_builtins(self.written),
             "error": None
             if not self.error
             else {
@@ -194,8 +189,7 @@ class ModelReport(Shown):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RuleLine:
+class RuleLine(Struct, frozen=True):
     """One rule in one model: where it fired and where it nearly did."""
 
     code: str
@@ -228,8 +222,7 @@ _WORDS: Mapping[ExitCode, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RunReport(Shown):
+class RunReport(Shown, Struct, frozen=True):
     """What one call of the command line did, to any number of models."""
 
     models: tuple[ModelReport, ...]
@@ -294,8 +287,7 @@ class RunReport(Shown):
         }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Verification(Shown):
+class Verification(Shown, Struct, frozen=True):
     """A verdict on two models, as a report.
 
     Attributes:

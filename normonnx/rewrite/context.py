@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import onnx_ir as ir
+from msgspec import Struct, field
 
 from normonnx.constants import Constants, subgraphs, walk
 from normonnx.journal import Journal, NearMiss
 from normonnx.shapes import Shapes
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why a rewrite is not made: one sentence without a full stop, and the way out or ""."""
 
     reason: str
@@ -31,8 +30,7 @@ class RefusedError(Exception):
 _POPULAR = 1000
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """What the engines work with in one run.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
+from msgspec.structs import replace
 from onnx import helper, numpy_helper
 
 from normonnx.errors import EnvironmentLacksError, UsageError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from normonnx.parity.metrics import measure
 from normonnx.parity.verdict import SCHEMA, FeedNote, OutputResult, Tier, Verdict

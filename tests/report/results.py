@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from normonnx.journal import NearMiss, Rewrite
@@ -55,7 +55,7 @@ def verdict(status: Any = "pass", ratio: float = 0.91) -> Verdict:
         flaw="",
         excess=0.5 if is_fine else 6.0,
         message="",
-        metrics=dataclasses.replace(measure(original, optimized, truth), worst=None),
+        metrics=msgspec.structs.replace(measure(original, optimized, truth), worst=None),
         decisive=True,
     )
     failure = "" if is_fine else "'logits' is 6 times farther from float64"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import numpy as np
 import pytest
 from chromium import look
@@ -115,11 +115,11 @@ HOSTILE = '</code><script>alert(1)</script>"><img src=x onerror=alert(1)>\x1b[2J
 
 
 def test_names_are_text_whatever_they_are() -> None:
-    change = dataclasses.replace(rewrite(), site=HOSTILE, summary=HOSTILE)
+    change = msgspec.structs.replace(rewrite(), site=HOSTILE, summary=HOSTILE)
     near = NearMiss("k", "NX001", HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     hostile = report(
         name=HOSTILE, rewrites=(change,), near_misses=(near,), notes=(HOSTILE,),
-        pictures=(dataclasses.replace(picture(HOSTILE), site=HOSTILE, summary=HOSTILE),),
+        pictures=(msgspec.structs.replace(picture(HOSTILE), site=HOSTILE, summary=HOSTILE),),
         reverted=(Reverted(change, HOSTILE),),
     )  # fmt: skip
     failed = report(status="error", error=HOSTILE, error_where=HOSTILE, error_hint=HOSTILE)
@@ -279,11 +279,11 @@ def test_in_a_browser(models_dir: Path, tmp_path: Path) -> None:
 
 def test_long_names_do_not_widen_the_page(tmp_path: Path) -> None:
     long = "model/" + "a" * 300
-    change = dataclasses.replace(rewrite(), site=long, summary=f"{long} → {long}")
+    change = msgspec.structs.replace(rewrite(), site=long, summary=f"{long} → {long}")
     near = NearMiss("k", "NX001", long, long, f"'{long}' is read by '{long}'", long)
     wide = report(
         name=long, rewrites=(change,), near_misses=(near,), bench=timing(), pictures=(
-            dataclasses.replace(picture(long), site=long),
+            msgspec.structs.replace(picture(long), site=long),
         ),
     )  # fmt: skip
     page = tmp_path / "wide.html"

@@ -10,9 +10,9 @@ onnx.reference leaves out activations, clip, sequence_lens, input_forget and a l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from normonnx.parity.kernels.activation import sigmoid_of
 from normonnx.parity.kernels.call import Array, Call, Inputs, Outputs, optional, present
@@ -37,8 +37,7 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Array, float, float], Array], float, flo
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Direction:
+class _Direction(Struct, frozen=True):
     """The parameters of one direction: W [G·H, I], R [G·H, H], two biases [G·H], peepholes."""
 
     W: Array

@@ -8,16 +8,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from normonnx.parity.kernels.call import Array, Call
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(Struct, frozen=True):
     """Where the windows of a sliding operator lie, one entry per spatial axis.
 
     Attributes:

@@ -7,8 +7,9 @@ order follows the mean of the neighbours, swept down and up a few times (Sugiyam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from normonnx.drawing import Drawing
 from normonnx.report.html.markup import Markup, element, joined
@@ -26,8 +27,7 @@ _PER_CHARACTER = 7.4
 _PER_SMALL = 5.8
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """A box, or the place of an edge in a layer that it passes."""
 
     layer: int

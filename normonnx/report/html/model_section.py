@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from normonnx.drawing import Picture
 from normonnx.report.grouping import grouped, site_of
@@ -34,8 +35,7 @@ BADGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """How much is shown, so that a page of many models stays small.
 
     Attributes:
