@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -453,7 +454,7 @@ def _judged(
         return judge.judge(
             candidate.model,
             # What the truth reads of a constant holds where a rewrite is not made, too.
-            exact={**outcome.readings, **candidate.exact},
+            exact=ChainMap({}, candidate.exact, outcome.readings),
             exact_attributes=candidate.exact_attributes,
             certified=len(candidate.journal.rewrites),
             progress=progress,

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.exact import ExactValues, Maker
 from normonnx.parity.planner import compute
 
 _MAX_FOLDED_BYTES = 64 << 20
@@ -91,7 +92,7 @@ class Constants:
         self._derived: set[ir.Value] = set()
         self._arrays: dict[ir.Value, np.ndarray] = {}
         self._float64: dict[ir.Value, np.ndarray] = {}
-        self.exact: dict[str, np.ndarray] = {}
+        self.exact = ExactValues()
         for graph in (model.graph, *model.functions.values()):
             for node in walk(graph):
                 self.visit(node)
@@ -138,10 +139,17 @@ class Constants:
         """The constant as float64, never rounded on the way, or None if it is no constant."""
         if value is None:
             return None
-        if value.name in self.exact and self.is_constant(value):
+        if value.name is not None and value.name in self.exact and self.is_constant(value):
             return self.exact[value.name]
         array = self._evaluate(value, exactly=True)
         return None if array is None else array.astype(np.float64, copy=False)
+
+    def maker(self, value: ir.Value) -> Maker | None:
+        """What makes `float64(value)` again, None unless that is a weight as it is stored."""
+        if value.name is not None and value.name in self.exact:
+            return self.exact.maker(value.name)
+        tensor = self._tensor(value)
+        return None if tensor is None else lambda: tensor.numpy().astype(np.float64)
 
     def shape(self, value: ir.Value) -> ir.Shape | None:
         """The shape of an initializer or Constant, without reading its data."""

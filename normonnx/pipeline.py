@@ -6,7 +6,7 @@ rewrites in the same order, which is what bisecting rests on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +16,7 @@ from normonnx import norm
 from normonnx.affine import fold_affine
 from normonnx.constants import Constants
 from normonnx.drawing import Picture
+from normonnx.exact import ExactValues
 from normonnx.journal import Journal
 from normonnx.opset import raise_opset
 from normonnx.pictures import Painter
@@ -59,10 +60,10 @@ class Outcome(Struct, frozen=True):
 
     model: ir.Model
     journal: Journal
-    exact: dict[str, np.ndarray] = field(default_factory=dict)
+    exact: MutableMapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
-    readings: dict[str, np.ndarray] = field(default_factory=dict)
+    readings: MutableMapping[str, np.ndarray] = field(default_factory=dict)
     exact_attributes: Mapping[ir.Node, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -220,18 +221,18 @@ def _forget_the_gone(context: Context) -> None:
         del misses[key]
 
 
-def _living(context: Context) -> dict[str, np.ndarray]:
+def _living(context: Context) -> ExactValues:
     """The exact values of the new constants that are still there, in whichever graph."""
     names: set[str] = set()
     for graph in context.graphs():
         names.update(graph.initializers)
         names.update(str(n.outputs[0].name) for n in graph if n.op_type == "Constant")
-    return {name: exact for name, exact in context.constants.exact.items() if name in names}
+    return context.constants.exact.only(names)
 
 
-def _readings(context: Context) -> dict[str, np.ndarray]:
-    names = [name for rewrite in context.journal.rewrites for name, _ in rewrite.readings]
-    return {name: context.constants.exact[name] for name in names}
+def _readings(context: Context) -> ExactValues:
+    names = {name for rewrite in context.journal.rewrites for name, _ in rewrite.readings}
+    return context.constants.exact.only(names)
 
 
 def _is_sorted(graph: ir.Graph) -> bool:

@@ -99,9 +99,16 @@ def scaled_weight(
     if quantised is not None:
         return _requantised(proposal, node, quantised, a, axis)
     w = weight_of(proposal, node, index, "weight")
-    scaled = w * a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
+    factor = a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
     dtype = float_type(proposal, value, node)
-    return proposal.constant(scaled, dtype, name_of(value, node, "weight"), channel_axis=axis)
+    maker = None if value is None else proposal.context.constants.maker(value)
+    return proposal.constant(
+        w * factor,
+        dtype,
+        name_of(value, node, "weight"),
+        channel_axis=axis,
+        maker=None if maker is None else lambda: maker() * factor,
+    )
 
 
 def _integers(proposal: Proposal, node: ir.Node) -> np.ndarray:

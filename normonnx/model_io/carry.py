@@ -11,9 +11,13 @@ output names left empty at the end of a node's list (dropped), an external tenso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import onnx
+from google.protobuf.descriptor import Descriptor  # type: ignore[import-untyped]
+from google.protobuf.message import Message  # type: ignore[import-untyped]
+from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 from onnx import AttributeProto, ModelProto, TypeProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError
@@ -132,6 +136,38 @@ def _first_duplicate(model: ModelProto, contents: Contents) -> tuple[str, str] |
     return None
 
 
+def _discards_unknown(model: ModelProto) -> bool:
+    """Remove the fields that the installed onnx does not know; whether there were any.
+
+    A message that loses one is written with fewer bytes. Initializers hold the weights and are
+    looked at part by part, so that no weight is written for that.
+    """
+    weights = model.graph.initializer
+    parts = [*_messages_in(model, but="graph"), *_messages_in(model.graph, but="initializer")]
+    for tensor in weights:
+        parts += _messages_in(tensor)
+    size = sum(part.ByteSize() for part in parts)
+    found = any(len(UnknownFieldSet(owner)) for owner in (model, model.graph, *weights))
+    model.DiscardUnknownFields()
+    return found or sum(part.ByteSize() for part in parts) != size
+
+
+def _messages_in(owner: Message, *, but: str = "") -> Iterator[Message]:
+    """The messages directly below one, those of one field left out."""
+    for field in _message_fields(owner.DESCRIPTOR):
+        if field != but:
+            part = getattr(owner, field)
+            if isinstance(part, Message):
+                yield part
+            else:
+                yield from part
+
+
+@cache
+def _message_fields(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(field.name for field in descriptor.fields if field.message_type is not None)
+
+
 def refuse_uncarried(model: ModelProto, contents: Contents, where: str) -> None:
     """Refuse a model that would not survive the way through the IR.
 
@@ -144,9 +180,7 @@ def refuse_uncarried(model: ModelProto, contents: Contents, where: str) -> None:
         UnsupportedModelError: the model holds something that is written back by nobody.
         InvalidModelError: something that must be unique is there twice.
     """
-    size = model.ByteSize()
-    model.DiscardUnknownFields()
-    if model.ByteSize() != size:
+    if _discards_unknown(model):
         raise UnsupportedModelError(
             f"the model has fields that onnx {onnx.__version__} does not know",
             where=where,

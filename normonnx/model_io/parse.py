@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -42,14 +44,18 @@ def read_stream(stream: BinaryIO, where: str) -> bytes:
     total = 0
     while chunk := stream.read(_CHUNK):
         total += len(chunk)
-        if total > PROTOBUF_LIMIT:
-            raise UnreadableModelError(
-                "more than 2 GiB, which no protobuf file can be",
-                where=where,
-                hint="large models keep their weights in a second file (external data)",
-            )
+        _refuse_long(total, where)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _refuse_long(size: int, where: str) -> None:
+    if size > PROTOBUF_LIMIT:
+        raise UnreadableModelError(
+            "more than 2 GiB, which no protobuf file can be",
+            where=where,
+            hint="large models keep their weights in a second file (external data)",
+        )
 
 
 def read_file(path: Path, where: str) -> bytes:
@@ -62,7 +68,11 @@ def read_file(path: Path, where: str) -> bytes:
         if path.is_dir():
             raise UnreadableModelError("a directory, not a model file", where=where)
         with path.open("rb") as stream:
-            return read_stream(stream, where)
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                return read_stream(stream, where)
+            _refuse_long(about.st_size, where)
+            return stream.read()
     except FileNotFoundError as error:
         raise UnreadableModelError("no such file", where=where) from error
     except (OSError, ValueError) as error:

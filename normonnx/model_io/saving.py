@@ -13,10 +13,11 @@ import mmap
 import os
 import secrets
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 import onnx_ir as ir
-from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from msgspec import Struct
 from onnx import ModelProto
 
@@ -31,6 +32,7 @@ from normonnx.model_io.atomic import (
 from normonnx.model_io.contents import contents_of
 from normonnx.model_io.layout import DataFile, data_stem, is_own_data
 from normonnx.model_io.loading import LoadedModel, bodies_of, tensors_of
+from normonnx.model_io.streaming import pieces
 
 SINGLE_FILE_LIMIT = 1_900_000_000
 """Weights of more bytes than this go into a data file; a protobuf file ends at 2³¹ − 1."""
@@ -94,7 +96,7 @@ def dump(model: ir.Model) -> bytes:
         raise WriteError(
             "the model is too large for one file", hint="name a file with -o instead of '-'"
         )
-    return _serialize(_inlined(model))
+    return b"".join(pieces(_inlined(model)))
 
 
 def copy(loaded: LoadedModel, destination: str | os.PathLike[str]) -> SavedModel | None:
@@ -129,7 +131,8 @@ def original_bytes(loaded: LoadedModel) -> bytes | None:
 def same(first: ir.Model, second: ir.Model) -> bool:
     """Whether both are written the same way; weights on disk are compared by where they are."""
     try:
-        return _serialize(_to_proto(first)) == _serialize(_to_proto(second))
+        pairs = zip_longest(pieces(first), pieces(second))
+        return all(one == other for one, other in pairs)
     except WriteError:
         return False
 
@@ -153,12 +156,15 @@ def _save(
         data_name, data_bytes = None, 0
         if external_data:
             staged_data, file = transaction.stage()
-            proto, data_name, data_bytes = _externalized(model, DataFile(file), destination.name)
+            model, data_name, data_bytes = _externalized(model, DataFile(file), destination.name)
         else:
-            proto = _inlined(model)
-        content = _serialize(proto)
+            model = _inlined(model)
         staged, file = transaction.stage()
-        file.write(content)
+        digest = hashlib.sha256()
+        for piece in pieces(model, location=data_name):
+            file.write(piece)
+            digest.update(piece)
+        nbytes = file.tell()
         with locked(destination.parent):
             retired = _own_data_of(destination) - {data_name or ""}
             if data_name is not None:
@@ -168,38 +174,17 @@ def _save(
                 _remove_unreferenced(destination.parent / name)
     return SavedModel(
         destination,
-        len(content) + data_bytes,
-        hashlib.sha256(content).hexdigest(),
+        nbytes + data_bytes,
+        digest.hexdigest(),
         None if data_name is None else destination.parent / data_name,
     )
 
 
-def _serialize(proto: ModelProto) -> bytes:
-    try:
-        return bytes(proto.SerializeToString(deterministic=True))
-    except (EncodeError, ValueError) as error:
-        raise WriteError(
-            "the model is too large for one file", hint="its weights must be external data"
-        ) from error
-
-
-def _to_proto(model: ir.Model) -> ModelProto:
-    """Serialize; onnx_ir 1.1 writes the metadata of a tensor twice, here it is once again."""
-    proto = ir.to_proto(model)
-    for tensor in contents_of(proto).tensors:
-        if tensor.metadata_props:
-            entries = {entry.key: entry.value for entry in tensor.metadata_props}
-            del tensor.metadata_props[:]
-            for key, value in entries.items():
-                tensor.metadata_props.add(key=key, value=value)
-    return proto
-
-
-def _inlined(model: ir.Model) -> ModelProto:
-    """The proto with every weight inside."""
+def _inlined(model: ir.Model) -> ir.Model:
+    """The model with every weight inside."""
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(model)):
-        model = _replaced(model, _in_memory)
-    return _to_proto(model)
+        return _replaced(model, _in_memory)
+    return model
 
 
 def _in_memory(tensor: ir.TensorProtocol, _is_initializer: bool) -> ir.TensorProtocol:
@@ -217,9 +202,8 @@ def _in_memory(tensor: ir.TensorProtocol, _is_initializer: bool) -> ir.TensorPro
 
 def _externalized(
     model: ir.Model, data: DataFile, model_name: str
-) -> tuple[ModelProto, str | None, int]:
-    """The proto that names a data file, the file's name (None when it is empty), and its bytes."""
-    placeholder = "data"
+) -> tuple[ir.Model, str | None, int]:
+    """The model with its weights in a data file, the file's name (None if empty), its bytes."""
 
     def place(tensor: ir.TensorProtocol, is_initializer: bool) -> ir.TensorProtocol:
         if tensor.dtype == ir.DataType.STRING or tensor.nbytes < EXTERNAL_FROM:
@@ -227,7 +211,7 @@ def _externalized(
         if not (is_initializer or isinstance(tensor, ir.ExternalTensor)):
             return tensor
         return ir.ExternalTensor(
-            placeholder,
+            data_stem(model_name),
             data.append(tensor),
             tensor.nbytes,
             tensor.dtype,
@@ -237,16 +221,9 @@ def _externalized(
             metadata_props=dict(tensor.metadata_props),
         )
 
-    proto = _to_proto(_replaced(model, place))
+    model = _replaced(model, place)
     digest, nbytes = data.close()
-    if nbytes == 0:
-        return proto, None, 0
-    name = f"{data_stem(model_name)}.{digest}.data"
-    for tensor in contents_of(proto).tensors:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = name
-    return proto, name, nbytes
+    return model, f"{data_stem(model_name)}.{digest}.data" if nbytes else None, nbytes
 
 
 def _replaced(
@@ -277,6 +254,9 @@ def _replaced(
 
 def _own_data_of(destination: Path) -> set[str]:
     """Data files that only we can have written, of the model that `destination` is now."""
+    with os.scandir(destination.parent) as entries:
+        if not any(is_own_data(entry.name, destination.name) for entry in entries):
+            return set()
     try:
         model = ModelProto.FromString(destination.read_bytes())
     except (OSError, DecodeError):

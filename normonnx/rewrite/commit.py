@@ -88,7 +88,11 @@ def _make(
             value.name = name
             graph.register_initializer(value)
         if exact.dtype == np.float64:
-            context.constants.exact[name] = exact
+            maker = proposal.makers.get(value)
+            if maker is None:
+                context.constants.exact[name] = exact
+            else:
+                context.constants.exact.remake(name, exact, maker)
     for value, exact in proposal.readings.items():
         context.constants.exact[str(value.name)] = exact
     context.exact_attributes.update(proposal.exact_attributes)

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.exact import Maker
 from normonnx.rewrite.context import Context, RefusedError
 
 UNNAMED = "normonnx:"
@@ -45,6 +46,7 @@ class Proposal:
         self.kind = kind
         self.nodes: list[ir.Node] = []
         self.constants: dict[ir.Value, np.ndarray] = {}
+        self.makers: dict[ir.Value, Maker] = {}
         self.exact_attributes: dict[ir.Node, dict[str, float]] = {}
         self.readings: dict[ir.Value, np.ndarray] = {}
         self.replacements: list[tuple[ir.Value, ir.Value]] = []
@@ -118,6 +120,7 @@ class Proposal:
         hint: str,
         *,
         channel_axis: int | None = None,
+        maker: Maker | None = None,
     ) -> ir.Value:
         """Add a floating-point constant, given in float64 and rounded here, once.
 
@@ -126,6 +129,7 @@ class Proposal:
             dtype: the floating type to store it in.
             hint: the name it gets if that is free.
             channel_axis: the axis of the channels, each of which must survive the rounding.
+            maker: makes `exact` again, so that it need not be kept.
 
         Raises:
             RefusedError: if rounding overflows, or takes a channel into the denormals.
@@ -136,6 +140,8 @@ class Proposal:
         _check_range(exact, rounded, dtype, hint, channel_axis)
         value = self._constant(rounded, dtype, hint)
         self.constants[value] = exact
+        if maker is not None:
+            self.makers[value] = maker
         return value
 
     def integers(self, values: Sequence[int] | np.ndarray, hint: str) -> ir.Value:

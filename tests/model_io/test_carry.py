@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import onnx
 import pytest
+from google.protobuf.message import Message
 from onnx import AttributeProto, ModelProto, TensorProto, helper
 from small_models import branch_model, constant_function, model, weight
 
@@ -77,15 +78,24 @@ def test_what_cannot_be_carried_is_refused(case: str) -> None:
     assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize("deep", [False, True], ids=["in the model", "in a node"])
-def test_fields_of_a_newer_onnx_are_refused(deep: bool) -> None:
-    field = bytes([0xFA, 0x07, 0x01, 0x2A])
+NESTED: dict[str, Callable[[ModelProto], Message]] = {
+    "in the model": lambda proto: proto,
+    "in the graph": lambda proto: proto.graph,
+    "in a node": lambda proto: proto.graph.node[0],
+    "in a type": lambda proto: proto.graph.input[0].type.tensor_type.shape,
+    "in a weight": lambda proto: proto.graph.initializer.add(name="w", data_type=1, dims=[0]),
+    "in an entry of a weight": lambda proto: proto.graph.initializer.add(
+        name="w", data_type=1, dims=[0]
+    ).metadata_props.add(key="k"),
+    "in an operator set": lambda proto: proto.opset_import[0],
+}
+
+
+@pytest.mark.parametrize("place", NESTED)
+def test_fields_of_a_newer_onnx_are_refused(place: str) -> None:
     proto = model()
-    if deep:
-        proto.graph.node[0].MergeFromString(field)
-        content = proto.SerializeToString()
-    else:
-        content = proto.SerializeToString() + field
+    NESTED[place](proto).MergeFromString(bytes([0xFA, 0x07, 0x01, 0x2A]))
+    content = proto.SerializeToString()
     for source in (content, ModelProto.FromString(content)):
         with pytest.raises(UnsupportedModelError, match="does not know"):
             model_io.load(source)

@@ -1,0 +1,211 @@
+"""A model as the bytes of one protobuf message, a piece at a time.
+
+A message that is built and serialised is in memory twice, with all its weights. Here the message is
+built with stand-ins for the large initializers, and their bytes are put in where they belong:
+
+    ModelProto   fields before 7 · 7 graph · fields after 7
+    GraphProto   fields before 5 · 5 initializer … · fields after 5
+    TensorProto  fields before 9 · 9 raw_data · fields after 9
+
+Fields come in the order of their numbers, as protobuf writes them (protobuf.dev, "Encoding").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import onnx_ir as ir
+from google.protobuf.message import EncodeError, Message  # type: ignore[import-untyped]
+from msgspec import Struct
+from onnx import GraphProto, ModelProto, TensorProto
+
+from normonnx.errors import WriteError
+from normonnx.model_io.contents import contents_of
+from normonnx.model_io.parse import PROTOBUF_LIMIT
+
+_STREAMED_FROM = 1 << 16
+"""Initializers of at least so many bytes are not copied into the message."""
+
+_STAND_IN = "\0"
+"""The location that marks a stand-in; no file can have it as its name."""
+
+_DELIMITED = 2
+"""Protobuf's wire type of messages and bytes."""
+
+
+def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes]:
+    """The bytes of `model`; tensors that refer to data files still do so.
+
+    Args:
+        model: never changed; its weights are read one at a time.
+        location: what to call the data file in all of these tensors, None for what they call it.
+
+    Raises:
+        WriteError: it does not fit into one protobuf message.
+    """
+    weights: list[ir.TensorProtocol] = []
+    proto = _to_proto(_Lightened(model, weights), location)
+    tensors = [_tensor(tensor, weights) for tensor in proto.graph.initializer]
+    head, tail = _split(proto.graph, "initializer")
+    before, after = _split(proto, "graph")
+    length = len(head) + sum(tensor.length for tensor in tensors) + len(tail)
+    opening = _opening(ModelProto, "graph", length)
+    if len(before) + len(opening) + length + len(after) > PROTOBUF_LIMIT:
+        raise _too_large()
+    yield before + opening + head
+    for tensor in tensors:
+        yield tensor.before
+        if tensor.weight is not None:
+            content = tensor.weight.tobytes()
+            if len(content) != tensor.weight.nbytes:
+                raise WriteError(f"the tensor {tensor.weight.name!r} is not as long as it says")
+            yield content
+            yield tensor.after
+    yield tail + after
+
+
+def _to_proto(model: _Lightened, location: str | None) -> ModelProto:
+    """Serialize; onnx_ir 1.1 writes the metadata of a tensor twice, here it is once again."""
+    proto = ModelProto()
+    ir.serde.serialize_model_into(proto, model)  # type: ignore[arg-type]
+    for tensor in contents_of(proto).tensors:
+        for entry in tensor.external_data:
+            if entry.key == "location" and entry.value != _STAND_IN and location is not None:
+                entry.value = location
+        if tensor.metadata_props:
+            entries = {entry.key: entry.value for entry in tensor.metadata_props}
+            del tensor.metadata_props[:]
+            for key, value in entries.items():
+                tensor.metadata_props.add(key=key, value=value)
+    return proto
+
+
+class _Delegate:
+    """Looks like another object but for what it has itself."""
+
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+class _Lightened(_Delegate):
+    """A model whose large initializers are stand-ins, each of which names one of `weights`."""
+
+    def __init__(self, model: ir.Model, weights: list[ir.TensorProtocol]) -> None:
+        super().__init__(model)
+        self.graph = _LightenedGraph(model.graph, weights)
+
+
+class _LightenedGraph(_Delegate):
+    def __init__(self, graph: ir.Graph, weights: list[ir.TensorProtocol]) -> None:
+        super().__init__(graph)
+        self.initializers: Mapping[str, Any] = {
+            name: _LightenedValue(value, weights) if _is_streamed(value.const_value) else value
+            for name, value in graph.initializers.items()
+        }
+
+    def __iter__(self) -> Iterator[ir.Node]:
+        return iter(self._original)
+
+
+class _LightenedValue(_Delegate):
+    def __init__(self, value: ir.Value, weights: list[ir.TensorProtocol]) -> None:
+        super().__init__(value)
+        weight = value.const_value
+        assert weight is not None
+        self.const_value = ir.ExternalTensor(
+            _STAND_IN,
+            len(weights),
+            None,
+            weight.dtype,
+            shape=ir.Shape(weight.shape.numpy()),
+            name=str(value.name),
+            doc_string=weight.doc_string,
+            metadata_props=dict(weight.metadata_props),
+        )
+        weights.append(weight)
+
+
+def _is_streamed(tensor: ir.TensorProtocol | None) -> bool:
+    if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < _STREAMED_FROM:
+        return False
+    if isinstance(tensor, ir.serde.TensorProtoTensor):
+        return bool(tensor.raw.HasField("raw_data"))  # other fields are written as they are
+    return not isinstance(tensor, ir.ExternalTensor)
+
+
+class _Tensor(Struct, frozen=True):
+    """What is written of an initializer: bytes, perhaps those of a weight, and bytes again."""
+
+    before: bytes
+    weight: ir.TensorProtocol | None = None
+    after: bytes = b""
+
+    @property
+    def length(self) -> int:
+        nbytes = 0 if self.weight is None else self.weight.nbytes
+        return len(self.before) + nbytes + len(self.after)
+
+
+def _tensor(tensor: TensorProto, weights: list[ir.TensorProtocol]) -> _Tensor:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    if entries.get("location") != _STAND_IN:
+        content = _serialize(tensor)
+        return _Tensor(_opening(GraphProto, "initializer", len(content)) + content)
+    weight = weights[int(entries["offset"])]
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")
+    before, after = _split(tensor, "raw_data")
+    before += _opening(TensorProto, "raw_data", weight.nbytes)
+    length = len(before) + weight.nbytes + len(after)
+    return _Tensor(_opening(GraphProto, "initializer", length) + before, weight, after)
+
+
+def _split(message: Message, name: str) -> tuple[bytes, bytes]:
+    """The bytes of a message before and after one of its fields; the message is used up."""
+    limit = message.DESCRIPTOR.fields_by_name[name].number
+    rest = type(message)()
+    for field, value in message.ListFields():
+        if field.number > limit:
+            if isinstance(value, Message):
+                getattr(rest, field.name).CopyFrom(value)
+            elif isinstance(value, str | bytes | int | float):
+                setattr(rest, field.name, value)
+            else:
+                getattr(rest, field.name).extend(value)
+        if field.number >= limit:
+            message.ClearField(field.name)
+    return _serialize(message), _serialize(rest)
+
+
+def _serialize(message: Message) -> bytes:
+    try:
+        return bytes(message.SerializeToString(deterministic=True))
+    except (EncodeError, ValueError) as error:
+        raise _too_large() from error
+
+
+def _too_large() -> WriteError:
+    return WriteError(
+        "the model is too large for one file", hint="its weights must be external data"
+    )
+
+
+def _opening(owner: type[Message], field: str, length: int) -> bytes:
+    """What stands before the content of a field: its number and type, and how long it is."""
+    return _varint(owner.DESCRIPTOR.fields_by_name[field].number << 3 | _DELIMITED) + _varint(
+        length
+    )
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits to a byte, the lowest first; all but the last have the eighth bit set."""
+    content = bytearray()
+    while number > 0x7F:
+        content.append(number & 0x7F | 0x80)
+        number >>= 7
+    content.append(number)
+    return bytes(content)
