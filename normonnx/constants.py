@@ -13,12 +13,12 @@ both the certificates and the judge's oracle take for the truth.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx_ir as ir
 
 from normonnx.exact import ExactValues, Maker
+from normonnx.nesting import walk
 from normonnx.parity.planner import compute
 
 _MAX_FOLDED_BYTES = 64 << 20
@@ -50,28 +50,6 @@ def is_float(dtype: ir.DataType | None) -> bool:
     return dtype in _FLOATS
 
 
-def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
-    """All nodes of a graph in its order, each followed by the nodes of its subgraphs."""
-    stack: list[Iterator[ir.Node]] = [iter(graph)]
-    while stack:
-        node = next(stack[-1], None)
-        if node is None:
-            stack.pop()
-            continue
-        yield node
-        stack.extend(iter(subgraph) for subgraph in reversed(list(subgraphs(node))))
-
-
-def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    """The graphs that a control-flow node carries as attributes."""
-    for attribute in node.attributes.values():
-        kind = attribute.type
-        if kind is ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield attribute.as_graph()
-        elif kind is ir.AttributeType.GRAPHS and not attribute.is_ref():
-            yield from attribute.as_graphs()
-
-
 class Constants:
     """The constants of one model.
 
@@ -100,7 +78,7 @@ class Constants:
     def visit(self, node: ir.Node) -> None:
         """Note the outputs of a node as constant if its inputs are; inputs come first."""
         if node.domain == "" and node.op_type in _FOLDABLE and node.outputs[0] not in self._derived:
-            if any(attribute.is_ref() for attribute in node.attributes.values()):
+            if any(attribute.is_ref() for attribute in node.attributes.data.values()):
                 return
             inputs = [value for value in node.inputs if value is not None]
             if inputs and all(self.is_constant(value) for value in inputs):
@@ -232,7 +210,7 @@ class Constants:
 def _constant_node(node: ir.Node) -> bool:
     if node.op_type != "Constant" or node.domain != "":
         return False
-    attribute = next(iter(node.attributes.values()), None)
+    attribute = next(iter(node.attributes.data.values()), None)
     if attribute is None or attribute.is_ref():
         return False
     return attribute.name == "value" or attribute.name in _CONSTANT_ATTRIBUTES
@@ -244,7 +222,7 @@ def _leaf(value: ir.Value) -> np.ndarray | None:
         assert value.const_value is not None
         tensor = value.const_value
     else:
-        name, attribute = next(iter(producer.attributes.items()))
+        name, attribute = next(iter(producer.attributes.data.items()))
         if name in _CONSTANT_ATTRIBUTES:
             return np.array(attribute.value, dtype=_CONSTANT_ATTRIBUTES[name])
         tensor = attribute.value

@@ -6,7 +6,8 @@ from collections import Counter
 
 import onnx_ir as ir
 
-from normonnx.model_io import bodies_of, tensors_of, weight_bytes
+from normonnx.model_io import tensors_of
+from normonnx.nesting import graphs_of
 from normonnx.report import ModelFacts
 
 
@@ -14,8 +15,8 @@ def facts_of(model: ir.Model) -> ModelFacts:
     """Operators, parameters and bytes of `model`, its subgraphs and functions."""
     operators = Counter(
         node.op_type if node.domain == "" else f"{node.domain}::{node.op_type}"
-        for body in bodies_of(model)
-        for node in body
+        for graph in graphs_of(model)
+        for node in graph
     )
     distinct = {id(tensor): tensor for tensor in tensors_of(model)}
     return ModelFacts(
@@ -24,5 +25,5 @@ def facts_of(model: ir.Model) -> ModelFacts:
         nodes=operators.total(),
         operators=dict(sorted(operators.items())),
         parameters=sum(t.size for t in distinct.values() if t.dtype.is_floating_point()),
-        nbytes=weight_bytes(model),
+        nbytes=sum(t.nbytes for t in distinct.values() if t.dtype != ir.DataType.STRING),
     )

@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx import runtime
-from normonnx.constants import walk
+from normonnx.nesting import walk
 
 _STAND_IN_BYTES = 1024
 

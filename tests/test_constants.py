@@ -5,7 +5,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.constants import Constants, walk
+from normonnx.constants import Constants
+from normonnx.nesting import walk
 from tests.graphs import model, proto, value
 
 X = "(float[2,3] x) => (float[2,3] y)"

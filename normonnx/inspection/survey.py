@@ -13,12 +13,12 @@ import onnx_ir as ir
 from normonnx import pipeline
 from normonnx.affine.absorb import ABSORB
 from normonnx.affine.feed import FEED
-from normonnx.constants import walk
 from normonnx.facts import facts_of
 from normonnx.inspection import parameters
 from normonnx.inspection.parameters import Parameters
 from normonnx.inspection.scopes import owners_of, scope_of
 from normonnx.journal import Journal, NearMiss, Rewrite
+from normonnx.nesting import walk
 from normonnx.norm.recognise import find_sites
 from normonnx.norm.site import NormSite
 from normonnx.pipeline import Options, Outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normonnx.model_io.atomic import write_bytes
-from normonnx.model_io.loading import LoadedModel, Source, bodies_of, load, tensors_of, weight_bytes
+from normonnx.model_io.loading import LoadedModel, Source, load, tensors_of, weight_bytes
 from normonnx.model_io.saving import (
     SavedModel,
     copy,
@@ -18,7 +18,6 @@ __all__ = [
     "LoadedModel",
     "SavedModel",
     "Source",
-    "bodies_of",
     "copy",
     "dump",
     "load",

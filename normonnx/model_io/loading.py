@@ -22,6 +22,7 @@ from normonnx.model_io.operators import refuse_malformed
 from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
 from normonnx.model_io.text import refuse_garbled
+from normonnx.nesting import graphs_of
 
 STDIN = "-"
 
@@ -223,25 +224,14 @@ def _tops(model: ir.Model) -> list[Body]:
     return [model.graph, *model.functions.values()]
 
 
-def bodies_of(model: ir.Model) -> Iterator[Body]:
-    """The main graph, the functions, and the subgraphs of both."""
-    yield from model.graphs()
-    for function in model.functions.values():
-        yield function
-        yield from function.subgraphs()
-
-
 def tensors_of(model: ir.Model) -> Iterator[ir.TensorProtocol]:
     """Initializers and tensors in attributes, of every graph and function."""
-    for body in bodies_of(model):
-        if isinstance(body, ir.Graph):
-            yield from (
-                value.const_value
-                for value in body.initializers.values()
-                if value.const_value is not None
-            )
-        for node in body:
-            for attribute in node.attributes.values():
+    for graph in graphs_of(model):
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+        for node in graph:
+            for attribute in node.attributes.data.values():
                 if attribute.is_ref() or attribute.value is None:
                     continue
                 if attribute.type == ir.AttributeType.TENSOR:
@@ -257,7 +247,7 @@ def weight_bytes(model: ir.Model) -> int:
 
 
 def _refuse_dangling(model: ir.Model, where: str) -> None:
-    for body in bodies_of(model):
+    for body in graphs_of(model):
         used = ((value, node) for node in body for value in node.inputs if value is not None)
         for value, node in used:
             if not (value.producer() or value.is_graph_input() or value.is_initializer()):
@@ -277,7 +267,7 @@ def _in_order(body: Body, made: set[ir.Node]) -> bool:
         producers = [value.producer() for value in node.inputs if value is not None]
         if any(producer not in made for producer in producers if producer is not None):
             return False
-        for attribute in node.attributes.values():
+        for attribute in node.attributes.data.values():
             if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
                 inner = [attribute.as_graph()]
             elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():

@@ -31,8 +31,9 @@ from normonnx.model_io.atomic import (
 )
 from normonnx.model_io.contents import contents_of
 from normonnx.model_io.layout import DataFile, data_stem, is_own_data
-from normonnx.model_io.loading import LoadedModel, bodies_of, tensors_of
+from normonnx.model_io.loading import LoadedModel, tensors_of
 from normonnx.model_io.streaming import pieces
+from normonnx.nesting import graphs_of
 
 SINGLE_FILE_LIMIT = 1_900_000_000
 """Weights of more bytes than this go into a data file; a protobuf file ends at 2³¹ − 1."""
@@ -231,12 +232,11 @@ def _replaced(
 ) -> ir.Model:
     """A clone of `model` with each tensor replaced; told which of them are initializers."""
     clone = model.clone()
-    for body in bodies_of(clone):
-        if isinstance(body, ir.Graph):
-            for value in body.initializers.values():
-                if value.const_value is not None:
-                    value.const_value = replace(value.const_value, True)
-        for node in body:
+    for graph in graphs_of(clone):
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = replace(value.const_value, True)
+        for node in graph:
             for name, attribute in node.attributes.items():
                 if attribute.is_ref() or attribute.value is None:
                     continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.constants import subgraphs
+from normonnx.nesting import subgraphs
 from normonnx.norm.scalars import Scalars
 from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.nesting import subgraphs
 from normonnx.parity.execution import Frame, LacksOperatorError, Plan, Runner, walk
 from normonnx.parity.kernels import Inputs, Outputs
 
@@ -20,13 +21,6 @@ _CONTROL = frozenset(("If", "Loop", "Scan"))
 def is_control(node: ir.Node) -> bool:
     """Whether the node runs graphs of its own."""
     return node.domain == "" and node.op_type in _CONTROL
-
-
-def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    """The graphs in the attributes of a node."""
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield attribute.as_graph()
 
 
 def reads(node: ir.Node) -> set[ir.Value]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from normonnx.parity.control_flow import subgraphs
+from normonnx.nesting import subgraphs
 
 _RANDOM = frozenset(
     (

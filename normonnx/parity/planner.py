@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from normonnx.nesting import subgraphs
 from normonnx.parity import control_flow, promotion
 from normonnx.parity.execution import (
     Attributes,
@@ -111,7 +112,7 @@ class Planner:
         return run
 
     def _stock(self, node: ir.Node, attributes: Attributes, opsets: Mapping[str, int]) -> Runner:
-        if any(control_flow.subgraphs(node)) or node.op_type in _BITWISE:
+        if any(subgraphs(node)) or node.op_type in _BITWISE:
             return self._lack(node.op_type)
         proto = onnx.NodeProto()
         proto.op_type, proto.domain = node.op_type, node.domain

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import onnx_ir as ir
 from msgspec import Struct, field
 
-from normonnx.constants import Constants, subgraphs, walk
+from normonnx.constants import Constants
 from normonnx.journal import Journal, NearMiss
+from normonnx.nesting import graphs_of
 from normonnx.shapes import Shapes
 
 
@@ -86,10 +87,7 @@ class Context(Struct):
 
     def graphs(self) -> Iterable[ir.Graph]:
         """Every graph of the model: the main one, function bodies, and all their subgraphs."""
-        for top in (self.model.graph, *(f.graph for f in self.model.functions.values())):
-            yield top
-            for node in walk(top):
-                yield from subgraphs(node)
+        return graphs_of(self.model)
 
     def fresh(self, hint: str) -> str:
         """A name that is not in use, the hint itself if it is free."""

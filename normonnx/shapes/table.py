@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.constants import Constants, is_float, walk
+from normonnx.constants import Constants, is_float
+from normonnx.nesting import walk
 from normonnx.shapes.contradiction import CONTRADICTIONS
 from normonnx.shapes.dims import Dim, Dims, Product, unknown
 from normonnx.shapes.rules import DIM_RULES, split

@@ -29,15 +29,15 @@ def conv(call: Call, inputs: Inputs) -> Outputs:
     group = int(call.get("group", 1))
     place = windows(call, x.shape[2:], weight.shape[2:])
     padded = place.padded(x, 0)
-    if weight.shape[1] == 1:
+    if padded.shape[1] * math.prod((*place.kernel, *place.out)) <= _FEW_ELEMENTS:
+        y = np.empty((x.shape[0], weight.shape[0], *place.out), dtype=x.dtype)
+        _all_by_columns(padded, weight, group, place, y)
+    elif weight.shape[1] == 1:
         y = _depthwise(padded, weight, group, place)
     else:
         y = np.empty((x.shape[0], weight.shape[0], *place.out), dtype=x.dtype)
-        if padded.shape[1] * math.prod((*place.kernel, *place.out)) <= _FEW_ELEMENTS:
-            _all_by_columns(padded, weight, group, place, y)
-        else:
-            for image, target in zip(padded, y, strict=True):
-                _by_columns(image, weight, group, place, target)
+        for image, target in zip(padded, y, strict=True):
+            _by_columns(image, weight, group, place, target)
     if bias is not None:
         y += bias.reshape(-1, *(1,) * (x.ndim - 2))
     return (y,)
