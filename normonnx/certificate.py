@@ -35,10 +35,10 @@ _MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
 _FACTORS = frozenset({"Mul", "MatMul"})
 """What may read a constant that is read as 1/N."""
 
-_LARGE = 7
+_LARGE = 5
 """A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
 
-_SMALL = 5
+_SMALL = 3
 """What it is shrunk to, or to more where a kernel spans more: every weight has to be met."""
 
 _SYMBOL_SIZES = ((2, 5, 3, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))

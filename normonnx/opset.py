@@ -9,6 +9,7 @@ model's interface is what it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import onnx
 import onnx_ir as ir
@@ -86,18 +87,9 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
         model.opset_imports[""], model.ir_version = wanted, ir_version
         return model, f"opset {current} → {wanted}"
     light = model.clone()
-    weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in light.graph.initializers.items():
-        tensor = value.const_value
-        if tensor is not None and tensor.nbytes > _STAND_IN_BYTES:
-            weights[name] = tensor
-            value.const_value = None
     listed = {str(value.name) for value in light.graph.inputs}
-    for name, tensor in weights.items():
-        value = light.graph.initializers.pop(name)
-        value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
-        if name not in listed:
-            light.graph.inputs.append(value)
+    weights = _take_out_weights(light.graph, listed)
+    constants = _take_out_constants(light.graph)
     import onnx.version_converter
 
     try:
@@ -109,6 +101,11 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
         return None, f"opset stays {current}: onnx.version_converter failed ({reason})"
     converted = ir.serde.deserialize_model(proto)
     by_name = {str(value.name): value for value in converted.graph.inputs}
+    for node in reversed(constants):
+        value = by_name[str(node.outputs[0].name)]
+        converted.graph.inputs.remove(value)
+        value.replace_all_uses_with(node.outputs[0], replace_graph_outputs=True)
+        converted.graph.insert_before(converted.graph[0], node)
     for name, tensor in weights.items():
         value = by_name[name]
         value.const_value = tensor
@@ -118,6 +115,47 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     _restore_interface(model, converted)
     converted.ir_version = ir_version
     return converted, f"opset {current} → {wanted}"
+
+
+def _take_out_weights(graph: ir.Graph, listed: set[str]) -> dict[str, ir.TensorProtocol]:
+    """Turn large initializers into inputs, unless they are; and their tensors by name."""
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if _is_large(tensor):
+            weights[name] = tensor
+            del graph.initializers[name]
+            value.const_value = None
+            value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
+            if name not in listed:
+                graph.inputs.append(value)
+    return weights
+
+
+def _is_large(tensor: ir.TensorProtocol | None) -> TypeGuard[ir.TensorProtocol]:
+    if tensor is None or tensor.dtype == ir.DataType.STRING:
+        return False
+    return tensor.nbytes > _STAND_IN_BYTES
+
+
+def _take_out_constants(graph: ir.Graph) -> list[ir.Node]:
+    """Turn the outputs of large Constant nodes into inputs; and the nodes, in order."""
+    nodes = []
+    for node in list(graph):
+        tensor = node.attributes["value"].value if "value" in node.attributes else None
+        if node.op_type != "Constant" or node.domain or node.outputs[0].is_graph_output():
+            continue
+        if _is_large(tensor):
+            stand_in = ir.Value(
+                name=node.outputs[0].name,
+                shape=ir.Shape(tensor.shape.numpy()),
+                type=ir.TensorType(tensor.dtype),
+            )
+            node.outputs[0].replace_all_uses_with(stand_in)
+            graph.remove(node)
+            graph.inputs.append(stand_in)
+            nodes.append(node)
+    return nodes
 
 
 def _restore_interface(model: ir.Model, converted: ir.Model) -> None:

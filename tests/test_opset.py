@@ -41,9 +41,25 @@ def test_the_whole_model_is_converted_and_keeps_its_face() -> None:
 
 def test_large_weights_are_not_copied() -> None:
     m = model(TEXT, opset=13, w=(4, 4000))
-    raised, _ = raise_opset(m, 17)
+    raised, _ = raise_opset(m, 18)
     assert raised is not None
     assert raised.graph.initializers["w"].const_value is m.graph.initializers["w"].const_value
+
+
+def test_large_constants_are_not_copied_and_stay_nodes() -> None:
+    m = model(TEXT, opset=13, w=(4, 4000))
+    weight = m.graph.initializers.pop("w")
+    node = ir.node("Constant", [], {"value": weight.const_value})
+    node.outputs[0].name = "w"
+    weight.replace_all_uses_with(node.outputs[0])
+    m.graph.insert_before(m.graph[0], node)
+    raised, _ = raise_opset(m, 18)
+    assert raised is not None
+    assert [str(n.op_type) for n in raised.graph][:2] == ["Constant", "MatMul"]
+    assert raised.graph[0].attributes["value"].value is weight.const_value
+    assert [value.name for value in raised.graph.inputs] == ["x"]
+    assert not set(raised.graph.initializers) & {"w"}
+    onnx.checker.check_model(ir.to_proto(raised), full_check=True)
 
 
 def test_the_ir_version_is_raised_no_further_than_the_opset_needs() -> None:
