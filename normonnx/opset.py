@@ -1,16 +1,18 @@
 """Raising the opset of a whole model, exactly, or not at all.
 
 Where every operator of the model only gained element types and optional attributes on the way, the
-number is all that changes. Else onnx's own converter does the work. It wants the whole proto, so
-large weights are taken out first and put back afterwards; and what it wrote is only taken if the
-model's interface is what it was.
+number is all that changes, and the axes of reductions become inputs. Else onnx's own converter does
+the work. It wants the whole proto, so large weights are taken out first and put back afterwards;
+and what it wrote is only taken if the model's interface is what it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import TypeGuard
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -32,11 +34,39 @@ _EXTENDED: Mapping[int, frozenset[str]] = {
         ScatterND Where""".split()
     ),
     17: frozenset(),
+    18: frozenset("Pad ScatterElements ScatterND".split()),
+    19: frozenset(
+        """Cast CastLike Constant DequantizeLinear Equal Identity If Loop Pad QuantizeLinear Reshape
+        Scan Shape Size""".split()
+    ),
+    20: frozenset("ConstantOfShape IsInf IsNaN ReduceMax ReduceMin".split()),
+    21: frozenset(
+        """Cast CastLike Constant ConstantOfShape DequantizeLinear Flatten Identity If Loop Pad
+        QuantizeLinear Reshape Scan Shape Size Squeeze Transpose Unsqueeze""".split()
+    ),
+    22: frozenset(
+        """AveragePool Conv ConvTranspose Cos Dropout Elu GRU GlobalAveragePool GlobalMaxPool
+        HardSigmoid HardSwish InstanceNormalization LSTM MaxPool RNN Round Selu Sin Softplus
+        Softsign""".split()
+    ),
+    23: frozenset(
+        """Cast CastLike Constant ConstantOfShape DequantizeLinear Flatten Identity If Loop Pad
+        QuantizeLinear Reshape Scan Shape Size Squeeze Transpose Unsqueeze""".split()
+    ),
 }
-"""Operators that a new opset gave further types, or attributes whose default is what was before.
+"""Operators that a new opset gave further types, or attributes and inputs that may be left out and
+then mean what was before.
 
 From onnx's changelog (docs/Changelog.md); every other operator is unchanged there or not listed.
 """
+
+_REDUCTIONS = frozenset(
+    """ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSumSquare""".split()
+)
+"""Operators whose axes, an attribute until then, are an input from `_AXES_ARE_INPUTS` on."""
+
+_AXES_ARE_INPUTS = 18
 
 
 def extends(model: ir.Model, wanted: int) -> bool:
@@ -53,6 +83,8 @@ def extends(model: ir.Model, wanted: int) -> bool:
     nodes = [node for node in walk(model.graph) if node.domain == ""]
     if any(node.op_type == "BatchNormalization" and len(node.outputs) > 1 for node in nodes):
         return False  # before opset 14 further outputs meant training
+    if wanted >= _AXES_ARE_INPUTS and not all(_names_its_axes(node) for node in nodes):
+        return False
     operators = {node.op_type for node in nodes}
     return all(_means_the_same(operator, current, steps) for operator in operators)
 
@@ -63,7 +95,39 @@ def _means_the_same(operator: str, current: int, steps: range) -> bool:
         forms = {onnx.defs.get_schema(operator, step, "").since_version for step in steps}
     except onnx.defs.SchemaError:
         return False
-    return all(form == before or operator in _EXTENDED[form] for form in forms)
+    moved = {_AXES_ARE_INPUTS} if operator in _REDUCTIONS else set()
+    return all(form == before or operator in _EXTENDED[form] for form in forms - moved)
+
+
+def _names_its_axes(node: ir.Node) -> bool:
+    """False for a reduction over an empty list of axes, which runtimes read differently."""
+    axes = node.attributes.get("axes") if node.op_type in _REDUCTIONS else None
+    return axes is None or bool(axes.as_ints())
+
+
+def _make_axes_inputs(graph: ir.Graph) -> None:
+    """Give every reduction of a main graph, and of the graphs in it, its axes as an initializer."""
+    names = {str(value.name) for node in walk(graph) for value in node.outputs}
+    for inner in (graph, *graph.subgraphs()):
+        names.update(inner.initializers, (str(value.name) for value in inner.inputs))
+    made: dict[tuple[int, ...], ir.Value] = {}
+    for node in walk(graph):
+        if node.domain or node.op_type not in _REDUCTIONS or "axes" not in node.attributes:
+            continue
+        axes = tuple(node.attributes.pop("axes").as_ints())
+        if axes not in made:
+            name = next(n for i in count() if (n := f"axes_{i}") not in names)
+            names.add(name)
+            tensor = ir.tensor(np.array(axes, dtype=np.int64), name=name)
+            made[axes] = ir.Value(
+                name=name,
+                shape=ir.Shape([len(axes)]),
+                type=ir.TensorType(tensor.dtype),
+                const_value=tensor,
+            )
+            graph.register_initializer(made[axes])
+        node.resize_inputs(2)
+        node.replace_input_with(1, made[axes])
 
 
 def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
@@ -84,6 +148,8 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     if not runtime.takes_opset(wanted, ir_version):
         return None, f"opset stays {current}: {runtime.title()} does not take opset {wanted}"
     if extends(model, wanted):
+        if current < _AXES_ARE_INPUTS <= wanted:
+            _make_axes_inputs(model.graph)
         model.opset_imports[""], model.ir_version = wanted, ir_version
         return model, f"opset {current} → {wanted}"
     light = model.clone()

@@ -135,6 +135,7 @@ def reach_opset(
         notes.append(note)
         if raised is model:
             context.opset = wanted
+            context.names.update(model.graph.initializers)
             return context, notes
         if raised is not None:
             return context_of(raised, journal, options, read_large=read_large), notes

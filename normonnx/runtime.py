@@ -1,31 +1,57 @@
-"""What the installed ONNX Runtime takes: asked, not looked up."""
+"""What the installed ONNX Runtime takes."""
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from functools import cache
+from pathlib import Path
 
 from onnx import TensorProto, helper
 
 _QUIET = 4
 
-_OLDEST_TAKES = (21, 10)
-"""Opset and IR version that the oldest ONNX Runtime we install with takes, 1.20."""
+_TAKES = (
+    ((1, 20), 21, 10),
+    ((1, 21), 22, 10),
+    ((1, 23), 23, 11),
+    ((1, 24), 25, 13),
+    ((1, 25), 26, 13),
+)
+"""From a release on, the opset and the IR version that it takes: what `_loads` said of each."""
 
 
 @cache
 def takes_opset(opset: int, ir_version: int) -> bool:
     """Whether the installed ONNX Runtime loads models of this opset; True if none is installed.
 
+    It is asked only where that is not known of its release: to load it takes time and memory.
+
     Args:
         opset: of the default domain.
         ir_version: of the model that would be written.
     """
-    if opset <= _OLDEST_TAKES[0] and ir_version <= _OLDEST_TAKES[1]:
+    release = _installed()
+    if release is None:
         return True
-    try:
-        import onnxruntime
-    except ImportError:
+    if any(release >= since and opset <= o and ir_version <= i for since, o, i in _TAKES):
         return True
+    return _loads(opset, ir_version)
+
+
+def _installed() -> tuple[int, int] | None:
+    """Major and minor version of the installed ONNX Runtime, None without one; it is not loaded."""
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        return None
+    source = Path(spec.origin).read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(\d+)\.(\d+)', source, re.MULTILINE)
+    return (0, 0) if found is None else (int(found[1]), int(found[2]))
+
+
+def _loads(opset: int, ir_version: int) -> bool:
+    import onnxruntime
+
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])], "g", value[:1], value[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnxruntime
 import pytest
 
 from normonnx import runtime
@@ -13,6 +14,15 @@ def test_it_takes_old_opsets_and_none_that_is_to_come() -> None:
     assert runtime.takes_opset(13, 8)
     assert not runtime.takes_opset(9999, 8)
     assert runtime.title().startswith("ONNX Runtime 1.")
+
+
+def test_what_is_known_of_a_release_is_what_it_says() -> None:
+    release = runtime._installed()
+    assert release is not None
+    assert ".".join(map(str, release)) == ".".join(onnxruntime.__version__.split(".")[:2])
+    for since, opset, ir_version in runtime._TAKES:
+        if since <= release:
+            assert runtime._loads(opset, ir_version)
 
 
 def test_an_opset_that_it_does_not_take_is_not_raised_to(monkeypatch: pytest.MonkeyPatch) -> None:
