@@ -13,6 +13,7 @@ benchmarks/results/peers.json, peers.md and peers.svg.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -276,6 +277,8 @@ def main() -> int:
     given = parser.parse_args()
     options = Options(given.rounds, given.seconds, given.quick)
     rows = []
+    # As pip does with what it installs, the peers among it.
+    compileall.compile_dir(Path(normonnx.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         python = affine_left.make_peers(given.peers or folder / "peers")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
@@ -33,7 +32,7 @@ _LATE = frozenset(
 )
 
 
-class _Deferral(MetaPathFinder):
+class _Deferral:
     """Finds the modules above as the usual finder does, with a loader that waits."""
 
     def find_spec(
