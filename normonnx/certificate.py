@@ -218,7 +218,7 @@ def _cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] 
         elif (
             producer is None
             or (producer not in window.made if stop is None else value in stop)
-            or any(True for _ in subgraphs(producer))
+            or subgraphs(producer)
             or _holds_dimensions(window, value)
         ):
             inputs[value] = None

@@ -6,31 +6,34 @@ node of a model many times, and the container's own iteration takes ten times as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
 
-def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+def subgraphs(node: ir.Node) -> Sequence[ir.Graph]:
     """The graphs that a control-flow node carries as attributes."""
+    found: list[ir.Graph] = []
     for attribute in node.attributes.data.values():
         kind = attribute.type
         if kind is ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield attribute.as_graph()
+            found.append(attribute.as_graph())
         elif kind is ir.AttributeType.GRAPHS and not attribute.is_ref():
-            yield from attribute.as_graphs()
+            found.extend(attribute.as_graphs())
+    return found
 
 
 def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
     """All nodes of a graph in its order, each followed by the nodes of its subgraphs."""
     stack: list[Iterator[ir.Node]] = [iter(graph)]
     while stack:
-        node = next(stack[-1], None)
-        if node is None:
+        for node in stack[-1]:
+            yield node
+            if inner := subgraphs(node):
+                stack.extend(iter(subgraph) for subgraph in reversed(inner))
+                break
+        else:
             stack.pop()
-            continue
-        yield node
-        stack.extend(iter(subgraph) for subgraph in reversed(list(subgraphs(node))))
 
 
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:

@@ -6,6 +6,7 @@ runs, so that ``normonnx --help`` answers at once.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import logging
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     start_lightly()
     # Models are large and long-lived: looking for garbage among them this seldom saves a tenth.
     gc.set_threshold(100_000, 50, 50)
+    # At the end of the process all memory goes at once: nobody has to look for garbage in it.
+    atexit.register(gc.freeze)
     _log_quietly()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

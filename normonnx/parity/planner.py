@@ -112,7 +112,7 @@ class Planner:
         return run
 
     def _stock(self, node: ir.Node, attributes: Attributes, opsets: Mapping[str, int]) -> Runner:
-        if any(subgraphs(node)) or node.op_type in _BITWISE:
+        if subgraphs(node) or node.op_type in _BITWISE:
             return self._lack(node.op_type)
         proto = onnx.NodeProto()
         proto.op_type, proto.domain = node.op_type, node.domain
