@@ -26,8 +26,10 @@ from normonnx.affine.weights import (
     describe,
     float_type,
     is_weight,
+    multiplied_weight,
     name_of,
     optional,
+    per_group,
     scaled_weight,
     weight_of,
 )
@@ -69,10 +71,7 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
             if dequantised(proposal, weight) is not None:
                 raise RefusedError(f"the quantised weight of {describe(node)} is in groups")
             w = weight_of(proposal, node, 1, "weight")
-            # W is [in, out/group, …]: input channel i belongs to group i // (in/group).
-            by_group = a.reshape(group, 1, extent, *(1,) * (w.ndim - 2))
-            scaled = (by_group * w.reshape(group, -1, *w.shape[1:])).reshape(w.shape)
-            new_weight = proposal.constant(scaled, dtype, name_of(weight, node, "weight"))
+            new_weight = multiplied_weight(proposal, node, 1, w, per_group(a, w, group))
         else:
             new_weight = scaled_weight(proposal, node, 1, a, 1 if transposed else 0)
     bias = optional(node, 2)
@@ -175,16 +174,13 @@ def _einsum(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
         labels = operands[side]
         if not constants.is_constant(value) or (label and labels.count(label) != 1):
             continue
-        dtype = float_type(proposal, value, node)
         out = node.outputs[0]
         if not m.is_shift:
             w = weight_of(proposal, node, side, "operand")
             axis = labels.index(label) if label else None
             a = m.a if axis is None else m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
             inputs = list(node.inputs)
-            inputs[side] = proposal.constant(
-                w * a, dtype, name_of(value, node, "weight"), channel_axis=axis
-            )
+            inputs[side] = multiplied_weight(proposal, node, side, w, a, channel_axis=axis)
             out = proposal.like(node, inputs)
         return out if m.is_scale else materialise(proposal, out, m.shift, node.outputs[0])
     raise RefusedError(f"no constant operand of {describe(node)} has the map's label")

@@ -28,8 +28,10 @@ from normonnx.affine.weights import (
     constant_weight,
     describe,
     float_type,
+    multiplied_weight,
     name_of,
     optional,
+    per_group,
     weight_of,
 )
 from normonnx.rewrite import Proposal, RefusedError
@@ -69,22 +71,18 @@ def _convolution(
     _check(m, 1, channels, node, index)
     dtype = float_type(proposal, node.inputs[1], node)
     a, b = m.full(channels)
-    # Output channel o reads the input channels of group o // (out/group).
-    spread = (group, 1, w.shape[1], *(1,) * (w.ndim - 2))
-    grouped = w.reshape(group, -1, *w.shape[1:])
-    scaled = (grouped * a.reshape(spread)).reshape(w.shape)
-    name = name_of(node.inputs[1], node, "weight")
+    factor = per_group(a, w, group)
     out = node.outputs[0]
     old_bias = optional(node, 2)
     if m.is_scale:
-        weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+        weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
         bias = [old_bias] if old_bias is not None else []
         return [(out, proposal.like(node, [new, weight, *bias]), _IDENTITY)]
     # What each tap of the kernel adds where it reads the shift: shape (out, *kernel).
-    taps = (grouped * b.reshape(spread)).reshape(w.shape).sum(axis=1)
+    taps = (w * per_group(b, w, group)).sum(axis=1)
     if is_padded(node):
-        return _padded_convolution(proposal, node, new, m, taps, scaled)
-    weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+        return _padded_convolution(proposal, node, new, m, taps, w, factor)
+    weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
     shift = taps.reshape(w.shape[0], -1).sum(axis=1)
     if old_bias is not None:
         shift = shift + weight_of(proposal, node, 2, "bias")
@@ -98,7 +96,8 @@ def _padded_convolution(
     new: ir.Value,
     m: AffineMap,
     taps: np.ndarray,
-    scaled: np.ndarray,
+    w: np.ndarray,
+    factor: np.ndarray,
 ) -> Sequence[Rest]:
     dtype = float_type(proposal, node.inputs[1], node)
     out = node.outputs[0]
@@ -106,8 +105,7 @@ def _padded_convolution(
     bias_map = None if geometry is None else _bias_map(taps, geometry, dtype.itemsize)
     bias = [value for value in (optional(node, 2),) if value is not None]
     if bias_map is not None:
-        name = name_of(node.inputs[1], node, "weight")
-        weight = proposal.constant(scaled, dtype, name, channel_axis=0)
+        weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
         value = proposal.like(node, [new, weight, *bias])
         added = proposal.constant(bias_map[None], dtype, f"{out.name}_shift")
         return [(out, proposal.node("Add", [value, added], like=out), _IDENTITY)]
@@ -128,9 +126,7 @@ def _padded_convolution(
     around = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
     filled = proposal.constant(filler[0], source_type, f"{out.name}_padding")
     padded = proposal.node("Pad", [new, proposal.integers(around, f"{out.name}_pads"), filled])
-    weight = proposal.constant(
-        scaled, dtype, name_of(node.inputs[1], node, "weight"), channel_axis=0
-    )
+    weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
     shift = taps.reshape(taps.shape[0], -1).sum(axis=1)
     if bias:
         shift = shift + weight_of(proposal, node, 2, "bias")
@@ -208,10 +204,8 @@ def _gemm(
         float(np.float32(node.attributes[name].as_float())) if name in node.attributes else 1.0
         for name in ("alpha", "beta")
     )
-    scaled = w * (a[:, None] if rows == 0 else a[None, :])
-    weight = proposal.constant(
-        scaled, dtype, name_of(node.inputs[1], node, "weight"), channel_axis=1 - rows
-    )
+    factor = a[:, None] if rows == 0 else a[None, :]
+    weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=1 - rows)
     c = optional(node, 2)
     inputs = [new, weight]
     kept = dict(node.attributes)
@@ -238,18 +232,13 @@ def _matmul(
         raise RefusedError(f"the weight of {describe(node)} is not a matrix")
     contracted = 0 if index == 0 else 1
     _check(m, rank - 1 if index == 0 else rank - 2, w.shape[contracted], node, index)
-    dtype = float_type(proposal, node.inputs[side], node)
     a, b = m.full(w.shape[contracted])
     out = node.outputs[0]
     kept = node.inputs[side]
     weight = kept
     if not m.is_shift:
-        weight = proposal.constant(
-            w * (a[:, None] if contracted == 0 else a[None, :]),
-            dtype,
-            name_of(kept, node, "weight"),
-            channel_axis=1 - contracted,
-        )
+        factor = a[:, None] if contracted == 0 else a[None, :]
+        weight = multiplied_weight(proposal, node, side, w, factor, channel_axis=1 - contracted)
     value = proposal.like(node, [new, weight] if index == 0 else [weight, new])
     shift = b @ w if contracted == 0 else w @ b
     left = AffineMap.along(out_rank - 1 if index == 0 else out_rank - 2, b=shift)
@@ -270,10 +259,9 @@ def _einsum(
         w = constant_weight(proposal, node, side, "operand")
         axis = labels[0][side].index(label) if label else 0
         a = m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis)) if label else m.a
-        dtype = float_type(proposal, value, node)
         inputs = list(node.inputs)
         inputs[index] = new
-        inputs[side] = proposal.constant(w * a, dtype, name_of(value, node, "weight"))
+        inputs[side] = multiplied_weight(proposal, node, side, w, a)
         return [(node.outputs[0], proposal.like(node, inputs), _IDENTITY)]
     raise RefusedError(f"no constant operand of {describe(node)} has the map's label")
 

@@ -100,15 +100,53 @@ def scaled_weight(
         return _requantised(proposal, node, quantised, a, axis)
     w = weight_of(proposal, node, index, "weight")
     factor = a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
-    dtype = float_type(proposal, value, node)
+    return multiplied_weight(proposal, node, index, w, factor, channel_axis=axis)
+
+
+def multiplied_weight(
+    proposal: Proposal,
+    node: ir.Node,
+    index: int,
+    w: np.ndarray,
+    factor: np.ndarray,
+    *,
+    channel_axis: int | None = None,
+) -> ir.Value:
+    """The weight at an input, multiplied by a factor that broadcasts against it.
+
+    Args:
+        proposal: where the new constant is made.
+        node: the layer.
+        index: which of its inputs the weight is.
+        w: the weight, float64.
+        factor: float64; it is kept, so that `w` and the product need not be.
+        channel_axis: as in `Proposal.constant`.
+    """
+    value = optional(node, index)
     maker = None if value is None else proposal.context.constants.maker(value)
     return proposal.constant(
         w * factor,
-        dtype,
+        float_type(proposal, value, node),
         name_of(value, node, "weight"),
-        channel_axis=axis,
+        channel_axis=channel_axis,
         maker=None if maker is None else lambda: maker() * factor,
     )
+
+
+def per_group(a: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
+    """A number for each channel along the second axis of a grouped weight, to multiply it by.
+
+    Args:
+        a: shape (group · channels in a group,).
+        w: the weight; row i along its first axis is in group ``i // (rows / group)``, and the
+            channels of its group are its second axis.
+        group: how many groups there are.
+
+    Returns:
+        Shape (rows or 1, channels in a group, 1, …).
+    """
+    each = np.repeat(a.reshape(group, -1), w.shape[0] // group if group > 1 else 1, axis=0)
+    return each.reshape(*each.shape, *(1,) * (w.ndim - 2))
 
 
 def _integers(proposal: Proposal, node: ir.Node) -> np.ndarray:
