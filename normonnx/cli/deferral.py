@@ -25,8 +25,8 @@ _LATE = frozenset(
         "onnx.parser",
         "onnx.printer",
         "onnx.utils",
-        "onnx_ir._safetensors",
         "onnx_ir._symbolic_shapes",
+        "packaging.version",
         "sympy",
     }
 )

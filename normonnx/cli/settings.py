@@ -72,10 +72,13 @@ def defaults(path: Path, commands: Mapping[str, click.Command]) -> Settings:
 
 
 def _table(path: Path) -> dict[str, Any] | None:
-    import tomllib
-
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "normonnx" not in text:
+            return None
+        import tomllib
+
+        data = tomllib.loads(text)
     except (OSError, ValueError):
         # A file that is broken, or is none of ours, is for those to complain of whose it is.
         return None
