@@ -1,0 +1,52 @@
+"""A run without the judge loads only what it works with: the rest would take most of its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normonnx.cli.deferral import _LATE
+
+PROBE = """
+import json, sys
+from types import ModuleType
+from normonnx.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    executed = [name for name, module in sys.modules.items() if type(module) is ModuleType]
+    print(json.dumps(executed), file=sys.stderr)
+"""
+
+
+def executed(*arguments: object, **environment: str) -> set[str]:
+    """The modules that a run of the command line executed."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *map(str, arguments)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("model", ["conv1d_batchnorm", "transformer_prenorm"])
+def test_optimising_loads_neither_runtime_nor_judge_nor_sympy(
+    models_dir: Path, tmp_path: Path, model: str
+) -> None:
+    output = tmp_path / "out.onnx"
+    source = models_dir / f"{model}.onnx"
+    modules = executed("optimize", source, "-o", output, "--no-verify")
+    assert output.exists()
+    assert "normonnx.pipeline" in modules
+    unused = {"onnxruntime", "onnx.reference", "normonnx.parity.judge", "normonnx.report.html"}
+    assert not modules & (_LATE | unused)
+
+
+def test_help_loads_not_even_numpy() -> None:
+    assert not executed("--help") & {"numpy", "onnx", "onnx_ir", "rich"}
