@@ -106,3 +106,22 @@ def test_the_peers_are_told_as_they_were_measured() -> None:
     for line in summary(facts["rows"], facts["startup"]):
         assert line in section
     assert (ROOT / "benchmarks" / "results" / "peers.md").read_text(encoding="utf-8") == page(facts)
+
+
+def test_the_times_of_forms_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks" / "results" / "forms.json").read_text(encoding="utf-8"))
+    rows = 0
+    for norm in found["norms"]:
+        if norm["norm"].startswith("GroupNorm"):
+            shape, groups = norm["norm"].removeprefix("GroupNorm ").split(", ")
+            times = list(norm["microseconds"].values())[:3]
+            cells = [f"{shape.replace('x', '×')}, {groups.split()[0]}"]
+            cells += [f"{time:,.0f}" for time in times]
+            assert f"| {' | '.join(cells)} |" in page
+            rows += 1
+    assert rows == 4
+    skip = {(n["norm"], n["level"]): n["microseconds"] for n in found["norms"]}
+    for norm in ("Add + LayerNorm 128x768", "Add + RMSNorm 128x768"):
+        times = skip[norm, "all"]
+        assert f"{times['target ort']:.0f} µs against {times['target onnx']:.0f} µs" in page
