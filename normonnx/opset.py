@@ -8,7 +8,7 @@ and what it wrote is only taken if the model's interface is what it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TypeGuard
 
@@ -25,6 +25,17 @@ _IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 
 """The lowest IR version whose readers know the opset (onnx's versioning table)."""
 
 _EXTENDED: Mapping[int, frozenset[str]] = {
+    12: frozenset(
+        "ArgMax ArgMin Clip Constant GatherND Max MaxPool Min Pow ReduceMax ReduceMin".split()
+    ),
+    13: frozenset(
+        """Abs Add ArgMax ArgMin Cast Ceil Clip Concat Constant DepthToSpace Div
+        Dropout Equal Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater
+        Identity If Less Log Loop MatMul Max Mean Min Mod Mul Neg Pad Pow Reciprocal ReduceL1
+        ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+        ReduceSumSquare Relu Reshape ScatterElements ScatterND Shape Sigmoid Sign Size Slice
+        SpaceToDepth Sqrt Sub Sum Tanh Tile Transpose""".split()
+    ),
     14: frozenset(
         "Add BatchNormalization CumSum Div GRU Identity LSTM Mul RNN Relu Reshape Sub".split()
     ),
@@ -60,21 +71,36 @@ then mean what was before.
 From onnx's changelog (docs/Changelog.md); every other operator is unchanged there or not listed.
 """
 
-_REDUCTIONS = frozenset(
-    """ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSumSquare""".split()
-)
-"""Operators whose axes, an attribute until then, are an input from `_AXES_ARE_INPUTS` on."""
+_AXES_MOVED: Mapping[int, frozenset[str]] = {
+    13: frozenset("ReduceSum Squeeze Unsqueeze".split()),
+    18: frozenset(
+        """ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+        ReduceSumSquare""".split()
+    ),
+}
+"""Operators whose axes, an attribute until then, are an input from an opset on."""
 
-_AXES_ARE_INPUTS = 18
+
+_OVER_ROWS = frozenset("Hardmax LogSoftmax Softmax".split())
+"""Until opset 12 these worked on the axis and all behind it, from 13 on on the axis alone."""
+
+_OVER_ROWS_UNTIL = 12
+
+Rank = Callable[[ir.Value], int | None]
+"""How many dimensions a value has, None if that is not known."""
 
 
-def extends(model: ir.Model, wanted: int) -> bool:
+def _declared_rank(value: ir.Value) -> int | None:
+    return None if value.shape is None else len(value.shape)
+
+
+def extends(model: ir.Model, wanted: int, *, rank: Rank = _declared_rank) -> bool:
     """Whether all operators of a model mean in a later opset what they mean in its own.
 
     Args:
         model: only read; its subgraphs count.
         wanted: the later opset of the default domain.
+        rank: of the model's values.
     """
     current = model.opset_imports.get("", 0)
     steps = range(current + 1, wanted + 1)
@@ -83,9 +109,13 @@ def extends(model: ir.Model, wanted: int) -> bool:
     nodes = [node for node in walk(model.graph) if node.domain == ""]
     if any(node.op_type == "BatchNormalization" and len(node.outputs) > 1 for node in nodes):
         return False  # before opset 14 further outputs meant training
-    if wanted >= _AXES_ARE_INPUTS and not all(_names_its_axes(node) for node in nodes):
+    moved = _moved(steps)
+    changed = _OVER_ROWS if current <= _OVER_ROWS_UNTIL < wanted else frozenset()
+    if any(node.op_type in changed and not _is_over_the_last_axis(node, rank) for node in nodes):
         return False
-    operators = {node.op_type for node in nodes}
+    if any(node.op_type in moved and _has_empty_axes(node) for node in nodes):
+        return False
+    operators = {node.op_type for node in nodes} - changed
     return all(_means_the_same(operator, current, steps) for operator in operators)
 
 
@@ -95,24 +125,37 @@ def _means_the_same(operator: str, current: int, steps: range) -> bool:
         forms = {onnx.defs.get_schema(operator, step, "").since_version for step in steps}
     except onnx.defs.SchemaError:
         return False
-    moved = {_AXES_ARE_INPUTS} if operator in _REDUCTIONS else set()
+    moved = {step for step in steps if operator in _AXES_MOVED.get(step, ())}
     return all(form == before or operator in _EXTENDED[form] for form in forms - moved)
 
 
-def _names_its_axes(node: ir.Node) -> bool:
-    """False for a reduction over an empty list of axes, which runtimes read differently."""
-    axes = node.attributes.get("axes") if node.op_type in _REDUCTIONS else None
-    return axes is None or bool(axes.as_ints())
+def _is_over_the_last_axis(node: ir.Node, rank: Rank) -> bool:
+    """Which has none behind it, and is the default from opset 13 on."""
+    given = node.attributes.get("axis")
+    axis = 1 if given is None else given.as_int()
+    value = node.inputs[0]
+    dimensions = None if value is None else rank(value)
+    return axis == -1 or (dimensions is not None and axis == dimensions - 1)
 
 
-def _make_axes_inputs(graph: ir.Graph) -> None:
-    """Give every reduction of a main graph, and of the graphs in it, its axes as an initializer."""
+def _moved(steps: range) -> frozenset[str]:
+    return frozenset[str]().union(*(_AXES_MOVED.get(step, ()) for step in steps))
+
+
+def _has_empty_axes(node: ir.Node) -> bool:
+    """Whether it names no axes at all, which runtimes read differently."""
+    axes = node.attributes.get("axes")
+    return axes is not None and not axes.as_ints()
+
+
+def _make_axes_inputs(graph: ir.Graph, operators: frozenset[str]) -> None:
+    """Give some operators of a main graph, and of the graphs in it, their axes as initializers."""
     names = {str(value.name) for node in walk(graph) for value in node.outputs}
     for inner in (graph, *graph.subgraphs()):
         names.update(inner.initializers, (str(value.name) for value in inner.inputs))
     made: dict[tuple[int, ...], ir.Value] = {}
     for node in walk(graph):
-        if node.domain or node.op_type not in _REDUCTIONS or "axes" not in node.attributes:
+        if node.domain or node.op_type not in operators or "axes" not in node.attributes:
             continue
         axes = tuple(node.attributes.pop("axes").as_ints())
         if axes not in made:
@@ -130,12 +173,15 @@ def _make_axes_inputs(graph: ir.Graph) -> None:
         node.replace_input_with(1, made[axes])
 
 
-def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
+def raise_opset(
+    model: ir.Model, wanted: int, *, rank: Rank = _declared_rank
+) -> tuple[ir.Model | None, str]:
     """Convert a model to a higher default-domain opset.
 
     Args:
         model: the caller's own; it is changed if only its numbers have to be, and else left.
         wanted: the opset to reach.
+        rank: of the model's values.
 
     Returns:
         The same model or the converted one, None where it may not or could not be converted; and
@@ -147,9 +193,9 @@ def raise_opset(model: ir.Model, wanted: int) -> tuple[ir.Model | None, str]:
     ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
     if not runtime.takes_opset(wanted, ir_version):
         return None, f"opset stays {current}: {runtime.title()} does not take opset {wanted}"
-    if extends(model, wanted):
-        if current < _AXES_ARE_INPUTS <= wanted:
-            _make_axes_inputs(model.graph)
+    if extends(model, wanted, rank=rank):
+        if moved := _moved(range(current + 1, wanted + 1)):
+            _make_axes_inputs(model.graph, moved)
         model.opset_imports[""], model.ir_version = wanted, ir_version
         return model, f"opset {current} → {wanted}"
     light = model.clone()

@@ -131,7 +131,7 @@ def reach_opset(
         notes.append(f"opset stays {context.opset}: a model is never brought down to {cap}")
         cap = context.opset
     while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
-        raised, note = raise_opset(model, wanted)
+        raised, note = raise_opset(model, wanted, rank=context.shapes.rank)
         notes.append(note)
         if raised is model:
             context.opset = wanted

@@ -153,6 +153,57 @@ def test_the_axes_of_reductions_become_inputs() -> None:
         np.testing.assert_array_equal(*outputs)
 
 
+def test_the_axes_of_squeeze_and_sum_become_inputs() -> None:
+    m = model(
+        """(float[2,3,4] x) => (float[2,4] y) {
+          a = Unsqueeze <axes=[0, 2]> (x)
+          b = Squeeze <axes=[0]> (a)
+          c = ReduceSum <axes=[1], keepdims=1> (b)
+          d = ReduceMean <axes=[-2], keepdims=1> (c)
+          e = Squeeze (d)
+          f = Clip (e, low)
+          y = Max (f, e)
+        }""",
+        opset=11,
+        low=np.float32(-1),
+    )
+    before = ir.to_proto(m)
+    raised, _ = raise_opset(m, 23)
+    assert raised is m
+    after = ir.to_proto(m)
+    onnx.checker.check_model(after, full_check=True)
+    assert not any(node.attribute and node.attribute[0].name == "axes" for node in after.graph.node)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4), dtype=np.float32)
+    outputs = [
+        onnxruntime.InferenceSession(p.SerializeToString()).run(None, {"x": x})
+        for p in (before, after)
+    ]
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "Hardmax", "LogSoftmax"])
+def test_what_works_on_rows_is_raised_where_a_row_is_the_last_axis(operator: str) -> None:
+    def over(attributes: str, shape: str) -> bool:
+        text = f"(float[{shape}] x) => (float[{shape}] y) {{ y = {operator} {attributes} (x) }}"
+        return extends(model(text, opset=12), 13)
+
+    assert over("<axis=2>", "2,3,4")
+    assert over("<axis=-1>", "2,3,4")
+    assert over("", "3,4")
+    assert not over("", "2,3,4")
+    assert not over("<axis=1>", "2,3,4")
+    assert not over("<axis=-2>", "2,3,4")
+    m = model("(float[n] x) => (float[n] y) { y = Softmax <axis=3> (x) }", opset=12)
+    assert not extends(m, 13, rank=lambda value: None)
+    assert extends(m, 13, rank=lambda value: 4)
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "Hardmax", "LogSoftmax", "Erf", "Resize"])
+def test_what_opset_13_changed_is_left_to_the_converter(operator: str) -> None:
+    m = model(f"(float[2,3,4] x) => (float[2,3,4] y) {{ y = {operator} (x) }}", opset=12)
+    assert not extends(m, 13)
+
+
 def test_a_reduction_over_no_axes_is_left_to_the_converter() -> None:
     m = model("(float[2,4] x) => (float[] y) { y = ReduceMax <axes=[1]> (x) }", opset=13)
     assert extends(m, 18)
