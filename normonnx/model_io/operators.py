@@ -13,10 +13,13 @@ from typing import Any
 
 import onnx
 from msgspec import Struct
-from onnx import ModelProto, NodeProto, OperatorSetIdProto
+from onnx import AttributeProto, ModelProto, NodeProto, OperatorSetIdProto
 
 from normonnx.errors import InvalidModelError
 from normonnx.model_io.contents import Contents
+
+_HELD = {AttributeProto.TENSOR: "t", AttributeProto.GRAPH: "g", AttributeProto.TYPE_PROTO: "tp"}
+"""The fields of attributes that are messages, by the type that asks for one."""
 
 _SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 
@@ -65,8 +68,15 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
         where: what the error should name.
 
     Raises:
-        InvalidModelError: there is one.
+        InvalidModelError: there is one, or an attribute that is not what its type says.
     """
+    for attribute in contents.attributes:
+        held = _HELD.get(attribute.type)
+        if held and not attribute.ref_attr_name and not attribute.HasField(held):
+            kind = _type_name(attribute.type)
+            raise InvalidModelError(
+                f"the attribute {attribute.name!r} is a {kind} and holds none", where=where
+            )
     for top, nodes in contents.nodes:
         imports: Iterable[OperatorSetIdProto] = (
             top.opset_import if isinstance(top, onnx.FunctionProto) else model.opset_import

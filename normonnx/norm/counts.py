@@ -98,7 +98,7 @@ def _is_mean(context: Context, node: ir.Node, index: int, count: int) -> bool:
         return False
     if node.op_type == "MatMul":
         dims = context.shapes.dims(node.inputs[1])
-        return index == 1 and dims is not None and dims[-2 if len(dims) > 1 else 0] == count
+        return index == 1 and bool(dims and dims[-2 if len(dims) > 1 else 0] == count)
     if node.op_type != "Mul":
         return False
     other = node.inputs[1 - index]

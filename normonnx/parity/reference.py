@@ -86,10 +86,10 @@ class StockOperator:
                 )
             else:
                 raise LacksOperatorError(title)
-        except NotImplementedError as error:
-            raise LacksOperatorError(title) from error
         except op_run.RuntimeContextError as error:
             raise NeedsTypesError(title) from error
+        except RuntimeError as error:  # NotImplementedError, or this version is too old
+            raise LacksOperatorError(title) from error
         self._operator = form(
             _with_defaults(node, version, form),
             {

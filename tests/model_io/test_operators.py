@@ -88,6 +88,21 @@ def test_well_formed_node_is_taken(case: str) -> None:
     assert model_io.load(with_node(WELL_FORMED[case])).model.graph
 
 
+@pytest.mark.parametrize("kind", ["TENSOR", "GRAPH", "TYPE_PROTO"])
+def test_an_attribute_that_holds_nothing_is_refused(kind: str) -> None:
+    empty = AttributeProto(name="note", type=AttributeProto.AttributeType.Value(kind))
+    node = NodeProto(op_type="Nothing", output=["o"], attribute=[empty])
+    for place in (with_node, in_function, in_branch):
+        with pytest.raises(InvalidModelError, match=f"'note' is a {kind} and holds none"):
+            model_io.load(place(node))
+    empty.ref_attr_name = "which"
+    node = NodeProto(op_type="Nothing", output=["o"], attribute=[empty])
+    function = constant_function(weight())
+    function.node.append(node)
+    function.attribute.append("which")
+    assert model_io.load(model(weight(), functions=(function,))).model.functions
+
+
 def test_the_opset_decides() -> None:
     """Axes of a Squeeze were an attribute, and are an input."""
     node = helper.make_node("Squeeze", ["x"], ["o"], axes=[0])

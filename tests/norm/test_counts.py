@@ -101,6 +101,12 @@ def test_the_reciprocal_of_another_count_is_not_read(n: int) -> None:
     assert all(not r.readings for r in fused.journal.rewrites)
 
 
+def test_a_matrix_without_dimensions_is_no_count() -> None:
+    proto = spelled(SUM.replace("m = Mul (s, k)", "m = MatMul (s, k)"), 24)
+    outcome = pipeline.run(ir.from_proto(proto), pipeline.Options())
+    assert not outcome.journal.rewrites
+
+
 def test_a_factor_that_is_something_else_too_is_not_read() -> None:
     nodes = SUM.replace("y = Div (d, r)", "n = Div (d, r) y = Mul (n, k)")
     fused = fuse(spelled(nodes, 24))

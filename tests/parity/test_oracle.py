@@ -252,6 +252,15 @@ def test_what_cannot_be_computed_is_named() -> None:
         oracle.run({"x0": x})
 
 
+def test_an_operator_that_is_too_old_to_be_computed_is_named() -> None:
+    """onnx's reference knows Dropout from opset 7 on."""
+    text = "(float[2] x) => (float[2] y) { y = Dropout <is_test=1> (x) }"
+    model = graph_model(text)
+    model.opset_import[0].version = 6
+    oracle = Oracle(ir.from_proto(model))
+    assert oracle.lacking == ("Dropout",)
+
+
 def test_a_failing_operator_is_named() -> None:
     text = "(float[2] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }"
     oracle = Oracle(ir.from_proto(graph_model(text)))
