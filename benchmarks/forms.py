@@ -15,20 +15,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx.parser
 import onnxruntime
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto
 
 import normonnx
 from benchmarks.kernels_cpu import machine
+from tests.graphs import proto
 
 RESULTS = Path(__file__).parent / "results" / "forms.json"
 ROWS = ((128, 768), (4096, 768))
@@ -47,16 +45,8 @@ RMS = f"q = Mul (x, x) {ROOT} n = Div (x, r) y = Mul (n, scale)"
 
 def model(inputs: str, outputs: str, nodes: str, opset: int, **weights: Any) -> ModelProto:
     """A model from text; a weight is an array, or a shape for seeded numbers."""
-    proto = onnx.parser.parse_model(
-        f'<ir_version: 10, opset_import: ["": {opset}]> '
-        f"norm ({inputs}) => ({outputs}) {{ {nodes} }}"
-    )
-    for name, weight in weights.items():
-        if isinstance(weight, tuple):
-            rng = np.random.default_rng(zlib.crc32(name.encode()))
-            weight = rng.standard_normal(weight).astype(np.float32)
-        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(weight), name))
-    return proto
+    made: ModelProto = proto(f"({inputs}) => ({outputs}) {{ {nodes} }}", opset=opset, **weights)
+    return made
 
 
 def written(source: ModelProto, **options: Any) -> ModelProto:
@@ -64,8 +54,8 @@ def written(source: ModelProto, **options: Any) -> ModelProto:
     result = normonnx.optimize(source, **options)
     assert result.passed, result.report.line()
     assert result.report.rewrites, [miss.reason for miss in result.report.near_misses]
-    proto: ModelProto = ModelProto.FromString(result.to_bytes())
-    return proto
+    made: ModelProto = ModelProto.FromString(result.to_bytes())
+    return made
 
 
 def plain() -> Iterator[tuple[str, tuple[str, ...], dict[str, ModelProto]]]:

@@ -81,10 +81,10 @@ _AXES_MOVED: Mapping[int, frozenset[str]] = {
 """Operators whose axes, an attribute until then, are an input from an opset on."""
 
 
-_OVER_ROWS = frozenset("Hardmax LogSoftmax Softmax".split())
-"""Until opset 12 these worked on the axis and all behind it, from 13 on on the axis alone."""
+_FLATTENING = frozenset("Hardmax LogSoftmax Softmax".split())
+"""They worked on the axis and all behind it as one, and work on the axis alone from opset 13 on."""
 
-_OVER_ROWS_UNTIL = 12
+_FLATTENING_UNTIL = 12
 
 Rank = Callable[[ir.Value], int | None]
 """How many dimensions a value has, None if that is not known."""
@@ -110,7 +110,7 @@ def extends(model: ir.Model, wanted: int, *, rank: Rank = _declared_rank) -> boo
     if any(node.op_type == "BatchNormalization" and len(node.outputs) > 1 for node in nodes):
         return False  # before opset 14 further outputs meant training
     moved = _moved(steps)
-    changed = _OVER_ROWS if current <= _OVER_ROWS_UNTIL < wanted else frozenset()
+    changed = _FLATTENING if current <= _FLATTENING_UNTIL < wanted else frozenset()
     if any(node.op_type in changed and not _is_over_the_last_axis(node, rank) for node in nodes):
         return False
     if any(node.op_type in moved and _has_empty_axes(node) for node in nodes):

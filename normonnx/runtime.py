@@ -40,18 +40,24 @@ def takes_opset(opset: int, ir_version: int) -> bool:
 
 
 def _installed() -> tuple[int, int] | None:
-    """Major and minor version of the installed ONNX Runtime, None without one; it is not loaded."""
+    """Major and minor version of ONNX Runtime, (0, 0) if untold, None without; it is not loaded."""
     spec = importlib.util.find_spec("onnxruntime")
     if spec is None or spec.origin is None:
         return None
-    source = Path(spec.origin).read_text(encoding="utf-8")
+    try:
+        source = Path(spec.origin).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # packed into an archive, or compiled
+        return (0, 0)
     found = re.search(r'^__version__ = "(\d+)\.(\d+)', source, re.MULTILINE)
     return (0, 0) if found is None else (int(found[1]), int(found[2]))
 
 
 def _loads(opset: int, ir_version: int) -> bool:
-    import onnxruntime
-
+    """Whether it loads such a model; True if it cannot be imported itself."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return True
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])], "g", value[:1], value[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import onnxruntime
 import pytest
 
@@ -23,6 +25,19 @@ def test_what_is_known_of_a_release_is_what_it_says() -> None:
     for since, opset, ir_version in runtime._TAKES:
         if since <= release:
             assert runtime._loads(opset, ir_version)
+
+
+def test_a_release_that_is_not_told_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime.takes_opset.cache_clear()
+    monkeypatch.setattr(runtime, "_installed", lambda: (0, 0))
+    assert runtime.takes_opset(13, 8)
+    assert not runtime.takes_opset(9999, 8)
+    runtime.takes_opset.cache_clear()
+
+
+def test_a_runtime_that_cannot_be_imported_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert runtime._loads(9999, 8)
 
 
 def test_an_opset_that_it_does_not_take_is_not_raised_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,8 @@ class _Deferral:
 def start_lightly() -> None:
     """From here on, these modules are executed when they are used and not when they are imported.
 
-    And the threads of OpenBLAS wait asleep: by default each of them turns in circles for a tenth of
-    a second after NumPy is imported. What the environment says about it counts.
+    And the threads of OpenBLAS wait asleep: by default each of them turns in circles for a
+    while after NumPy is imported. What the environment says about it counts.
     """
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     if not any(isinstance(finder, _Deferral) for finder in sys.meta_path):

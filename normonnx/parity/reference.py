@@ -88,7 +88,7 @@ class StockOperator:
                 raise LacksOperatorError(title)
         except op_run.RuntimeContextError as error:
             raise NeedsTypesError(title) from error
-        except RuntimeError as error:  # NotImplementedError, or this version is too old
+        except RuntimeError as error:  # none of the operator, or none of so old a version
             raise LacksOperatorError(title) from error
         self._operator = form(
             _with_defaults(node, version, form),
