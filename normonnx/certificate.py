@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 import ml_dtypes
@@ -19,7 +19,7 @@ import onnx_ir as ir
 from msgspec import Struct
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from normonnx import rows
+from normonnx import structure
 from normonnx.constants import Constants, is_float
 from normonnx.nesting import subgraphs
 from normonnx.parity.execution import Frame, Plan, Weights, walk
@@ -32,6 +32,9 @@ TOLERANCE = 1e-9
 _MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
 """Standard deviation and mean of the random inputs of each evaluation."""
 
+_AFFINE_MAGNITUDES = _MAGNITUDES[:2]
+"""The same where both sides are affine: one shows the linear part, the other the constant one."""
+
 _FACTORS = frozenset({"Mul", "MatMul"})
 """What may read a constant that is read as 1/N."""
 
@@ -39,7 +42,14 @@ _LARGE = 5
 """A dimension above this that no constant shares is shrunk for the evaluation, if that works."""
 
 _SMALL = 3
-"""What it is shrunk to, or to more where a kernel spans more: every weight has to be met."""
+_LOCAL = 2
+"""What it is shrunk to, or to more where a kernel spans more: every weight has to be met.
+
+Two elements do for what is local; from two numbers a normalisation makes ±1 of any.
+"""
+
+_PARALLEL_FROM = 1 << 18
+"""Elements of a new weight from which on its products are shared out among threads."""
 
 _SYMBOL_SIZES = ((2, 5, 3, 7, 4, 6), (2,), (4,), (8,), (16,), (1,))
 """Sizes tried for the symbols, cyclically: first all different, then all equal."""
@@ -81,7 +91,10 @@ class Window(Struct, frozen=True):
 
 def certify(window: Window) -> str | Flaw:
     """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
-    # Windows are small: handing a product to other threads takes longer than making it.
+    # To hand a small product to other threads takes longer than to make it.
+    largest = max((exact.size for exact in window.exact.values()), default=0)
+    if largest >= _PARALLEL_FROM:
+        return _certify(window)
     with _threads().limit(limits=1, user_api="blas"):
         return _certify(window)
 
@@ -103,19 +116,20 @@ def _certify(window: Window) -> str | Flaw:
     new_side = _cut(window, window.new, stop=None)
     old_side = _cut(window, window.old, stop=frozenset(new_side.inputs))
     inputs = tuple(dict.fromkeys((*new_side.inputs, *old_side.inputs)))
-    extents = {extent for v in window.exact for extent in window.exact[v].shape}
-    extents |= {
-        e for side in (old_side, new_side) for a in side.constants.values() for e in a.shape
-    }
+    nodes = (*old_side.nodes, *new_side.nodes)
+    constants = {**old_side.constants, **new_side.constants}
+    extents = _extents(nodes, constants)
     flaw = Flaw("its shapes could not be determined")
     old_plan, new_plan = _prepare(window, old_side), _prepare(window, new_side)
-    span = max(map(_span, (*old_side.nodes, *new_side.nodes)), default=1)
-    for shapes in _bindings(window, inputs, extents, span):
+    smallest = max(_LOCAL if structure.is_local(nodes) else _SMALL, *map(structure.span, nodes), 0)
+    affine = structure.is_affine(nodes, constants)
+    magnitudes = _AFFINE_MAGNITUDES if affine else _MAGNITUDES
+    for shapes in _bindings(window, inputs, extents, smallest):
         worst = 0.0
         try:
             drawn = _drawn(window, inputs, shapes)
-            for old, new in _evaluated(old_plan, new_plan, drawn):
-                worst = max(worst, _difference(old, new))
+            for old, new, rows in _evaluated(old_plan, new_plan, drawn, magnitudes):
+                worst = max(worst, _difference(old, new, rows))
         except _NotComparableError as error:
             return Flaw(str(error))
         except Exception as error:  # a shape that does not fit: try the next
@@ -238,7 +252,7 @@ def _holds_dimensions(window: Window, value: ir.Value) -> bool:
 
 
 def _bindings(
-    window: Window, inputs: Sequence[ir.Value], extents: set[int], span: int
+    window: Window, inputs: Sequence[ir.Value], extents: set[int], smallest: int
 ) -> Iterator[dict[ir.Value, tuple[int, ...] | np.ndarray]]:
     """Concrete shapes for the inputs, and contents for those that hold dimensions."""
     known = {value: window.shapes.dims(value) for value in inputs}
@@ -259,9 +273,7 @@ def _bindings(
         }
     )
     shrinkings = (
-        [{}]
-        if any(vectors.values())
-        else _shrinkings(list(known.values()), extents, max(_SMALL, span + 1 - span % 2))
+        [{}] if any(vectors.values()) else _shrinkings(list(known.values()), extents, smallest)
     )
     for shrink in shrinkings:
         for sizes in _SYMBOL_SIZES if symbols else _SYMBOL_SIZES[:1]:
@@ -286,6 +298,16 @@ def _bindings(
             yield bound
 
 
+def _extents(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, np.ndarray]) -> set[int]:
+    """Sizes of dimensions that constants have too; what a kernel spans is none of them."""
+    kernels = {node.inputs[1] for node in nodes if node.op_type in structure.FILTERS}
+    return {
+        extent
+        for value, array in constants.items()
+        for extent in (array.shape[:2] if value in kernels else array.shape)
+    }
+
+
 def _shrinkings(
     known: Sequence[tuple[Dim, ...] | None], extents: set[int], smallest: int
 ) -> list[dict[int, int]]:
@@ -302,24 +324,12 @@ def _shrinkings(
             factor = max((s for s in shrunk if dim % s == 0), default=None)
             size = smallest if factor is None else shrunk[factor] * (dim // factor)
             while size in extents or size in shrunk.values():
-                size += 2
+                size += 1
             if size < dim:
                 shrunk[dim] = size
         if shrunk and shrunk not in shrinkings:
             shrinkings.append(shrunk)
     return [*shrinkings, {}]
-
-
-def _span(node: ir.Node) -> int:
-    """How many elements the kernel of a node spans at most, (k − 1)·dilation + 1."""
-    kernel = node.attributes.get("kernel_shape")
-    sizes = kernel.as_ints() if kernel is not None and not kernel.is_ref() else ()
-    if not sizes and node.op_type in ("Conv", "ConvTranspose"):
-        shape = node.inputs[1].shape if node.inputs[1] is not None else None
-        sizes = tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
-    dilations = node.attributes.get("dilations")
-    steps = dilations.as_ints() if dilations is not None and not dilations.is_ref() else [1]
-    return (max(sizes, default=1) - 1) * max(steps, default=1) + 1
 
 
 def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:
@@ -399,40 +409,53 @@ def _prepare(window: Window, side: _Side) -> _Prepared:
 
 
 def _evaluated(
-    old: _Prepared, new: _Prepared, drawn: Mapping[ir.Value, np.ndarray]
-) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """The outputs of both sides for inputs of each magnitude."""
+    old: _Prepared,
+    new: _Prepared,
+    drawn: Mapping[ir.Value, np.ndarray],
+    magnitudes: Sequence[tuple[float, float]],
+) -> Iterator[tuple[list[np.ndarray], list[np.ndarray], int]]:
+    """The outputs of both sides for inputs of each magnitude, and how many are stacked in them."""
     feeds = [
         {
             value: mean + spread * array if array.dtype == np.float64 else array
             for value, array in drawn.items()
         }
-        for spread, mean in _MAGNITUDES
+        for spread, mean in magnitudes
     ]
-    if not all(rows.are_independent(side.nodes, side.constants, drawn) for side in (old, new)):
-        for feed in feeds:
-            yield old.run(feed), new.run(feed)
-        return
-    stacked = {value: np.concatenate([feed[value] for feed in feeds]) for value in drawn}
-    sides = [[np.split(output, len(feeds)) for output in side.run(stacked)] for side in (old, new)]
-    for i in range(len(feeds)):
-        first, second = ([parts[i] for parts in side] for side in sides)
-        yield first, second
+    sides = (old, new)
+    if all(structure.are_independent(side.nodes, side.constants, drawn) for side in sides):
+        count = len(feeds)
+        feeds = [{value: np.concatenate([feed[value] for feed in feeds]) for value in drawn}]
+    else:
+        count = 1
+    for feed in feeds:
+        yield old.run(feed), new.run(feed), count
 
 
-def _difference(old: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> float:
-    """Largest difference of any output, relative to its largest finite value."""
+def _difference(old: Sequence[np.ndarray], new: Sequence[np.ndarray], count: int) -> float:
+    """Largest difference of any output, relative to its largest finite value.
+
+    Args:
+        old: outputs of one side.
+        new: outputs of the other.
+        count: how many evaluations are stacked in them, each of which has its own largest value.
+    """
     worst = 0.0
     for a, b in zip(old, new, strict=True):
         if a.shape != b.shape:
             raise ValueError(f"shapes {a.shape} and {b.shape}")
         if a.size == 0:
             raise ValueError("an empty window proves nothing")
-        if not np.array_equal(np.isfinite(a), np.isfinite(b)):
-            raise _NotComparableError("one side is not finite where the other is")
         finite = np.isfinite(a)
-        if not finite.any():
+        if not np.array_equal(finite, np.isfinite(b)):
+            raise _NotComparableError("one side is not finite where the other is")
+        if finite.all():
+            size, off = np.abs(a), np.abs(a - b)
+        else:
+            size, off = (np.where(finite, np.abs(part), 0.0) for part in (a, a - b))
+        found = finite.reshape(count, -1).any(axis=1)
+        if not found.all():
             raise ValueError("nothing finite to compare")
-        scale = np.max(np.abs(a[finite]))
-        worst = max(worst, float(np.max(np.abs(a - b)[finite]) / (scale or 1.0)))
+        scale, off = (part.reshape(count, -1).max(axis=1) for part in (size, off))
+        worst = max(worst, float((off / np.where(scale > 0, scale, 1.0)).max()))
     return worst

@@ -122,6 +122,16 @@ class Constants:
         array = self._evaluate(value, exactly=True)
         return None if array is None else array.astype(np.float64, copy=False)
 
+    def unrounded(self, value: ir.Value | None) -> np.ndarray | None:
+        """As `float64`, but a weight that is stored in float32 is given in that type."""
+        if value is None:
+            return None
+        tensor = self._tensor(value)
+        stored = tensor is not None and tensor.dtype == ir.DataType.FLOAT
+        if not stored or value.name in self.exact or not self.is_constant(value):
+            return self.float64(value)
+        return self.array(value)
+
     def maker(self, value: ir.Value) -> Maker | None:
         """What makes `float64(value)` again, None unless that is a weight as it is stored."""
         if value.name is not None and value.name in self.exact:

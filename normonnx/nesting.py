@@ -10,15 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
+_GRAPH, _GRAPHS = ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS
+
 
 def subgraphs(node: ir.Node) -> Sequence[ir.Graph]:
     """The graphs that a control-flow node carries as attributes."""
     found: list[ir.Graph] = []
     for attribute in node.attributes.data.values():
         kind = attribute.type
-        if kind is ir.AttributeType.GRAPH and not attribute.is_ref():
+        if kind is _GRAPH and not attribute.is_ref():
             found.append(attribute.as_graph())
-        elif kind is ir.AttributeType.GRAPHS and not attribute.is_ref():
+        elif kind is _GRAPHS and not attribute.is_ref():
             found.extend(attribute.as_graphs())
     return found
 
@@ -38,7 +40,9 @@ def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
 
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
     """Every graph of a model: the main one, function bodies, and all their subgraphs."""
-    for top in (model.graph, *(function.graph for function in model.functions.values())):
-        yield top
-        for node in walk(top):
-            yield from subgraphs(node)
+    waiting = [function.graph for function in reversed(model.functions.values())]
+    waiting.append(model.graph)
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        waiting.extend(reversed([inner for node in graph for inner in subgraphs(node)]))

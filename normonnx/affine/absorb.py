@@ -29,6 +29,7 @@ from normonnx.affine.weights import (
     multiplied_weight,
     name_of,
     optional,
+    parameter,
     per_group,
     scaled_weight,
     weight_of,
@@ -77,7 +78,7 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     bias = optional(node, 2)
     new_bias = bias
     if bias is not None and not m.is_identity:
-        old = weight_of(proposal, node, 2, "bias")
+        old = parameter(proposal, node, 2, "bias")
         new_bias = proposal.constant(a * old + b, dtype, name_of(bias, node, "bias"))
     elif not m.is_scale:
         new_bias = proposal.constant(b, dtype, name_of(None, node, "bias"))
@@ -103,7 +104,7 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     c = optional(node, 2)
     new_c = None
     if c is not None and beta != 0.0:
-        old = weight_of(proposal, node, 2, "bias")
+        old = parameter(proposal, node, 2, "bias")
         columns = (a[:, None], b[:, None]) if side == 0 else (a, b)
         new_c = columns[0] * beta * old + columns[1]
     elif not m.is_scale:
@@ -211,7 +212,7 @@ def _instance_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> 
 def _scale_and_bias(
     proposal: Proposal, node: ir.Node, m: AffineMap, *, bias_index: int
 ) -> ir.Value:
-    scale = weight_of(proposal, node, 1, "scale")
+    scale = parameter(proposal, node, 1, "scale")
     _extent_must_be(m, scale.shape[0], node)
     dtype = float_type(proposal, node.inputs[1], node)
     a, b = m.full(scale.shape[0])
@@ -221,7 +222,7 @@ def _scale_and_bias(
     ]
     bias = optional(node, bias_index)
     if bias is not None:
-        old = weight_of(proposal, node, bias_index, "bias")
+        old = parameter(proposal, node, bias_index, "bias")
         inputs.append(proposal.constant(a * old + b, dtype, name_of(bias, node, "bias")))
     elif not m.is_scale:
         inputs.append(proposal.constant(b, dtype, name_of(None, node, "bias")))

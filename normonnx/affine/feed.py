@@ -31,8 +31,8 @@ from normonnx.affine.weights import (
     multiplied_weight,
     name_of,
     optional,
+    parameter,
     per_group,
-    weight_of,
 )
 from normonnx.rewrite import Proposal, RefusedError
 from normonnx.shapes import Shapes, attribute_int, attribute_ints
@@ -85,7 +85,7 @@ def _convolution(
     weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
     shift = taps.reshape(w.shape[0], -1).sum(axis=1)
     if old_bias is not None:
-        shift = shift + weight_of(proposal, node, 2, "bias")
+        shift = shift + parameter(proposal, node, 2, "bias")
     bias_value = proposal.constant(shift, dtype, name_of(old_bias, node, "bias"))
     return [(out, proposal.like(node, [new, weight, bias_value]), _IDENTITY)]
 
@@ -129,7 +129,7 @@ def _padded_convolution(
     weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
     shift = taps.reshape(taps.shape[0], -1).sum(axis=1)
     if bias:
-        shift = shift + weight_of(proposal, node, 2, "bias")
+        shift = shift + parameter(proposal, node, 2, "bias")
     shifted = proposal.constant(shift, dtype, name_of(bias[0] if bias else None, node, "bias"))
     kept = {key: attr for key, attr in node.attributes.items() if key != "pads"}
     value = proposal.node("Conv", [padded, weight, shifted], kept, like=out)
@@ -215,7 +215,7 @@ def _gemm(
         kept.pop("beta", None)
         shift = alpha * (b @ (w if rows == 0 else w.T))
         if c is not None and beta != 0.0:
-            shift = beta * weight_of(proposal, node, 2, "bias") + shift
+            shift = beta * parameter(proposal, node, 2, "bias") + shift
         inputs.append(proposal.constant(shift, dtype, name_of(c, node, "bias")))
     out = proposal.node("Gemm", inputs, kept, like=node.outputs[0])
     return [(node.outputs[0], out, _IDENTITY)]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
-from normonnx.affine.weights import float_type, weight_of
+from normonnx.affine.weights import float_type, parameter
 from normonnx.rewrite import Context, Proposal, RefusedError
 
 RULE = "NX006"
@@ -37,7 +37,7 @@ def own_map(context: Context, node: ir.Node) -> AffineMap | None:
 
 def without_map(proposal: Proposal, node: ir.Node) -> ir.Value:
     """The norm with a scale of one and no bias."""
-    scale = weight_of(proposal, node, 1, "scale")
+    scale = parameter(proposal, node, 1, "scale")
     dtype = float_type(proposal, node.inputs[1], node)
     if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
         raise RefusedError("its statistics are read too")

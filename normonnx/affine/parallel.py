@@ -14,7 +14,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
-from normonnx.affine.weights import constant_weight, describe, float_type, optional, weight_of
+from normonnx.affine.weights import constant_weight, describe, float_type, optional, parameter
 from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain, miss
 from normonnx.shapes import CONTRADICTIONS, attribute_int, attribute_ints
 
@@ -121,8 +121,8 @@ def _spelling(value: ir.Value | None) -> str:
 
 
 def _of_convolution(proposal: Proposal, node: ir.Node) -> _Branch:
-    weight = constant_weight(proposal, node, 1, "weight")
-    bias = None if optional(node, 2) is None else weight_of(proposal, node, 2, "bias")
+    weight = constant_weight(proposal, node, 1, "weight").astype(np.float64)
+    bias = None if optional(node, 2) is None else parameter(proposal, node, 2, "bias")
     auto_pad = node.attributes.get("auto_pad")
     if auto_pad is not None and auto_pad.as_string() != "NOTSET":
         raise RefusedError(f"the padding of {describe(node)} depends on the size of its input")

@@ -55,10 +55,20 @@ def dequantised(proposal: Proposal, value: ir.Value | None) -> ir.Node | None:
     return producer if known else None
 
 
+def parameter(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.ndarray:
+    """The constant at an input, float64, or a refusal that names it."""
+    return weight_of(proposal, node, index, what).astype(np.float64, copy=False)
+
+
 def weight_of(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.ndarray:
-    """The weight at an input, float64, or a refusal that names it."""
+    """The weight at an input, exactly, or a refusal that names it.
+
+    Returns:
+        float32 where that is how it is stored, else float64: a large weight is not copied before
+        it meets a float64 array.
+    """
     value = optional(node, index)
-    array = proposal.context.constants.float64(value)
+    array = proposal.context.constants.unrounded(value)
     if array is not None:
         return array
     quantised = dequantised(proposal, value)
@@ -74,7 +84,7 @@ def weight_of(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.nd
 
 
 def constant_weight(proposal: Proposal, node: ir.Node, index: int, what: str) -> np.ndarray:
-    """The weight at an input where it is a plain constant: a quantised one is refused."""
+    """As `weight_of` where it is a plain constant: a quantised one is refused."""
     if dequantised(proposal, optional(node, index)) is not None:
         raise RefusedError(
             f"the {what} of {describe(node)} is quantised, with no scale per input channel"
@@ -118,14 +128,14 @@ def multiplied_weight(
         proposal: where the new constant is made.
         node: the layer.
         index: which of its inputs the weight is.
-        w: the weight, float64.
+        w: the weight, as `weight_of` gives it.
         factor: float64; it is kept, so that `w` and the product need not be.
         channel_axis: as in `Proposal.constant`.
     """
     value = optional(node, index)
     maker = None if value is None else proposal.context.constants.maker(value)
     return proposal.constant(
-        w * factor,
+        np.multiply(w, factor, dtype=np.float64),
         float_type(proposal, value, node),
         name_of(value, node, "weight"),
         channel_axis=channel_axis,

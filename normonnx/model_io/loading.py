@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from onnx import ModelProto, TensorProto
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
 from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import Contents, contents_of
+from normonnx.model_io.digest import Digest
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_deep, refuse_endless
 from normonnx.model_io.operators import refuse_malformed
@@ -120,13 +120,15 @@ def load(
             allow_hardlinks=allow_hardlinks,
             untrusted=untrusted,
         )
+        digest = Digest()
+        digest.update(content)
         proto = parse_model(content, where)
-        digest = hashlib.sha256(content).hexdigest()
         size = len(content)
+        sha256 = digest.hexdigest()
         kept = content if path is None else None
         del content
         model, external = _deserialize(proto, guard)
-        return LoadedModel(model, name, path, size + external, digest, external > 0, kept)
+        return LoadedModel(model, name, path, size + external, sha256, external > 0, kept)
     for attribute in ("model", "model_proto"):
         inner = getattr(source, attribute, None)
         if isinstance(inner, ir.Model | ModelProto):

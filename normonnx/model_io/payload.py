@@ -80,7 +80,8 @@ def refuse_wrong_payload(tensor: TensorProto, model: str) -> None:
         ) from error
     count = elements(tensor, where)
     held = [(name, fits) for name, fits in _FIELDS if len(getattr(tensor, name))]
-    if len(held) + bool(tensor.raw_data) > 1:
+    raw = len(tensor.raw_data)
+    if len(held) + bool(raw) > 1:
         raise InvalidModelError("the tensor has its data twice", where=where)
     if held:
         name, fits = held[0]
@@ -92,7 +93,7 @@ def refuse_wrong_payload(tensor: TensorProto, model: str) -> None:
     elif dtype == ir.DataType.STRING:
         given, needed, unit = 0, count, "values"
     else:
-        given, needed, unit = len(tensor.raw_data), nbytes(tensor, where), "bytes"
+        given, needed, unit = raw, nbytes(tensor, where), "bytes"
     if given != needed:
         raise InvalidModelError(
             f"the tensor holds {given} {unit}, its type and shape need {needed}", where=where

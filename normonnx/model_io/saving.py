@@ -30,6 +30,7 @@ from normonnx.model_io.atomic import (
     write_errors,
 )
 from normonnx.model_io.contents import contents_of
+from normonnx.model_io.digest import Digest
 from normonnx.model_io.layout import DataFile, data_stem, is_own_data
 from normonnx.model_io.loading import LoadedModel, tensors_of
 from normonnx.model_io.streaming import pieces
@@ -161,10 +162,10 @@ def _save(
         else:
             model = _inlined(model)
         staged, file = transaction.stage()
-        digest = hashlib.sha256()
+        digest = Digest()
         for piece in pieces(model, location=data_name):
-            file.write(piece)
             digest.update(piece)
+            file.write(piece)
         nbytes = file.tell()
         with locked(destination.parent):
             retired = _own_data_of(destination) - {data_name or ""}

@@ -21,6 +21,8 @@ _COLUMN_ELEMENTS = 1 << 22
 _NEAR_ELEMENTS = 1 << 16
 # Images with fewer elements than this in their columns are multiplied together.
 _FEW_ELEMENTS = 1 << 18
+# Up to so many elements of a channel the channels make the longer runs in memory.
+_SMALL_PLANE = 256
 
 
 def conv(call: Call, inputs: Inputs) -> Outputs:
@@ -29,7 +31,9 @@ def conv(call: Call, inputs: Inputs) -> Outputs:
     group = int(call.get("group", 1))
     place = windows(call, x.shape[2:], weight.shape[2:])
     padded = place.padded(x, 0)
-    if padded.shape[1] * math.prod((*place.kernel, *place.out)) <= _FEW_ELEMENTS:
+    if group == padded.shape[1] == weight.shape[0] and math.prod(place.out) <= _SMALL_PLANE:
+        y = _small_depthwise(padded, weight, place)
+    elif padded.shape[1] * math.prod((*place.kernel, *place.out)) <= _FEW_ELEMENTS:
         y = np.empty((x.shape[0], weight.shape[0], *place.out), dtype=x.dtype)
         _all_by_columns(padded, weight, group, place, y)
     elif weight.shape[1] == 1:
@@ -62,6 +66,18 @@ def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Arra
             np.multiply(factor, part[cut], out=product)
             total += product
     return np.moveaxis(y, 2, 0).reshape(batch, group * filters, *place.out)
+
+
+def _small_depthwise(padded: Array, weight: Array, place: Windows) -> Array:
+    """One filter for each channel of small images: with channels last, they are the long runs."""
+    images = np.ascontiguousarray(np.moveaxis(padded, 1, -1))
+    factors = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)
+    total = np.zeros((padded.shape[0], *place.out, padded.shape[1]), dtype=padded.dtype)
+    product = np.empty_like(total)
+    for factor, (_, cut) in zip(factors, place.taps(), strict=True):
+        np.multiply(images[*cut, slice(None)], factor, out=product)
+        total += product
+    return np.ascontiguousarray(np.moveaxis(total, -1, 1))
 
 
 def _all_by_columns(images: Array, weight: Array, group: int, place: Windows, y: Array) -> None:

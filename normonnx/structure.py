@@ -1,7 +1,9 @@
-"""Whether the rows of a piece of a graph, along the first axis, have nothing to do with each other.
+"""What the operators of a piece of a graph tell of it, and what a certificate may spare for that.
 
-If so, inputs stacked along that axis give the outputs stacked along it, and a certificate reads its
-weights once for all the inputs that it tries.
+If its rows, along the first axis, have nothing to do with each other, inputs stacked along that
+axis give the outputs stacked along it, and its weights are read once for all the inputs that are
+tried. If it is affine in what it reads, inputs of every size tell the same. If none of its
+operators looks further than its kernel does, its inputs need not be larger than that.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.shapes import attribute_int
+
+FILTERS = frozenset({"Conv", "ConvTranspose"})
+"""Operators whose second input has channels along two axes and is a kernel along the others."""
 
 _ELEMENTWISE = frozenset(
     """Abs Add Clip Div Elu Erf Exp HardSigmoid HardSwish Identity LeakyRelu Log Max Min Mul Neg
@@ -24,6 +29,14 @@ _LAYERS = frozenset(
     MatMul MaxPool""".split()
 )
 """Operators on one value, their first input, whose further inputs are constants."""
+
+_AFFINE = frozenset(
+    """Add AveragePool BatchNormalization Conv ConvTranspose Div Gemm GlobalAveragePool Identity
+    MatMul Mul Neg Sub Sum""".split()
+)
+"""Operators that are affine in each input, and if they multiply, in no two at a time."""
+
+_SUMS = frozenset({"Add", "Sub", "Sum"})
 
 
 def are_independent(
@@ -76,3 +89,42 @@ def are_independent(
 
 def _is_the_same_for_all(array: np.ndarray, rank: int) -> bool:
     return array.ndim < rank or (array.ndim == rank and array.shape[0] == 1)
+
+
+def is_affine(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, np.ndarray]) -> bool:
+    """Whether every output is a constant linear map of the inputs plus a constant.
+
+    Args:
+        nodes: all of them.
+        constants: what they read that is constant.
+    """
+    for node in nodes:
+        moving = [i for i, v in enumerate(node.inputs) if v is not None and v not in constants]
+        if node.domain or len(node.outputs) > 1 or node.op_type not in _AFFINE:
+            return False
+        if node.op_type in _SUMS:
+            continue
+        if len(moving) > 1 or (node.op_type == "Div" and moving == [1]):
+            return False
+        if node.op_type == "BatchNormalization" and (
+            moving != [0] or attribute_int(node, "training_mode", 0)
+        ):
+            return False
+    return True
+
+
+def is_local(nodes: Iterable[ir.Node]) -> bool:
+    """Whether each element of an output comes from what a kernel spans, or from an average."""
+    return all(not n.domain and n.op_type in _ELEMENTWISE | _LAYERS for n in nodes)
+
+
+def span(node: ir.Node) -> int:
+    """How many elements the kernel of a node spans at most, (k − 1)·dilation + 1."""
+    kernel = node.attributes.get("kernel_shape")
+    sizes = kernel.as_ints() if kernel is not None and not kernel.is_ref() else ()
+    if not sizes and node.op_type in FILTERS:
+        shape = node.inputs[1].shape if node.inputs[1] is not None else None
+        sizes = tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
+    dilations = node.attributes.get("dilations")
+    steps = dilations.as_ints() if dilations is not None and not dilations.is_ref() else [1]
+    return (max(sizes, default=1) - 1) * max(steps, default=1) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normonnx.rows import are_independent
+from normonnx.structure import are_independent
 from tests.graphs import context, model, value
 
 PER_CHANNEL = np.ones((3, 1, 1), np.float32)
