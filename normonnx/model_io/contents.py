@@ -21,7 +21,7 @@ class Contents(Struct):
         functions: the model-local functions.
         nodes: by the main graph and the functions, those of the graphs inside them included.
         attributes: the attributes of those nodes and the defaults of function attributes.
-        tensors: initializers and dense tensors in attributes.
+        tensors: initializers and dense tensors in attributes, those of the main graph first.
     """
 
     graphs: list[GraphProto] = field(default_factory=list)

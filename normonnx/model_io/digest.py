@@ -18,7 +18,7 @@ class Digest:
         self._hash = hashlib.sha256()
         self._beside: Thread | None = None
 
-    def update(self, piece: bytes) -> None:
+    def update(self, piece: bytes | memoryview) -> None:
         """Add a piece, which must not change any more."""
         self._wait()
         if len(piece) >= _BESIDE_FROM:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import onnx
@@ -13,13 +14,15 @@ from msgspec import Struct
 from onnx import ModelProto, TensorProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
+from normonnx.model_io import borrowing
+from normonnx.model_io.borrowing import Borrowed
 from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import Contents, contents_of
 from normonnx.model_io.digest import Digest
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_deep, refuse_endless
 from normonnx.model_io.operators import refuse_malformed
-from normonnx.model_io.parse import parse_model, read_file, read_stdin, refuse_incomplete
+from normonnx.model_io.parse import read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
 from normonnx.model_io.text import refuse_garbled
 from normonnx.nesting import graphs_of
@@ -122,12 +125,12 @@ def load(
         )
         digest = Digest()
         digest.update(content)
-        proto = parse_model(content, where)
+        proto, borrowed = borrowing.parse(content, where)
         size = len(content)
         sha256 = digest.hexdigest()
         kept = content if path is None else None
         del content
-        model, external = _deserialize(proto, guard)
+        model, external = _deserialize(proto, guard, borrowed)
         return LoadedModel(model, name, path, size + external, sha256, external > 0, kept)
     for attribute in ("model", "model_proto"):
         inner = getattr(source, attribute, None)
@@ -157,7 +160,9 @@ def _from_ir(model: ir.Model) -> LoadedModel:
     return LoadedModel(model, name, None, weight_bytes(model), "", external)
 
 
-def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
+def _deserialize(
+    proto: ModelProto, guard: Guard, borrowed: Borrowed = MappingProxyType({})
+) -> tuple[ir.Model, int]:
     """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
     try:
         contents = contents_of(proto, guard.model)
@@ -167,16 +172,21 @@ def _deserialize(proto: ModelProto, guard: Guard) -> tuple[ir.Model, int]:
         refuse_endless(contents.nodes, guard.model)
         refuse_malformed(proto, contents, guard.model)
         external = []
-        for tensor in contents.tensors:
+        # The initializers of the main graph come first.
+        for index, tensor in enumerate(contents.tensors):
             if tensor.data_location == TensorProto.EXTERNAL:
                 external.append(tensor)
             else:
-                refuse_wrong_payload(tensor, guard.model)
+                refuse_wrong_payload(tensor, guard.model, borrowed=borrowed.get(index))
         external_bytes = sum(guard.admit(tensor) for tensor in external)
         _spell_default_domain(proto)
         for function in contents.functions:
             _spell_default_domain(function)
         model = ir.from_proto(proto)
+        for index, raw in borrowed.items():
+            initializer = proto.graph.initializer[index]
+            weight = borrowing.tensor(initializer, raw)
+            model.graph.initializers[initializer.name].const_value = weight
     except (ir.serde.SerdeError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InvalidModelError(
             f"the model cannot be read: {_root_cause(error)}", where=guard.model

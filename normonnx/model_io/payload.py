@@ -61,12 +61,15 @@ def nbytes(tensor: TensorProto, where: str) -> int:
     return (elements(tensor, where) * bits + 7) // 8
 
 
-def refuse_wrong_payload(tensor: TensorProto, model: str) -> None:
+def refuse_wrong_payload(
+    tensor: TensorProto, model: str, *, borrowed: memoryview | None = None
+) -> None:
     """Refuse a tensor in the file whose data is not what its type and shape need.
 
     Args:
         tensor: not an external one.
         model: what to call the model in the error.
+        borrowed: its raw data, where they were left out of the message.
 
     Raises:
         InvalidModelError: there is more or less data, or it is in the wrong place.
@@ -80,7 +83,7 @@ def refuse_wrong_payload(tensor: TensorProto, model: str) -> None:
         ) from error
     count = elements(tensor, where)
     held = [(name, fits) for name, fits in _FIELDS if len(getattr(tensor, name))]
-    raw = len(tensor.raw_data)
+    raw = len(tensor.raw_data if borrowed is None else borrowed)
     if len(held) + bool(raw) > 1:
         raise InvalidModelError("the tensor has its data twice", where=where)
     if held:

@@ -7,14 +7,16 @@ built with stand-ins for the large initializers, and their bytes are put in wher
     GraphProto   fields before 5 · 5 initializer … · fields after 5
     TensorProto  fields before 9 · 9 raw_data · fields after 9
 
-Fields come in the order of their numbers, as protobuf writes them (protobuf.dev, "Encoding").
+Fields come in the order of their numbers, as protobuf writes them.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from google.protobuf.message import EncodeError, Message  # type: ignore[import-untyped]
 from msgspec import Struct
@@ -22,6 +24,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from normonnx.errors import WriteError
 from normonnx.model_io.contents import contents_of
+from normonnx.model_io.encoding import opening
 from normonnx.model_io.parse import PROTOBUF_LIMIT
 
 _STREAMED_FROM = 1 << 16
@@ -30,11 +33,8 @@ _STREAMED_FROM = 1 << 16
 _STAND_IN = "\0"
 """The location that marks a stand-in; no file can have it as its name."""
 
-_DELIMITED = 2
-"""Protobuf's wire type of messages and bytes."""
 
-
-def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes]:
+def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes | memoryview]:
     """The bytes of `model`; tensors that refer to data files still do so.
 
     Args:
@@ -50,14 +50,14 @@ def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes]:
     head, tail = _split(proto.graph, "initializer")
     before, after = _split(proto, "graph")
     length = len(head) + sum(tensor.length for tensor in tensors) + len(tail)
-    opening = _opening(ModelProto, "graph", length)
-    if len(before) + len(opening) + length + len(after) > PROTOBUF_LIMIT:
+    before += opening(ModelProto, "graph", length)
+    if len(before) + length + len(after) > PROTOBUF_LIMIT:
         raise _too_large()
-    yield before + opening + head
+    yield before + head
     for tensor in tensors:
         yield tensor.before
         if tensor.weight is not None:
-            content = tensor.weight.tobytes()
+            content = _content(tensor.weight)
             if len(content) != tensor.weight.nbytes:
                 raise WriteError(f"the tensor {tensor.weight.name!r} is not as long as it says")
             yield content
@@ -79,6 +79,15 @@ def _to_proto(model: _Lightened, location: str | None) -> ModelProto:
             for key, value in entries.items():
                 tensor.metadata_props.add(key=key, value=value)
     return proto
+
+
+def _content(weight: ir.TensorProtocol) -> bytes | memoryview:
+    """The bytes of a weight; a view of them where they are in memory as they are in a file."""
+    if type(weight) is ir.Tensor and sys.byteorder == "little":
+        array = weight.numpy()
+        if array.flags.c_contiguous and 8 * array.itemsize == weight.dtype.bitwidth:
+            return array.reshape(-1).view(np.uint8).data
+    return weight.tobytes()
 
 
 class _Delegate:
@@ -154,14 +163,14 @@ def _tensor(tensor: TensorProto, weights: list[ir.TensorProtocol]) -> _Tensor:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if entries.get("location") != _STAND_IN:
         content = _serialize(tensor)
-        return _Tensor(_opening(GraphProto, "initializer", len(content)) + content)
+        return _Tensor(opening(GraphProto, "initializer", len(content)) + content)
     weight = weights[int(entries["offset"])]
     tensor.ClearField("external_data")
     tensor.ClearField("data_location")
     before, after = _split(tensor, "raw_data")
-    before += _opening(TensorProto, "raw_data", weight.nbytes)
+    before += opening(TensorProto, "raw_data", weight.nbytes)
     length = len(before) + weight.nbytes + len(after)
-    return _Tensor(_opening(GraphProto, "initializer", length) + before, weight, after)
+    return _Tensor(opening(GraphProto, "initializer", length) + before, weight, after)
 
 
 def _split(message: Message, name: str) -> tuple[bytes, bytes]:
@@ -192,20 +201,3 @@ def _too_large() -> WriteError:
     return WriteError(
         "the model is too large for one file", hint="its weights must be external data"
     )
-
-
-def _opening(owner: type[Message], field: str, length: int) -> bytes:
-    """What stands before the content of a field: its number and type, and how long it is."""
-    return _varint(owner.DESCRIPTOR.fields_by_name[field].number << 3 | _DELIMITED) + _varint(
-        length
-    )
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits to a byte, the lowest first; all but the last have the eighth bit set."""
-    content = bytearray()
-    while number > 0x7F:
-        content.append(number & 0x7F | 0x80)
-        number >>= 7
-    content.append(number)
-    return bytes(content)
