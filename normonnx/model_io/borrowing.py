@@ -95,8 +95,7 @@ def _lightened(content: memoryview, borrowed: dict[int, memoryview]) -> bytes:
     Raises:
         UnusualError: they are not those of a plain ModelProto.
     """
-    number = number_of(ModelProto, "graph")
-    graphs = [field for field in fields(content, 0, len(content)) if field.number == number]
+    graphs = list(fields(content, 0, len(content), {number_of(ModelProto, "graph")}))
     if len(graphs) != 1 or graphs[0].kind != DELIMITED:
         raise UnusualError
     found = graphs[0]
@@ -107,14 +106,11 @@ def _lightened(content: memoryview, borrowed: dict[int, memoryview]) -> bytes:
 
 def _lightened_graph(content: memoryview, graph: Field, borrowed: dict[int, memoryview]) -> bytes:
     parts: list[memoryview | bytes] = []
-    number = number_of(GraphProto, "initializer")
-    index, done = -1, graph.start
-    for field in fields(content, graph.start, graph.end):
-        if field.number != number:
-            continue
+    done = graph.start
+    numbers = {number_of(GraphProto, "initializer")}
+    for index, field in enumerate(fields(content, graph.start, graph.end, numbers)):
         if field.kind != DELIMITED:
             raise UnusualError
-        index += 1
         raw = _raw_data(content, field) if field.end - field.start >= _BORROWED_FROM else None
         if raw is None:
             continue
@@ -130,15 +126,18 @@ def _lightened_graph(content: memoryview, graph: Field, borrowed: dict[int, memo
 def _raw_data(content: memoryview, initializer: Field) -> Field | None:
     """Where the raw data of an initializer are; None if protobuf is to read them."""
     found: list[Field] = []
-    for field in fields(content, initializer.start, initializer.end):
-        if field.number == number_of(TensorProto, "raw_data"):
+    names = ("raw_data", "data_type", "data_location")
+    raw_data, data_type, data_location = (number_of(TensorProto, name) for name in names)
+    wanted = (raw_data, data_type, data_location)
+    for field in fields(content, initializer.start, initializer.end, wanted):
+        if field.number == raw_data:
             found.append(field)
-        elif field.number == number_of(TensorProto, "data_type"):
+        elif field.number == data_type:
             if field.kind != VARINT:
                 return None
             if read_varint(content, field.start, field.end)[0] not in _TYPES:
                 return None
-        elif field.number == number_of(TensorProto, "data_location"):
+        elif field.number == data_location:
             return None
     if len(found) != 1 or found[0].kind != DELIMITED:
         return None

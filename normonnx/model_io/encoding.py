@@ -9,7 +9,7 @@ Source: protobuf.dev, "Encoding".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from msgspec import Struct
@@ -19,6 +19,7 @@ VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 
 _WIDTHS = {FIXED64: 8, FIXED32: 4}
 _LONGEST_VARINT = 10
+_ONE_BYTE = 0x7F
 
 
 class UnusualError(Exception):
@@ -53,16 +54,25 @@ def opening(owner: type[Message], field: str, length: int) -> bytes:
     return _varint(number_of(owner, field) << 3 | DELIMITED) + _varint(length)
 
 
-def fields(content: memoryview, start: int, end: int) -> Iterator[Field]:
-    """The fields of a message, in the order in which they are there.
+def fields(content: memoryview, start: int, end: int, only: Collection[int]) -> Iterator[Field]:
+    """Some fields of a message, in the order in which they are there.
+
+    Args:
+        content: what the message is in.
+        start: where it begins.
+        end: where it ends.
+        only: the numbers of the fields that are wanted.
 
     Raises:
-        UnusualError: they do not end where the message does, or one is a group.
+        UnusualError: the fields do not end where the message does, or one is a group.
     """
     at = start
     while at < end:
         tag = at
-        key, at = read_varint(content, at, end)
+        key = content[at]
+        at += 1
+        if key > _ONE_BYTE:
+            key, at = read_varint(content, tag, end)
         number, kind = key >> 3, key & 7
         begin = at
         if kind == DELIMITED:
@@ -76,7 +86,8 @@ def fields(content: memoryview, start: int, end: int) -> Iterator[Field]:
             raise UnusualError
         if at > end or not number:
             raise UnusualError
-        yield Field(number, kind, tag, begin, at)
+        if number in only:
+            yield Field(number, kind, tag, begin, at)
 
 
 def read_varint(content: memoryview, at: int, end: int) -> tuple[int, int]:
@@ -85,11 +96,13 @@ def read_varint(content: memoryview, at: int, end: int) -> tuple[int, int]:
     Raises:
         UnusualError: it is longer than a number can be.
     """
+    if at < end and content[at] <= _ONE_BYTE:
+        return content[at], at + 1
     value = shift = 0
     for place in range(at, min(end, at + _LONGEST_VARINT)):
         byte = content[place]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte <= _ONE_BYTE:
             return value, place + 1
         shift += 7
     raise UnusualError
@@ -97,7 +110,7 @@ def read_varint(content: memoryview, at: int, end: int) -> tuple[int, int]:
 
 def _varint(number: int) -> bytes:
     content = bytearray()
-    while number > 0x7F:
+    while number > _ONE_BYTE:
         content.append(number & 0x7F | 0x80)
         number >>= 7
     content.append(number)

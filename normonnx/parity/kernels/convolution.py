@@ -22,7 +22,7 @@ _NEAR_ELEMENTS = 1 << 16
 # Images with fewer elements than this in their columns are multiplied together.
 _FEW_ELEMENTS = 1 << 18
 # Up to so many elements of a channel the channels make the longer runs in memory.
-_SMALL_PLANE = 256
+_SMALL_PLANE = 1 << 12
 
 
 def conv(call: Call, inputs: Inputs) -> Outputs:
@@ -71,13 +71,20 @@ def _depthwise(padded: Array, weight: Array, group: int, place: Windows) -> Arra
 def _small_depthwise(padded: Array, weight: Array, place: Windows) -> Array:
     """One filter for each channel of small images: with channels last, they are the long runs."""
     images = np.ascontiguousarray(np.moveaxis(padded, 1, -1))
-    factors = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)
-    total = np.zeros((padded.shape[0], *place.out, padded.shape[1]), dtype=padded.dtype)
-    product = np.empty_like(total)
-    for factor, (_, cut) in zip(factors, place.taps(), strict=True):
-        np.multiply(images[*cut, slice(None)], factor, out=product)
-        total += product
-    return np.ascontiguousarray(np.moveaxis(total, -1, 1))
+    filters = np.ascontiguousarray(np.moveaxis(weight[:, 0], 0, -1))
+    batch, *spatial, channel = images.strides
+    steps = (st * s for st, s in zip(spatial, place.strides, strict=True))
+    within = (st * d for st, d in zip(spatial, place.dilations, strict=True))
+    taps = np.lib.stride_tricks.as_strided(
+        images,
+        (padded.shape[0], *place.out, *place.kernel, padded.shape[1]),
+        (batch, *steps, *within, channel),
+        writeable=False,
+    )
+    rank = len(spatial)
+    outer, inner, last = range(1 + rank), range(1 + rank, 1 + 2 * rank), 1 + 2 * rank
+    y = np.einsum(taps, [*outer, *inner, last], filters, [*inner, last], [*outer, last])
+    return np.ascontiguousarray(np.moveaxis(y, -1, 1))
 
 
 def _all_by_columns(images: Array, weight: Array, group: int, place: Windows, y: Array) -> None:
