@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,31 @@ def test_optimising_loads_neither_runtime_nor_judge_nor_sympy(
     assert output.exists()
     assert "normonnx.pipeline" in modules
     unused = {"onnxruntime", "onnx.reference", "normonnx.parity.judge", "normonnx.report.html"}
+    unused |= {"importlib.metadata", "email.parser"}
     assert not modules & (_LATE | unused)
 
 
 def test_help_loads_not_even_numpy() -> None:
     assert not executed("--help") & {"numpy", "onnx", "onnx_ir", "rich"}
+
+
+VERSIONS = """
+from normonnx.cli.deferral import start_lightly
+start_lightly()
+import onnx
+from importlib.metadata import version
+print(onnx.__version__, version("onnx"), version("numpy"))
+import importlib.metadata
+try:
+    importlib.metadata.version("no-such-package")
+except importlib.metadata.PackageNotFoundError:
+    print(len(importlib.metadata.files("numpy") or ()) > 9, type(importlib.metadata).__name__)
+"""
+
+
+def test_versions_and_metadata_are_what_they_are() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", VERSIONS], capture_output=True, text=True, check=True
+    )
+    onnx, numpy = version("onnx"), version("numpy")
+    assert done.stdout.split() == [onnx, onnx, numpy, "True", "module"]

@@ -2,18 +2,21 @@
 
 SymPy alone, which onnx_ir needs for arithmetic on symbolic dimensions, takes longer than everything
 else together. The modules below are set up at once and executed when something in them is first
-used (`importlib.util.LazyLoader`). Only our own process is treated so, never one that imports
-normonnx.
+used (`importlib.util.LazyLoader`). From `importlib.metadata`, which needs a parser of e-mail, onnx
+learns its own version: a directory's name tells it, too. Only our own process is treated so, never
+one that imports normonnx.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
+from typing import Any
 
 _LATE = frozenset(
     {
@@ -47,6 +50,37 @@ class _Deferral:
         return spec
 
 
+_METADATA = "importlib.metadata"
+
+
+class _Metadata(ModuleType):
+    """Stands for importlib.metadata until more is wanted of it than the version of onnx."""
+
+    def version(self, distribution_name: str) -> str:
+        """The version of an installed package."""
+        known = _onnx_version() if distribution_name == "onnx" else None
+        return str(self._real().version(distribution_name)) if known is None else known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real(), name)
+
+    def _real(self) -> ModuleType:
+        if sys.modules.get(_METADATA) is self:
+            del sys.modules[_METADATA]
+        return importlib.import_module(_METADATA)
+
+
+def _onnx_version() -> str | None:
+    """What the name of the directory with onnx's metadata says, if there is one such directory."""
+    spec = PathFinder.find_spec("onnx")
+    if spec is None or spec.origin is None:
+        return None
+    prefix, suffix = "onnx-", ".dist-info"
+    beside = os.listdir(os.path.dirname(os.path.dirname(spec.origin)))
+    found = [name for name in beside if name.startswith(prefix) and name.endswith(suffix)]
+    return found[0][len(prefix) : -len(suffix)] if len(found) == 1 else None
+
+
 def start_lightly() -> None:
     """From here on, these modules are executed when they are used and not when they are imported.
 
@@ -56,3 +90,5 @@ def start_lightly() -> None:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     if not any(isinstance(finder, _Deferral) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Deferral())
+    if _METADATA not in sys.modules:
+        sys.modules[_METADATA] = importlib.metadata = _Metadata(_METADATA)

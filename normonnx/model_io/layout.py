@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from io import FileIO
 from typing import BinaryIO
 
@@ -23,7 +24,6 @@ from normonnx.errors import UnreadableModelError
 
 BLOCK = 1 << 20
 _ZEROS = bytes(BLOCK)
-_ZEROS_DIGEST = hashlib.sha256(_ZEROS).digest()
 
 _PAGE = 4096
 _PAGE_ALIGNED_FROM = 1 << 20
@@ -77,7 +77,7 @@ class DataFile:
         for block in _blocks(tensor):
             if block == _ZEROS:
                 self._file.seek(BLOCK, 1)
-                self._digest.update(_ZEROS_DIGEST)
+                self._digest.update(_digest_of_zeros())
             else:
                 self._file.write(block)
                 self._digest.update(hashlib.sha256(block).digest())
@@ -90,6 +90,11 @@ class DataFile:
         self._file.flush()
         self._file.truncate(self._end)
         return self._digest.hexdigest()[:12], self._end
+
+
+@cache
+def _digest_of_zeros() -> bytes:
+    return hashlib.sha256(_ZEROS).digest()
 
 
 def _identity(tensor: ir.TensorProtocol) -> tuple[object, ...]:
