@@ -2,9 +2,9 @@
 
 SymPy alone, which onnx_ir needs for arithmetic on symbolic dimensions, takes longer than everything
 else together. The modules below are set up at once and executed when something in them is first
-used (`importlib.util.LazyLoader`). From `importlib.metadata`, which needs a parser of e-mail, onnx
-learns its own version: a directory's name tells it, too. Only our own process is treated so, never
-one that imports normonnx.
+used (`importlib.util.LazyLoader`), which for those that give NumPy's functions their docstrings is
+never. From `importlib.metadata`, which needs a parser of e-mail, onnx learns its own version: a
+directory's name tells it, too. Only our own process is treated so, never one that imports normonnx.
 """
 
 from __future__ import annotations
@@ -19,19 +19,10 @@ from types import ModuleType
 from typing import Any
 
 _LATE = frozenset(
-    {
-        "google.protobuf.internal.python_message",
-        "google.protobuf.json_format",
-        "google.protobuf.text_format",
-        "onnx.compose",
-        "onnx.gen_proto",
-        "onnx.parser",
-        "onnx.printer",
-        "onnx.utils",
-        "onnx_ir._symbolic_shapes",
-        "packaging.version",
-        "sympy",
-    }
+    """google.protobuf.internal.python_message google.protobuf.json_format
+    google.protobuf.text_format numpy._core._add_newdocs numpy._core._add_newdocs_scalars
+    onnx.compose onnx.gen_proto onnx.parser onnx.printer onnx.utils onnx_ir._symbolic_shapes
+    packaging.version sympy""".split()
 )
 
 
