@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections import ChainMap
@@ -184,15 +183,19 @@ def optimize(
         model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
     )
     _tell(progress, "rewrite")
-    rewrite = functools.partial(
-        pipeline.run, loaded.model, options, only=None if plan is None else plan.keys
-    )
-    outcome = rewrite()
+    only = None if plan is None else plan.keys
+
+    def rewrite(own: ir.Model, **limits: Any) -> Outcome:
+        return pipeline.run(own, options, only=only, in_place=True, **limits)
+
+    own = loaded.give()
+    before = facts_of(own)
+    outcome = rewrite(own)
     report = ModelReport(
         name=loaded.name,
         status="unverified",
         target=options.target,
-        before=facts_of(loaded.model),
+        before=before,
         unfit=() if plan is None else plan.unfit(outcome.journal),
     )
     is_original = not outcome.journal.rewrites and model_io.same(loaded.model, outcome.model)
@@ -202,7 +205,7 @@ def optimize(
     elif is_original:
         report = replace(report, status="pass" if verify else "unverified")
     elif judged is not None:
-        outcome, verdict, reverted = _judged(loaded.model, outcome, rewrite, judged, progress)
+        outcome, verdict, reverted = _judged(loaded, outcome, rewrite, judged, progress)
         report = replace(report, status=verdict.status, verdict=verdict)
     taken_back = {item.rewrite.key for item in reverted}
     journal = outcome.journal
@@ -441,14 +444,14 @@ def _arguments(options: Options) -> dict[str, Any]:
 
 
 def _judged(
-    original: ir.Model,
+    loaded: LoadedModel,
     outcome: Outcome,
     rewrite: Callable[..., Outcome],
     verify_options: VerifyOptions,
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
     """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
-    judge = parity.Judge(original, verify_options, readings=outcome.readings)
+    judge = parity.Judge(loaded.model, verify_options, readings=outcome.readings)
 
     def judged(candidate: Outcome) -> Verdict:
         return judge.judge(
@@ -465,17 +468,18 @@ def _judged(
     skip: frozenset[str] = frozenset()
     reverted: list[Reverted] = []
     while verdict.status == "fail" and len(reverted) < _MOST_REVERTED:
-        guilty = _guilty(outcome, rewrite, skip, judged, progress)
+        guilty = _guilty(loaded, outcome, rewrite, skip, judged, progress)
         if guilty is None:
             break
         reverted.append(Reverted(guilty, verdict.first_failure))
         skip |= {guilty.key}
-        outcome = rewrite(skip=skip)
+        outcome = rewrite(loaded.give(), skip=skip)
         verdict = judged(outcome)
     return outcome, verdict, tuple(reverted)
 
 
 def _guilty(
+    loaded: LoadedModel,
     outcome: Outcome,
     rewrite: Callable[..., Outcome],
     skip: frozenset[str],
@@ -487,7 +491,7 @@ def _guilty(
 
     def fails(count: int) -> bool:
         _tell(progress, f"look for the guilty one of {len(rewrites)} rewrites, try {count}")
-        prefix = rewrite(skip=skip, limit=count)
+        prefix = rewrite(loaded.give(), skip=skip, limit=count)
         return judged(prefix).status == "fail"
 
     if not rewrites or fails(0):

@@ -130,7 +130,7 @@ class Constants:
         stored = tensor is not None and tensor.dtype == ir.DataType.FLOAT
         if not stored or value.name in self.exact or not self.is_constant(value):
             return self.float64(value)
-        return self.array(value)
+        return self._evaluate(value, exactly=False)
 
     def maker(self, value: ir.Value) -> Maker | None:
         """What makes `float64(value)` again, None unless that is a weight as it is stored."""

@@ -18,12 +18,18 @@ def facts_of(model: ir.Model) -> ModelFacts:
         for graph in graphs_of(model)
         for node in graph
     )
-    distinct = {id(tensor): tensor for tensor in tensors_of(model)}
+    parameters = nbytes = 0
+    for tensor in {id(tensor): tensor for tensor in tensors_of(model)}.values():
+        size, dtype = tensor.size, tensor.dtype
+        if dtype.is_floating_point():
+            parameters += size
+        if dtype != ir.DataType.STRING:
+            nbytes += -(-size * dtype.bitwidth // 8)
     return ModelFacts(
         opset=model.opset_imports.get("", 0),
         ir_version=model.ir_version,
         nodes=operators.total(),
         operators=dict(sorted(operators.items())),
-        parameters=sum(t.size for t in distinct.values() if t.dtype.is_floating_point()),
-        nbytes=sum(t.nbytes for t in distinct.values() if t.dtype != ir.DataType.STRING),
+        parameters=parameters,
+        nbytes=nbytes,
     )

@@ -49,7 +49,7 @@ class Outcome(Struct, frozen=True):
     """A rewritten model and how it came about.
 
     Attributes:
-        model: the new model; the one handed in is untouched.
+        model: the new model.
         journal: rewrites and near misses.
         exact: float64 value of each new initializer, by name.
         readings: float64 value of each constant of the original that was read as a rounded 1/N.
@@ -75,24 +75,27 @@ def run(
     only: frozenset[str] | None = None,
     limit: int | None = None,
     read_large: bool = True,
+    in_place: bool = False,
 ) -> Outcome:
     """Rewrite a copy of the model.
 
     Args:
-        model: any valid model; never changed.
+        model: any valid model; never changed, unless that is asked for.
         options: what may be written and assumed.
         skip: keys of rewrites not to make.
         only: keys of the rewrites to make; None for all.
         limit: stop after this many rewrites.
         read_large: whether large weights in data files may be read; a rewrite that needs one
             is a near miss otherwise.
+        in_place: rewrite the model itself, which is the caller's own.
 
     Returns:
-        The copy, the journal, the exact weights and notes.
+        The rewritten model, the journal, the exact weights and notes.
     """
     painter = Painter()
     journal = Journal(skip=skip, only=only, limit=limit, witness=painter)
-    model = model.clone()
+    if not in_place:
+        model = model.clone()
     notes = unlist_initializers(model, options)
     context, raised = reach_opset(model, journal, options, read_large=read_large)
     norm.fuse_norms(context)

@@ -63,9 +63,22 @@ class UnreadConstants(Constants):
         try:
             return super().float64(value)
         except _UnreadError:
-            if value is None or _is_read_by(value, _ARITHMETIC):
-                return None
-            raise RefusedError(sentence(value)) from None
+            _refuse_layer(value)
+            return None
+
+    def unrounded(self, value: ir.Value | None) -> np.ndarray | None:
+        """As `float64`."""
+        try:
+            return super().unrounded(value)
+        except _UnreadError:
+            _refuse_layer(value)
+            return None
+
+
+def _refuse_layer(value: ir.Value | None) -> None:
+    """Refuse what is no mere operand of arithmetic, which counts as no constant."""
+    if value is not None and not _is_read_by(value, _ARITHMETIC):
+        raise RefusedError(sentence(value)) from None
 
 
 def sentence(value: ir.Value) -> str:

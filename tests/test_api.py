@@ -114,9 +114,10 @@ def sabotage(
 
     def run(model: ir.Model, options: Options, **limits: Any) -> Outcome:
         calls.append(limits)
+        whole = real(model, options)
         outcome = real(model, options, **limits)
         made = {rewrite.key for rewrite in outcome.journal.rewrites}
-        for key in guilty(real(model, options)):
+        for key in guilty(whole):
             if key in made:
                 _spoil(outcome)
         return outcome

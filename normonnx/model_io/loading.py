@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -36,11 +36,32 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ir.Model | An
 ``onnx_ir.Model``, or a ``torch.onnx.ONNXProgram`` (by its attributes)."""
 
 
+class _Source:
+    """A model in memory, and how to make the same one again."""
+
+    def __init__(self, model: ir.Model, again: Callable[[], ir.Model], *, shown: bool = False):
+        self._model: ir.Model | None = model
+        self._again = again
+        self._is_shown = shown
+
+    def show(self) -> ir.Model:
+        if self._model is None:
+            self._model = self._again()
+        self._is_shown = True
+        return self._model
+
+    def give(self) -> ir.Model:
+        if self._model is None or self._is_shown:
+            return self._again()
+        given, self._model = self._model, None
+        return given
+
+
 class LoadedModel(Struct, frozen=True):
     """A model and where it came from.
 
     Attributes:
-        model: the model; weights in data files stay there until they are touched.
+        source: the model.
         name: what to call it: the file's name, or the graph's.
         path: the absolute path it was loaded from, None when it came from memory.
         nbytes: bytes of the file and of the external data its tensors refer to; for a model that
@@ -50,13 +71,22 @@ class LoadedModel(Struct, frozen=True):
         content: the bytes it came as when they came without a path.
     """
 
-    model: ir.Model
+    source: _Source
     name: str
     path: Path | None
     nbytes: int
     sha256: str
     external: bool = False
     content: bytes | None = None
+
+    @property
+    def model(self) -> ir.Model:
+        """The model, not to be changed; weights in data files stay there until they are touched."""
+        return self.source.show()
+
+    def give(self) -> ir.Model:
+        """The same model as one of the caller's own, to be changed at will."""
+        return self.source.give()
 
     def __repr__(self) -> str:
         return f"<LoadedModel {self.name!r}: {self.nbytes} bytes>"
@@ -103,8 +133,8 @@ def load(
             allow_hardlinks=allow_hardlinks,
             untrusted=untrusted,
         )
-        model, external = _deserialize(copy, guard)
-        return LoadedModel(model, name, None, weight_bytes(model), "", external > 0)
+        held, external = _deserialize(copy, guard)
+        return LoadedModel(held, name, None, weight_bytes(held.show()), "", external > 0)
     if isinstance(source, str | os.PathLike | bytes):
         path: Path | None = None
         if isinstance(source, bytes):
@@ -130,8 +160,8 @@ def load(
         sha256 = digest.hexdigest()
         kept = content if path is None else None
         del content
-        model, external = _deserialize(proto, guard, borrowed)
-        return LoadedModel(model, name, path, size + external, sha256, external > 0, kept)
+        held, external = _deserialize(proto, guard, borrowed)
+        return LoadedModel(held, name, path, size + external, sha256, external > 0, kept)
     for attribute in ("model", "model_proto"):
         inner = getattr(source, attribute, None)
         if isinstance(inner, ir.Model | ModelProto):
@@ -157,12 +187,13 @@ def _from_ir(model: ir.Model) -> LoadedModel:
             "a node comes before one it reads from", where=name, hint="call model.graph.sort()"
         )
     external = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(model))
-    return LoadedModel(model, name, None, weight_bytes(model), "", external)
+    held = _Source(model, model.clone, shown=True)
+    return LoadedModel(held, name, None, weight_bytes(model), "", external)
 
 
 def _deserialize(
     proto: ModelProto, guard: Guard, borrowed: Borrowed = MappingProxyType({})
-) -> tuple[ir.Model, int]:
+) -> tuple[_Source, int]:
     """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
     try:
         contents = contents_of(proto, guard.model)
@@ -182,18 +213,30 @@ def _deserialize(
         _spell_default_domain(proto)
         for function in contents.functions:
             _spell_default_domain(function)
-        model = ir.from_proto(proto)
-        for index, raw in borrowed.items():
-            initializer = proto.graph.initializer[index]
-            weight = borrowing.tensor(initializer, raw)
-            model.graph.initializers[initializer.name].const_value = weight
+        model = _to_ir(proto, borrowed)
     except (ir.serde.SerdeError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InvalidModelError(
             f"the model cannot be read: {_root_cause(error)}", where=guard.model
         ) from error
     _refuse_dangling(model, guard.model)
     _put_in_order(model, guard.model)
-    return model, external_bytes
+
+    def again() -> ir.Model:
+        same = _to_ir(proto, borrowed)
+        _put_in_order(same, guard.model)
+        return same
+
+    return _Source(model, again), external_bytes
+
+
+def _to_ir(proto: ModelProto, borrowed: Borrowed) -> ir.Model:
+    """The message, which is not changed, as IR, with the weights that it lacks."""
+    model = ir.from_proto(proto)
+    for index, raw in borrowed.items():
+        initializer = proto.graph.initializer[index]
+        weight = borrowing.tensor(initializer, raw)
+        model.graph.initializers[initializer.name].const_value = weight
+    return model
 
 
 def _settle_outputs(contents: Contents, where: str) -> None:

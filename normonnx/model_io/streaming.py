@@ -25,6 +25,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 from normonnx.errors import WriteError
 from normonnx.model_io.contents import contents_of
 from normonnx.model_io.encoding import opening
+from normonnx.model_io.loading import tensors_of
 from normonnx.model_io.parse import PROTOBUF_LIMIT
 
 _STREAMED_FROM = 1 << 16
@@ -45,7 +46,8 @@ def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes | 
         WriteError: it does not fit into one protobuf message.
     """
     weights: list[ir.TensorProtocol] = []
-    proto = _to_proto(_Lightened(model, weights), location)
+    has_metadata = any(tensor.metadata_props for tensor in tensors_of(model))
+    proto = _to_proto(_Lightened(model, weights), location, has_metadata=has_metadata)
     tensors = [_tensor(tensor, weights) for tensor in proto.graph.initializer]
     head, tail = _split(proto.graph, "initializer")
     before, after = _split(proto, "graph")
@@ -65,10 +67,12 @@ def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes | 
     yield tail + after
 
 
-def _to_proto(model: _Lightened, location: str | None) -> ModelProto:
+def _to_proto(model: _Lightened, location: str | None, *, has_metadata: bool) -> ModelProto:
     """Serialize; onnx_ir 1.1 writes the metadata of a tensor twice, here it is once again."""
     proto = ModelProto()
     ir.serde.serialize_model_into(proto, model)  # type: ignore[arg-type]
+    if location is None and not has_metadata:
+        return proto
     for tensor in contents_of(proto).tensors:
         for entry in tensor.external_data:
             if entry.key == "location" and entry.value != _STAND_IN and location is not None:
