@@ -8,12 +8,15 @@ operators looks further than its kernel does, its inputs need not be larger than
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.shapes import attribute_int
+from normonnx.parity.kernels.call import Call
+from normonnx.parity.kernels.convolution import transposed_windows
+from normonnx.parity.kernels.windows import windows
+from normonnx.shapes import attribute_int, attribute_ints
 
 FILTERS = frozenset({"Conv", "ConvTranspose"})
 """Operators whose second input has channels along two axes and is a kernel along the others."""
@@ -118,13 +121,52 @@ def is_local(nodes: Iterable[ir.Node]) -> bool:
     return all(not n.domain and n.op_type in _ELEMENTWISE | _LAYERS for n in nodes)
 
 
-def span(node: ir.Node) -> int:
-    """How many elements the kernel of a node spans at most, (k − 1)·dilation + 1."""
-    kernel = node.attributes.get("kernel_shape")
-    sizes = kernel.as_ints() if kernel is not None and not kernel.is_ref() else ()
-    if not sizes and node.op_type in FILTERS:
-        shape = node.inputs[1].shape if node.inputs[1] is not None else None
-        sizes = tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
-    dilations = node.attributes.get("dilations")
-    steps = dilations.as_ints() if dilations is not None and not dilations.is_ref() else [1]
-    return (max(sizes, default=1) - 1) * max(steps, default=1) + 1
+def reach(node: ir.Node) -> int:
+    """How many elements along each axis a node has to read for all of its kernel to count.
+
+    For a convolution they hold a window that lies inside, with no padding:
+    (k − 1)·dilation + 1, and what the stride leaves over in front of it.
+    """
+    sizes = _kernel_of(node)
+    steps = attribute_ints(node, "dilations") or (1,) * len(sizes)
+    spans = [(k - 1) * step + 1 for k, step in zip(sizes, steps, strict=False)]
+    if not node.domain and node.op_type in FILTERS:
+        strides = attribute_ints(node, "strides") or (1,) * len(sizes)
+        pads = attribute_ints(node, "pads") or (0,) * (2 * len(sizes))
+        ends = list(zip(spans, strides, pads, pads[len(sizes) :], strict=False))
+        if node.op_type == "Conv":
+            spans = [span + -head % stride for span, stride, head, _ in ends]
+        else:
+            spans = [
+                1 + max(-(-head // stride), -(-tail // stride)) for _, stride, head, tail in ends
+            ]
+    return max(spans, default=1)
+
+
+def counts_wholly(node: ir.Node, size: Sequence[int], kernel: Sequence[int]) -> bool:
+    """Whether each element of the kernel of a convolution meets an element of its input.
+
+    Args:
+        node: Conv or ConvTranspose.
+        size: spatial sizes of the input.
+        kernel: spatial sizes of the kernel.
+    """
+    attributes = {name: a.value for name, a in node.attributes.items() if not a.is_ref()}
+    call = Call(node.op_type, 1, attributes)
+    slid = node.op_type == "Conv"
+    place = (windows if slid else transposed_windows)(call, size, kernel)
+    axes = zip(size, kernel, place.out, place.strides, place.dilations, place.head, strict=True)
+    for inside, taps, outside, stride, step, head in axes:
+        count, limit = (outside, inside) if slid else (inside, outside)
+        for tap in range(taps):
+            if not any(0 <= i * stride + tap * step - head < limit for i in range(count)):
+                return False
+    return True
+
+
+def _kernel_of(node: ir.Node) -> tuple[int, ...]:
+    sizes = attribute_ints(node, "kernel_shape")
+    if not sizes and node.op_type in FILTERS and node.inputs[1] is not None:
+        shape = node.inputs[1].shape
+        return tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
+    return tuple(sizes or ())

@@ -109,3 +109,59 @@ def test_the_right_fusion_is_certified() -> None:
 @pytest.mark.parametrize("square", [False, True])
 def test_a_wrong_fusion_is_refused(op_type: str, epsilon: float, axis: int, square: bool) -> None:
     assert isinstance(norm(op_type, epsilon, axis, square=square), Refusal)
+
+
+def drawn_convolution(number: int) -> tuple[ir.Model, int, str]:
+    """A convolution of random geometry, a scale and a shift behind it; its channels and kernel."""
+    random = np.random.default_rng(number)
+    rank = int(random.integers(1, 3))
+    group = int(random.choice([1, 1, 2, 4]))
+    each, filters = (1, 1) if group == 4 else (int(random.integers(1, 4)), 2)
+    kernel = [int(k) for k in random.integers(1, 6, rank)]
+    dilations = [int(d) for d in random.integers(1, 3, rank)]
+    strides = [int(s) for s in random.integers(1, 4, rank)]
+    pads = [int(random.integers(0, k)) for k in (*kernel, *kernel)]
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    sizes = [str(s + int(random.integers(0, 30))) for s in spans]
+    if random.random() < 0.3:
+        sizes = ["h", "w"][:rank]
+    channels = ",".join(["n" if random.random() < 0.5 else "1", str(group * each), *sizes])
+    text = f"""(float[{channels}] x) => (float[] y) {{
+      c = Conv <group={group}, strides={strides}, dilations={dilations}, pads={pads}> (x, w, b)
+      z = Mul (c, k)
+      y = Add (z, l)
+    }}"""
+    out = group * filters
+    spread = (out, *(1,) * rank)
+    return model(text, w=(out, each, *kernel), b=(out,), k=spread, l=spread), out, text
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_no_number_of_a_fold_may_be_another(number: int) -> None:
+    """However small the window is, each weight and each bias counts in it."""
+    random = np.random.default_rng([number, 1])
+    for wrong in ("", "w", "b"):
+        m, out, text = drawn_convolution(number)
+        ctx = context(m)
+        w, b, k, shift = (ctx.constants.float64(value(m, name)) for name in "wbkl")
+        assert w is not None
+        assert b is not None
+        assert k is not None
+        assert shift is not None
+        numbers = {
+            "w": w * k.reshape(out, *(1,) * (w.ndim - 1)),
+            "b": b * k.reshape(out) + shift.reshape(out),
+        }
+        if wrong:
+            place = tuple(random.integers(extent) for extent in numbers[wrong].shape)
+            numbers[wrong][place] += 1e-5
+        site = node(m, "y")
+        p = Proposal(ctx, m.graph, key="k", rule="NX001", site=site, kind="affine arithmetic")
+        inputs = [value(m, "x")] + [p.constant(numbers[n], ir.DataType.FLOAT, n) for n in "wb"]
+        p.replace(value(m, "y"), p.node("Conv", inputs, dict(node(m, "c").attributes)))
+        made = commit(p, summary="")
+        if wrong:
+            assert isinstance(made, Refusal), text
+            assert "differ" in made.reason
+        else:
+            assert not isinstance(made, Refusal), (text, made)

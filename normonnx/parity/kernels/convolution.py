@@ -9,6 +9,7 @@ Group g of the channels only meets group g of the filters.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -122,18 +123,16 @@ def conv_transpose(call: Call, inputs: Inputs) -> Outputs:
     rank = x.ndim - 2
     batch, channels, size = x.shape[0], x.shape[1], x.shape[2:]
     kernel, filters = weight.shape[2:], weight.shape[1]
-    strides = tuple(call.get("strides") or (1,) * rank)
-    dilations = tuple(call.get("dilations") or (1,) * rank)
+    whole = transposed_windows(call, size, kernel)
+    head, out = whole.head, whole.out
     full = tuple(
-        (s - 1) * stride + (k - 1) * d + 1
-        for s, stride, k, d in zip(size, strides, kernel, dilations, strict=True)
+        (n - 1) * stride + (k - 1) * d + 1
+        for n, stride, k, d in zip(size, whole.strides, kernel, whole.dilations, strict=True)
     )
-    extra = tuple(call.get("output_padding") or (0,) * rank)
-    head, out = _transposed_crop(call, size, strides, full, extra)
     room = tuple(max(f, h + o) for f, h, o in zip(full, head, out, strict=True))
     y = np.zeros((batch, group, filters, *room), dtype=x.dtype)
     flat = x.reshape(batch, group, channels // group, -1)
-    place = Windows(kernel, strides, dilations, head, head, size, size)
+    place = Windows(kernel, whole.strides, whole.dilations, head, head, size, size)
     split = weight.reshape(group, channels // group, filters, *kernel)
     for at, cut in place.taps():
         tap = split[at].transpose(0, 2, 1)
@@ -144,6 +143,30 @@ def conv_transpose(call: Call, inputs: Inputs) -> Outputs:
     if bias is not None:
         y = y + bias.reshape(-1, *(1,) * rank)
     return (np.ascontiguousarray(y),)
+
+
+def transposed_windows(call: Call, size: Sequence[int], kernel: Sequence[int]) -> Windows:
+    """The windows of a ConvTranspose: what each element of its input is spread over.
+
+    Args:
+        call: node with the attributes of a ConvTranspose.
+        size: spatial sizes of the input.
+        kernel: spatial sizes of the kernel.
+
+    Returns:
+        Windows of which ``out`` are the spatial sizes of the output, and ``head`` what is cut off
+        in front of it.
+    """
+    rank = len(size)
+    strides = tuple(call.get("strides") or (1,) * rank)
+    dilations = tuple(call.get("dilations") or (1,) * rank)
+    full = tuple(
+        (s - 1) * stride + (k - 1) * d + 1
+        for s, stride, k, d in zip(size, strides, kernel, dilations, strict=True)
+    )
+    extra = tuple(call.get("output_padding") or (0,) * rank)
+    head, out = _transposed_crop(call, tuple(size), strides, full, extra)
+    return Windows(tuple(kernel), strides, dilations, head, head, out, tuple(size))
 
 
 def _transposed_crop(
