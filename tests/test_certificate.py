@@ -111,11 +111,16 @@ def test_a_wrong_fusion_is_refused(op_type: str, epsilon: float, axis: int, squa
     assert isinstance(norm(op_type, epsilon, axis, square=square), Refusal)
 
 
-def drawn_convolution(number: int) -> tuple[ir.Model, int, str]:
-    """A convolution of random geometry, a scale and a shift behind it; its channels and kernel."""
+def drawn_layer(op_type: str, number: int) -> tuple[ir.Model, np.ndarray, str]:
+    """A convolution of random geometry, a scale and a shift behind it.
+
+    Returns:
+        The model, the scale as it broadcasts against the weight, and the model's text.
+    """
     random = np.random.default_rng(number)
+    slid = op_type == "Conv"
     rank = int(random.integers(1, 3))
-    group = int(random.choice([1, 1, 2, 4]))
+    group = int(random.choice([1, 1, 2, 4])) if slid else 1
     each, filters = (1, 1) if group == 4 else (int(random.integers(1, 4)), 2)
     kernel = [int(k) for k in random.integers(1, 6, rank)]
     dilations = [int(d) for d in random.integers(1, 3, rank)]
@@ -127,41 +132,55 @@ def drawn_convolution(number: int) -> tuple[ir.Model, int, str]:
         sizes = ["h", "w"][:rank]
     channels = ",".join(["n" if random.random() < 0.5 else "1", str(group * each), *sizes])
     text = f"""(float[{channels}] x) => (float[] y) {{
-      c = Conv <group={group}, strides={strides}, dilations={dilations}, pads={pads}> (x, w, b)
+      c = {op_type} <group={group}, strides={strides}, dilations={dilations}, pads={pads}> (x, w, b)
       z = Mul (c, k)
       y = Add (z, l)
     }}"""
     out = group * filters
     spread = (out, *(1,) * rank)
-    return model(text, w=(out, each, *kernel), b=(out,), k=spread, l=spread), out, text
+    shape = (out, each, *kernel) if slid else (each, out, *kernel)
+    m = model(text, w=shape, b=(out,), k=spread, l=spread)
+    k = context(m).constants.float64(value(m, "k"))
+    assert k is not None
+    return m, k.reshape(out, *(1,) * (rank + 1)) if slid else k, text
 
 
 @pytest.mark.parametrize("number", range(60))
-def test_no_number_of_a_fold_may_be_another(number: int) -> None:
+@pytest.mark.parametrize("op_type", ["Conv", "ConvTranspose"])
+def test_no_number_of_a_fold_may_be_another(op_type: str, number: int) -> None:
     """However small the window is, each weight and each bias counts in it."""
     random = np.random.default_rng([number, 1])
     for wrong in ("", "w", "b"):
-        m, out, text = drawn_convolution(number)
+        m, factor, text = drawn_layer(op_type, number)
         ctx = context(m)
-        w, b, k, shift = (ctx.constants.float64(value(m, name)) for name in "wbkl")
+        w, b, shift = (ctx.constants.float64(value(m, name)) for name in "wbl")
         assert w is not None
         assert b is not None
-        assert k is not None
         assert shift is not None
-        numbers = {
-            "w": w * k.reshape(out, *(1,) * (w.ndim - 1)),
-            "b": b * k.reshape(out) + shift.reshape(out),
-        }
+        numbers = {"w": w * factor, "b": b * factor.reshape(-1) + shift.reshape(-1)}
         if wrong:
             place = tuple(random.integers(extent) for extent in numbers[wrong].shape)
             numbers[wrong][place] += 1e-5
         site = node(m, "y")
         p = Proposal(ctx, m.graph, key="k", rule="NX001", site=site, kind="affine arithmetic")
         inputs = [value(m, "x")] + [p.constant(numbers[n], ir.DataType.FLOAT, n) for n in "wb"]
-        p.replace(value(m, "y"), p.node("Conv", inputs, dict(node(m, "c").attributes)))
+        p.replace(value(m, "y"), p.node(op_type, inputs, dict(node(m, "c").attributes)))
         made = commit(p, summary="")
         if wrong:
             assert isinstance(made, Refusal), text
             assert "differ" in made.reason
         else:
             assert not isinstance(made, Refusal), (text, made)
+
+
+def test_what_is_right_at_some_sizes_only_is_refused() -> None:
+    """A mean over 8 elements, of an axis whose length nobody knows."""
+    m = model("(float[n,c] x) => (float[n,1] y) { s = ReduceSum (x, a) y = Mul (s, k) }",
+              a=np.array([1]), k=np.float32(1 / 8))  # fmt: skip
+    ctx = context(m)
+    p = Proposal(ctx, m.graph, key="k", rule="NX001", site=node(m, "y"), kind="affine arithmetic")
+    p.replace(value(m, "y"), p.node("ReduceMean", [value(m, "x"), value(m, "a")], {"keepdims": 1}))
+    p.least_gain = 0
+    made = commit(p, summary="")
+    assert isinstance(made, Refusal)
+    assert "differ" in made.reason
