@@ -131,7 +131,7 @@ def reach(node: ir.Node) -> int:
     steps = attribute_ints(node, "dilations") or (1,) * len(sizes)
     spans = [(k - 1) * step + 1 for k, step in zip(sizes, steps, strict=False)]
     if not node.domain and node.op_type in FILTERS:
-        strides = attribute_ints(node, "strides") or (1,) * len(sizes)
+        strides = [max(1, s) for s in attribute_ints(node, "strides") or (1,) * len(sizes)]
         pads = attribute_ints(node, "pads") or (0,) * (2 * len(sizes))
         ends = list(zip(spans, strides, pads, pads[len(sizes) :], strict=False))
         if node.op_type == "Conv":

@@ -208,3 +208,29 @@ def test_a_constant_of_a_thousand_readers_goes_with_the_last_of_them() -> None:
     assert outcome.journal.rewrites
     assert "one" not in outcome.model.graph.initializers
     assert len(list(outcome.model.graph)) <= 1
+
+
+CONTRADICTORY = {
+    "a CastLike of one input, before there is one": (
+        "(float[n] x) => (float[n] y) { y = CastLike (x) }", 13, {},
+    ),
+    "a complex power": (
+        "(complex64[n] x) => (complex64[n] y) { y = Pow (x, k) }", 17, {"k": np.complex64(0.5)},
+    ),
+    "an axis that is put in twice": (
+        """(float[n,8] x) => (float[n,1,8] y) {
+          m = ReduceMean <axes=[-1]> (x) d = Sub (x, m) q = Mul (d, d)
+          v = ReduceMean <axes=[-1]> (q) r = Sqrt (v) u = Unsqueeze (r, a) y = Div (d, u)
+        }""", 17, {"a": np.array([1, 1])},
+    ),
+    "a kernel of one dimension, on a value of unknown rank": (
+        "(float[] x) => (float[] y, float[] z) { z = Conv (x, w) m = MatMul (x, a) y = Mul (m, k) }",
+        17, {"w": (4,), "a": (4, 4), "k": np.float32(3)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CONTRADICTORY)
+def test_a_model_that_contradicts_itself_ends_in_no_error(what: str) -> None:
+    text, opset, weights = CONTRADICTORY[what]
+    run(model(text, opset=opset, **weights), Options())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.nesting import subgraphs
@@ -63,7 +64,9 @@ def _is_root(context: Context, node: ir.Node) -> bool:
     if node.op_type != "Pow":
         return True
     exponent = context.constants.array(node.inputs[1])
-    return exponent is not None and exponent.size == 1 and abs(float(exponent.item())) == 0.5
+    if exponent is None or exponent.size != 1 or np.iscomplexobj(exponent):
+        return False
+    return abs(float(exponent.item())) == 0.5
 
 
 def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value]:

@@ -43,6 +43,8 @@ def unsqueeze(it: Interpreter, node: ir.Node) -> Form:
         raise IntractableError
     rank = len(form.groups) + len(axes)
     places = {normalized(axis, rank) for axis in axes}
+    if len(places) < len(axes):
+        raise IntractableError
     rest = iter(form.groups)
     return Form(form.poly, tuple(() if i in places else next(rest) for i in range(rank)))
 

@@ -202,6 +202,8 @@ class Shapes:
 
     def _learn_cast(self, node: ir.Node) -> None:
         """A constant cast to the type of a value that is none is a constant all the same."""
+        if len(node.inputs) < 2:
+            return  # an opset that does not have it
         source, like = node.inputs[0], node.inputs[1]
         target = self.dtype(like)
         if self._constants.is_constant(node.outputs[0]) or target is None:
