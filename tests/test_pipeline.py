@@ -214,6 +214,9 @@ CONTRADICTORY = {
     "a CastLike of one input, before there is one": (
         "(float[n] x) => (float[n] y) { y = CastLike (x) }", 13, {},
     ),
+    "a normalisation of nothing, before there is one": (
+        "(float[n] x) => (float[n] y) { y = LayerNormalization () }", 13, {},
+    ),
     "a complex power": (
         "(complex64[n] x) => (complex64[n] y) { y = Pow (x, k) }", 17, {"k": np.complex64(0.5)},
     ),
@@ -224,8 +227,9 @@ CONTRADICTORY = {
         }""", 17, {"a": np.array([1, 1])},
     ),
     "a kernel of one dimension, on a value of unknown rank": (
-        "(float[] x) => (float[] y, float[] z) { z = Conv (x, w) m = MatMul (x, a) y = Mul (m, k) }",
-        17, {"w": (4,), "a": (4, 4), "k": np.float32(3)},
+        """(float[] x) => (float[] y, float[] z) {
+          z = Conv (x, w) m = MatMul (x, a) y = Mul (m, k)
+        }""", 17, {"w": (4,), "a": (4, 4), "k": np.float32(3)},
     ),
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ def roots(context: Context) -> list[ir.Node]:
 def _is_root(context: Context, node: ir.Node) -> bool:
     """Sqrt, ReduceL2, Pow with half a power, or a normaliser, of something that is no constant."""
     is_constant = context.constants.is_constant
-    if node.op_type not in _ROOTS | NORMALISERS or is_constant(node.inputs[0]):
+    if node.op_type not in _ROOTS | NORMALISERS or not node.inputs or is_constant(node.inputs[0]):
         return False
     if node.op_type in _DONE:
         return context.target != "onnx"
