@@ -37,7 +37,8 @@ def page(facts: Facts) -> str:
         *summary(rows, facts["startup"]),
         "",
         f"*times ours*: seconds of the tool over normonnx's, median over the models of {LARGE} "
-        "nodes and more; *net*: the same less what each takes for a model of one node; *memory*: "
+        "nodes and more; *net*: the same less what each takes for a model of one node, "
+        "0.00 where that varies by more than what is left; *memory*: "
         "peak of the process.",
         "",
         "## Seconds",

@@ -434,7 +434,7 @@ class _Prepared(Struct, frozen=True):
         nodes: in order.
         plan: of the nodes.
         constants: what they read that is constant.
-        filters: the convolutions with a constant kernel among them.
+        filters: the convolutions among them whose kernel is no input of the window.
     """
 
     nodes: tuple[ir.Node, ...]
@@ -444,7 +444,8 @@ class _Prepared(Struct, frozen=True):
 
     def run(self, feeds: Mapping[ir.Value, np.ndarray]) -> tuple[list[np.ndarray], bool]:
         """The outputs, and whether every element of the kernels had a part in them."""
-        kept = frozenset(value for node in self.filters if (value := node.inputs[0]) is not None)
+        read = (value for node in self.filters for value in node.inputs[:2])
+        kept = frozenset(value for value in read if value is not None)
         frame = Frame({**feeds, **self.constants}, Weights({}), keep=kept)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # Sizes are tried that may leave nothing to average; such a window is not counted.
@@ -468,7 +469,7 @@ def _prepare(window: Window, side: _Side) -> _Prepared:
         for node in side.nodes
         if not node.domain
         and node.op_type in structure.FILTERS
-        and node.inputs[1] in side.constants
+        and node.inputs[1] not in side.inputs
     )
     return _Prepared(side.nodes, planner.plan(view, window.opsets), side.constants, filters)
 

@@ -184,3 +184,26 @@ def test_what_is_right_at_some_sizes_only_is_refused() -> None:
     made = commit(p, summary="")
     assert isinstance(made, Refusal)
     assert "differ" in made.reason
+
+
+def test_each_integer_of_a_quantised_kernel_counts() -> None:
+    text = """(float[1,2,h,w] x) => (float[] y) {
+      d = DequantizeLinear <axis=0> (q, s) c = Conv <pads=[1,1,1,1], strides=[3,3]> (x, d)
+      y = Mul (c, k)
+    }"""
+    q = np.random.default_rng(0).integers(-99, 99, (4, 2, 3, 3)).astype(np.int8)
+    for place in [None, *np.ndindex(2, 3, 3)]:
+        m = model(text, q=q, s=np.full(4, 0.25, np.float32), k=(4, 1, 1))
+        ctx = context(m)
+        k = ctx.constants.float64(value(m, "k"))
+        assert k is not None
+        p = Proposal(ctx, m.graph, key="k", rule="NX001", site=node(m, "y"), kind="affine")
+        scale = p.constant(0.25 * np.abs(k.reshape(-1)), ir.DataType.FLOAT, "scale")
+        integers = q * np.sign(k).astype(np.int8)[..., None]
+        if place is not None:
+            integers[(1, *place)] += 1
+        inputs = [p.integers(integers, "integers"), scale]
+        weight = p.node("DequantizeLinear", inputs, {"axis": 0})
+        inputs = [value(m, "x"), weight]
+        p.replace(value(m, "y"), p.node("Conv", inputs, dict(node(m, "c").attributes)))
+        assert isinstance(commit(p, summary=""), Refusal) == (place is not None), place

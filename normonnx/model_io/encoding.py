@@ -54,7 +54,9 @@ def opening(owner: type[Message], field: str, length: int) -> bytes:
     return _varint(number_of(owner, field) << 3 | DELIMITED) + _varint(length)
 
 
-def fields(content: memoryview, start: int, end: int, only: Collection[int]) -> Iterator[Field]:
+def fields(
+    content: memoryview, start: int, end: int, only: Collection[int], *, most: int
+) -> Iterator[Field]:
     """Some fields of a message, in the order in which they are there.
 
     Args:
@@ -62,12 +64,18 @@ def fields(content: memoryview, start: int, end: int, only: Collection[int]) -> 
         start: where it begins.
         end: where it ends.
         only: the numbers of the fields that are wanted.
+        most: how many fields there may be, others included.
 
     Raises:
-        UnusualError: the fields do not end where the message does, or one is a group.
+        UnusualError: the fields do not end where the message does, or one is a group, or there are
+            more than there may be.
     """
     at = start
+    count = 0
     while at < end:
+        count += 1
+        if count > most:
+            raise UnusualError
         tag = at
         key = content[at]
         at += 1

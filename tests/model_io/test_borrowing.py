@@ -118,6 +118,20 @@ def _packed() -> bytes:
     return model(weight("a"), tensor).SerializeToString()
 
 
+def _endless(inside: str) -> bytes:
+    """A walk over it would take longer than anything else: a million fields of two bytes."""
+    junk = b"\x78\x00" * (1 << 21)
+    message = model(weight("a"), large())
+    if inside == "graph":
+        graph = message.graph.SerializeToString() + junk
+    else:
+        tensor = large("b").SerializeToString() + junk
+        graph = message.graph.SerializeToString()
+        graph += opening(type(message.graph), "initializer", len(tensor)) + tensor
+    message.ClearField("graph")
+    return message.SerializeToString() + opening(ModelProto, "graph", len(graph)) + graph
+
+
 NOT_BORROWED: dict[str, Callable[[], bytes]] = {
     "small": lambda: model(weight("a"), large("b", count=1 << 14)).SerializeToString(),
     "typed fields": lambda: model(
@@ -131,6 +145,8 @@ NOT_BORROWED: dict[str, Callable[[], bytes]] = {
     "two graphs": _two_graphs,
     "data elsewhere": _elsewhere,
     "four bits": _packed,
+    "a million fields in the graph": lambda: _endless("graph"),
+    "a million fields in a weight": lambda: _endless("weight"),
 }
 
 
