@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -511,10 +512,14 @@ def test_interrupt_from_outside(house: Path, tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # What runs in the background of a shell ignores the signal, and so would its children.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(2.0)
     # One that comes while a module is imported may be lost in it: people press the keys again.
-    while child.poll() is None:
+    for _ in range(60):
+        if child.poll() is not None:
+            break
         child.send_signal(signal.SIGINT)
         time.sleep(0.5)
     out, err = child.communicate(timeout=20)
