@@ -33,6 +33,8 @@ _LAYERS = frozenset(
 )
 """Operators on one value, their first input, whose further inputs are constants."""
 
+_LOCAL = _ELEMENTWISE | _LAYERS
+
 _AFFINE = frozenset(
     """Add AveragePool BatchNormalization Conv ConvTranspose Div Gemm GlobalAveragePool Identity
     MatMul Mul Neg Sub Sum""".split()
@@ -118,7 +120,7 @@ def is_affine(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, np.ndarray]
 
 def is_local(nodes: Iterable[ir.Node]) -> bool:
     """Whether each element of an output comes from what a kernel spans, or from an average."""
-    return all(not n.domain and n.op_type in _ELEMENTWISE | _LAYERS for n in nodes)
+    return all(not n.domain and n.op_type in _LOCAL for n in nodes)
 
 
 def reach(node: ir.Node) -> int:

@@ -121,7 +121,7 @@ def _spelling(value: ir.Value | None) -> str:
 
 
 def _of_convolution(proposal: Proposal, node: ir.Node) -> _Branch:
-    weight = constant_weight(proposal, node, 1, "weight").astype(np.float64)
+    weight = constant_weight(proposal, node, 1, "weight").astype(np.float64, copy=False)
     bias = None if optional(node, 2) is None else parameter(proposal, node, 2, "bias")
     auto_pad = node.attributes.get("auto_pad")
     if auto_pad is not None and auto_pad.as_string() != "NOTSET":

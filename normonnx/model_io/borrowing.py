@@ -82,6 +82,9 @@ def tensor(proto: TensorProto, raw: memoryview) -> ir.Tensor[np.ndarray]:
     Args:
         proto: without them.
         raw: the data.
+
+    Returns:
+        A tensor of the type and shape that the message states, read-only, perhaps unaligned.
     """
     dtype = ir.DataType(proto.data_type)
     return ir.Tensor(

@@ -36,7 +36,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ir.Model | An
 ``onnx_ir.Model``, or a ``torch.onnx.ONNXProgram`` (by its attributes)."""
 
 
-class _Source:
+class _Held:
     """A model in memory, and how to make the same one again."""
 
     def __init__(self, model: ir.Model, again: Callable[[], ir.Model], *, shown: bool = False):
@@ -45,12 +45,14 @@ class _Source:
         self._is_shown = shown
 
     def show(self) -> ir.Model:
+        """The model, the same object each time, which from now on is nobody's to change."""
         if self._model is None:
             self._model = self._again()
         self._is_shown = True
         return self._model
 
     def give(self) -> ir.Model:
+        """A model that nobody else has: the one in memory if nobody has seen it, or a new one."""
         if self._model is None or self._is_shown:
             return self._again()
         given, self._model = self._model, None
@@ -61,7 +63,7 @@ class LoadedModel(Struct, frozen=True):
     """A model and where it came from.
 
     Attributes:
-        source: the model.
+        held: the model; see `model` and `give`.
         name: what to call it: the file's name, or the graph's.
         path: the absolute path it was loaded from, None when it came from memory.
         nbytes: bytes of the file and of the external data its tensors refer to; for a model that
@@ -71,7 +73,7 @@ class LoadedModel(Struct, frozen=True):
         content: the bytes it came as when they came without a path.
     """
 
-    source: _Source
+    held: _Held
     name: str
     path: Path | None
     nbytes: int
@@ -82,11 +84,11 @@ class LoadedModel(Struct, frozen=True):
     @property
     def model(self) -> ir.Model:
         """The model, not to be changed; weights in data files stay there until they are touched."""
-        return self.source.show()
+        return self.held.show()
 
     def give(self) -> ir.Model:
         """The same model as one of the caller's own, to be changed at will."""
-        return self.source.give()
+        return self.held.give()
 
     def __repr__(self) -> str:
         return f"<LoadedModel {self.name!r}: {self.nbytes} bytes>"
@@ -187,13 +189,13 @@ def _from_ir(model: ir.Model) -> LoadedModel:
             "a node comes before one it reads from", where=name, hint="call model.graph.sort()"
         )
     external = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(model))
-    held = _Source(model, model.clone, shown=True)
+    held = _Held(model, model.clone, shown=True)
     return LoadedModel(held, name, None, weight_bytes(model), "", external)
 
 
 def _deserialize(
     proto: ModelProto, guard: Guard, borrowed: Borrowed = MappingProxyType({})
-) -> tuple[_Source, int]:
+) -> tuple[_Held, int]:
     """Turn the proto, which becomes part of the model, into IR; and bytes of external data."""
     try:
         contents = contents_of(proto, guard.model)
@@ -226,7 +228,7 @@ def _deserialize(
         _put_in_order(same, guard.model)
         return same
 
-    return _Source(model, again), external_bytes
+    return _Held(model, again), external_bytes
 
 
 def _to_ir(proto: ModelProto, borrowed: Borrowed) -> ir.Model:
