@@ -1,32 +1,36 @@
 // The library's face: every operator, for every type, for every provider, handed to ONNX Runtime.
 
 #include <cstdio>
+#include <deque>
 #include <exception>
-#include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "cpu/rows.h"
 #include "cuda/cuda_facts.h"
 #include "kernel.h"
+#include "known_shape.h"
 
 namespace normonnx {
 namespace {
 
 struct Types {
+  const char* name;  // of the type of the data
   ONNXTensorElementDataType data;
   ONNXTensorElementDataType parameter;
 };
 
 constexpr Types kTypes[kTypePairs] = {
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    {"float", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    {"float16", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
+    {"float16", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    {"bfloat16", ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16},
+    {"bfloat16", ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    {"double", ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE},
+    {"double", ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
 };
 
 struct Provider {
@@ -42,10 +46,21 @@ constexpr Provider kProviders[] = {
     {"CudaPluginExecutionProvider", kCudaTypePairs, MakeCuda},
 };
 
-struct CustomOp final : OrtCustomOp {
-  CustomOp(const Operator& op, const Provider& provider, TypePair types);
+// The API of one ONNX Runtime: a process may have several, each with operators of its own.
+struct Runtime {
+  const OrtApi& api;
+  // Whether one may ask for an output that the node has not: before ONNX Runtime 1.31 that ends the
+  // process, and there is no way to see which outputs there are.
+  bool may_ask_for_outputs;
+};
 
+struct CustomOp final : OrtCustomOp {
+  CustomOp(const Runtime& runtime, const Operator& op, std::string name, const Provider& provider,
+           TypePair types);
+
+  const Runtime& runtime;
   const Operator& op;
+  const std::string name;
   const Provider& provider;
   const TypePair types;
 };
@@ -69,37 +84,46 @@ OrtStatusPtr ORT_API_CALL Compute(void* kernel, OrtKernelContext* context) {
   return static_cast<Kernel*>(kernel)->Compute(context);
 }
 
-// For InferOutputShapeFn, which is handed no API.
-const OrtApi* g_api = nullptr;
-// Whether one may ask for an output that the node has not: before ONNX Runtime 1.31 that ends the
-// process, and there is no way to see which outputs there are.
-bool g_may_ask_for_outputs = false;
+struct Version {
+  int major = 0;
+  int minor = 0;
 
-bool IsAtLeast(const char* version, int major, int minor) {
-  int found_major = 0, found_minor = 0;
-  if (std::sscanf(version, "%d.%d", &found_major, &found_minor) != 2) return false;
-  return found_major > major || (found_major == major && found_minor >= minor);
-}
+  explicit Version(const char* text) { std::sscanf(text, "%d.%d", &major, &minor); }
+  bool IsAtLeast(int wanted_major, int wanted_minor) const {
+    return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
+  }
+};
 
 // Every output has the shape of X, symbols included.
-OrtStatusPtr ORT_API_CALL InferShape(const OrtCustomOp* self, OrtShapeInferContext* context,
-                                     const OrtApi* api) {
-  OrtTensorTypeAndShapeInfo* x = nullptr;
-  RETURN_IF_FAILED(api->ShapeInferContext_GetInputTypeShape(context, 0, &x));
-  RETURN_IF_FAILED(api->ShapeInferContext_SetOutputTypeShape(context, 0, x));
-  if (Of(self).op.output_count > 1 && g_may_ask_for_outputs) {
+OrtStatusPtr ORT_API_CALL InferShape(const OrtCustomOp* self, OrtShapeInferContext* context) {
+  const CustomOp& custom = Of(self);
+  const OrtApi& api = custom.runtime.api;
+  KnownShape shape(api);
+  if (OrtStatusPtr unknown = shape.Read(context, 0)) {
+    api.ReleaseStatus(unknown);
+    return nullptr;
+  }
+  if (!shape.is_known()) return nullptr;
+  RETURN_IF_FAILED(api.ShapeInferContext_SetOutputTypeShape(context, 0, shape.info()));
+  if (custom.op.output_count > 1 && custom.runtime.may_ask_for_outputs) {
     // Fails where the node leaves Sum out, and there is then nothing to say about it.
-    if (OrtStatusPtr absent = api->ShapeInferContext_SetOutputTypeShape(context, 1, x)) {
-      api->ReleaseStatus(absent);
+    if (OrtStatusPtr absent = api.ShapeInferContext_SetOutputTypeShape(context, 1, shape.info())) {
+      api.ReleaseStatus(absent);
     }
   }
   return nullptr;
 }
 
-CustomOp::CustomOp(const Operator& op, const Provider& provider, TypePair types)
-    : OrtCustomOp{}, op(op), provider(provider), types(types) {
+CustomOp::CustomOp(const Runtime& runtime, const Operator& op, std::string name,
+                   const Provider& provider, TypePair types)
+    : OrtCustomOp{},
+      runtime(runtime),
+      op(op),
+      name(std::move(name)),
+      provider(provider),
+      types(types) {
   version = kApiVersion;
-  GetName = [](const OrtCustomOp* self) { return Of(self).op.name; };
+  GetName = [](const OrtCustomOp* self) { return Of(self).name.c_str(); };
   GetExecutionProviderType = [](const OrtCustomOp* self) { return Of(self).provider.name; };
   GetInputTypeCount = [](const OrtCustomOp* self) { return Of(self).op.input_count; };
   GetInputType = [](const OrtCustomOp* self, size_t index) {
@@ -123,46 +147,63 @@ CustomOp::CustomOp(const Operator& op, const Provider& provider, TypePair types)
   CreateKernelV2 = MakeKernel;
   KernelComputeV2 = Compute;
   KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
-  InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
-    return InferShape(self, context, g_api);
-  };
+  InferOutputShapeFn = InferShape;
   GetStartVersion = [](const OrtCustomOp*) { return kDomainVersion; };
   GetEndVersion = [](const OrtCustomOp*) { return kDomainVersion; };
 }
 
-// Sessions keep pointers to the operators, so these are never taken down.
-const std::vector<CustomOp>& AllOps() {
-  static const auto& ops = *[] {
-    auto* const all = new std::vector<CustomOp>;
-    all->reserve(std::size(kOperators) * (kTypePairs + 2 * kCudaTypePairs));
-    for (const Operator& op : kOperators) {
-      for (const Provider& provider : kProviders) {
-        if (provider.make == MakeCuda && !HasCuda()) continue;
-        for (int types = 0; types < provider.type_pairs; ++types) {
-          all->emplace_back(op, provider, static_cast<TypePair>(types));
+// The operators as one ONNX Runtime has them.
+struct Registered {
+  Runtime runtime;
+  std::deque<CustomOp> ops;  // whose elements stay where they are
+  OrtCustomOpDomain* domain = nullptr;
+};
+
+OrtStatusPtr Fill(Registered* registered) {
+  const OrtApi& api = registered->runtime.api;
+  OrtCustomOpDomain* domain = nullptr;
+  RETURN_IF_FAILED(api.CreateCustomOpDomain(kDomain, &domain));
+  for (const Operator& op : kOperators) {
+    for (const Provider& provider : kProviders) {
+      if (provider.make == MakeCuda && !HasCuda()) continue;
+      for (int types = 0; types < provider.type_pairs; ++types) {
+        const std::string typed = std::string(op.name) + kTypeSeparator + kTypes[types].name;
+        for (const std::string& name : {std::string(op.name), typed}) {
+          registered->ops.emplace_back(registered->runtime, op, name, provider,
+                                       static_cast<TypePair>(types));
+          RETURN_IF_FAILED(api.CustomOpDomain_Add(domain, &registered->ops.back()));
         }
       }
     }
-    return all;
-  }();
-  return ops;
+  }
+  registered->domain = domain;
+  return nullptr;
 }
 
-OrtStatusPtr DomainFor(const OrtApi& api, const char* version, OrtCustomOpDomain** domain) {
+// Sessions keep pointers to the operators, so these are never taken down.
+OrtStatusPtr DomainFor(const OrtApi& api, Version version, OrtCustomOpDomain** domain) {
   static std::mutex mutex;
-  static auto& domains = *new std::map<const OrtApi*, OrtCustomOpDomain*>;
+  static auto& known = *new std::map<const OrtApi*, Registered*>;
   const std::lock_guard<std::mutex> lock(mutex);
-  g_api = &api;
-  g_may_ask_for_outputs = IsAtLeast(version, 1, 31);
-  OrtCustomOpDomain*& known = domains[&api];
-  if (known == nullptr) {
-    OrtCustomOpDomain* made = nullptr;
-    RETURN_IF_FAILED(api.CreateCustomOpDomain(kDomain, &made));
-    for (const CustomOp& op : AllOps()) RETURN_IF_FAILED(api.CustomOpDomain_Add(made, &op));
-    known = made;
+  Registered*& registered = known[&api];
+  if (registered == nullptr) {
+    auto made = std::make_unique<Registered>(Registered{{api, version.IsAtLeast(1, 31)}, {}});
+    RETURN_IF_FAILED(Fill(made.get()));
+    registered = made.release();
   }
-  *domain = known;
+  *domain = registered->domain;
   return nullptr;
+}
+
+// What an ONNX Runtime is told that lacks the API of the operators. Each has the API of its own
+// minor version, so none has to be asked for one that it would complain about.
+OrtStatusPtr LacksApi(const OrtApiBase& base, Version version) {
+  const OrtApi* api = base.GetApi(static_cast<uint32_t>(version.minor));
+  if (api == nullptr) api = base.GetApi(1);
+  const std::string message = std::string("normonnx: the custom operators need ONNX Runtime 1.") +
+                              std::to_string(kApiVersion) + " or newer, and this is " +
+                              base.GetVersionString();
+  return api->CreateStatus(ORT_NOT_IMPLEMENTED, message.c_str());
 }
 
 }  // namespace
@@ -174,10 +215,11 @@ extern "C" {
 
 NORMONNX_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options,
                                                           const OrtApiBase* base) {
-  const OrtApi* const api = base->GetApi(normonnx::kApiVersion);
-  if (api == nullptr) return nullptr;  // older than 1.17: there is no API to say so with
+  const normonnx::Version version(base->GetVersionString());
+  const bool has_api = version.IsAtLeast(1, normonnx::kApiVersion);
+  const OrtApi* const api = has_api ? base->GetApi(normonnx::kApiVersion) : nullptr;
+  if (api == nullptr) return normonnx::LacksApi(*base, version);
   OrtCustomOpDomain* domain = nullptr;
-  const char* const version = base->GetVersionString();
   if (OrtStatus* failed = normonnx::DomainFor(*api, version, &domain)) return failed;
   return api->AddCustomOpDomain(options, domain);
 }

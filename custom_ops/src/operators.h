@@ -35,6 +35,11 @@ inline constexpr Operator kOperators[] = {
      2},
 };
 
+// Every operator has the name above, and one for each type of X: that with the type behind it, such
+// as FusedLayerNormalization_float16. As functions operators are for one type each, so a model that
+// needs one for several types has it under several names.
+inline constexpr char kTypeSeparator = '_';
+
 inline constexpr const char* kDomain = "normonnx";
 inline constexpr int kDomainVersion = 1;
 inline constexpr long long kDefaultAxis = -1;

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.norm.site import NormSite
+from normonnx.ops.operators import OPERATORS
 from normonnx.rewrite import Context, RefusedError
 from normonnx.shapes import Dim, attribute_int, axes_of, normalized
 
@@ -89,7 +90,7 @@ def _layer(context: Context, node: ir.Node) -> Parameters:
 def _own(context: Context, node: ir.Node) -> Parameters:
     """The operators of the domain normonnx: over as many axes as the scale has."""
     dims = context.shapes.dims(node.inputs[0])
-    scale = 2 if node.op_type.startswith("FusedAdd") else 1
+    scale = OPERATORS[node.op_type].scale
     length = context.shapes.rank(node.inputs[scale]) if len(node.inputs) > scale else None
     axes = None
     if dims is not None and length is not None:
@@ -125,10 +126,7 @@ def _spatial(context: Context, node: ir.Node) -> Parameters:
 
 _READERS: dict[str, Callable[[Context, ir.Node], Parameters]] = {
     "BatchNormalization": _batch,
-    "FusedAddLayerNormalization": _own,
-    "FusedAddRMSNormalization": _own,
-    "FusedLayerNormalization": _own,
-    "FusedRMSNormalization": _own,
+    **dict.fromkeys(OPERATORS, _own),
     "GroupNormalization": _spatial,
     "InstanceNormalization": _spatial,
     "LayerNormalization": _layer,

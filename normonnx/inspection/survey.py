@@ -21,6 +21,7 @@ from normonnx.journal import Journal, NearMiss, Rewrite
 from normonnx.nesting import walk
 from normonnx.norm.recognise import find_sites
 from normonnx.norm.site import NormSite
+from normonnx.ops.operators import OPERATORS
 from normonnx.pipeline import Options, Outcome
 from normonnx.report import Inspection, Site
 from normonnx.report.inspected import FUSED
@@ -28,10 +29,7 @@ from normonnx.unread import is_left_unread
 
 _KIND_OF_OPERATOR = {
     "BatchNormalization": "BatchNorm",
-    "FusedAddLayerNormalization": "LayerNorm",
-    "FusedAddRMSNormalization": "RMSNorm",
-    "FusedLayerNormalization": "LayerNorm",
-    "FusedRMSNormalization": "RMSNorm",
+    **{name: "RMSNorm" if one.rms else "LayerNorm" for name, one in OPERATORS.items()},
     "GroupNorm": "GroupNorm",
     "GroupNormalization": "GroupNorm",
     "InstanceNormalization": "InstanceNorm",

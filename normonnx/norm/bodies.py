@@ -15,8 +15,8 @@ import onnx_ir as ir
 
 from normonnx.nesting import walk
 from normonnx.norm.residual import MICROSOFT
-from normonnx.ops.operators import DOMAIN, OPERATORS, VERSION
-from normonnx.rewrite import Context, Refusal
+from normonnx.ops.operators import DOMAIN, OPERATORS, VERSION, typed_name
+from normonnx.rewrite import Context
 
 _MICROSOFT_VERSION = 1
 _FUNCTIONS_IR_VERSION = 8
@@ -38,17 +38,22 @@ def nodes_of(context: Context, domain: str) -> Iterator[tuple[ir.Graph | ir.Func
                 yield body, node
 
 
-def mixed_types(context: Context, name: str, dtype: ir.DataType) -> Refusal | None:
-    """Why an operator of the domain normonnx cannot be written in this type, if it cannot."""
+def note_types(context: Context) -> None:
+    """Take note of which types the operators of the domain normonnx in the model are for."""
     for _, node in nodes_of(context, DOMAIN):
-        other = context.shapes.dtype(node.inputs[0])
-        if node.op_type == name and other != dtype:
-            return Refusal(
-                f"the model has {name} for {_title(other)} already, and as a function it can have "
-                f"it for one type only, not for {_title(dtype)} as well",
-                "let the norms of the model have one type",
-            )
-    return None
+        dtype = context.shapes.dtype(node.inputs[0]) if node.inputs else None
+        if dtype is not None:
+            context.plain_types.setdefault(node.op_type, dtype)
+
+
+def name_for(context: Context, name: str, dtype: ir.DataType) -> str:
+    """The op_type of an operator of the domain normonnx for a type of X.
+
+    A function is for one type: the first that a model needs has the plain name.
+    """
+    if context.plain_types.setdefault(name, dtype) == dtype:
+        return name
+    return typed_name(name, _title(dtype))
 
 
 def add_bodies(context: Context) -> None:
@@ -65,10 +70,19 @@ def add_bodies(context: Context) -> None:
         by_operator.setdefault(node.op_type, []).append(node)
     for name, nodes in by_operator.items():
         identifier = (DOMAIN, name, "")
-        if name in OPERATORS and identifier not in model.functions:
+        known = model.functions.get(identifier)
+        if name in OPERATORS and (known is None or not _serves(known, nodes)):
             model.functions[identifier] = _body(context, name, nodes)
     if by_operator:
         model.ir_version = max(model.ir_version, _FUNCTIONS_IR_VERSION)
+
+
+def _serves(function: ir.Function, nodes: list[ir.Node]) -> bool:
+    """Whether the nodes have the inputs and outputs of a function that was there before."""
+    return all(
+        len(node.inputs) == len(function.inputs) and len(node.outputs) == len(function.outputs)
+        for node in nodes
+    )
 
 
 def _body(context: Context, name: str, nodes: list[ir.Node]) -> ir.Function:
@@ -100,7 +114,7 @@ def _fill(context: Context, node: ir.Node, inputs: int) -> None:
     """Give a node the x_bias that others of its operator have."""
     if len(node.inputs) == inputs:
         return
-    scale = node.inputs[_scale_of(node)]
+    scale = node.inputs[OPERATORS[node.op_type].scale]
     shape, dtype = context.shapes.static(scale), context.shapes.dtype(node.inputs[0])
     assert shape is not None
     assert dtype is not None
@@ -117,7 +131,7 @@ def _fill(context: Context, node: ir.Node, inputs: int) -> None:
 def _is_trailing(context: Context, node: ir.Node) -> bool:
     axis = node.attributes["axis"].as_int()
     rank = context.shapes.rank(node.inputs[0])
-    scale = node.inputs[_scale_of(node)]
+    scale = node.inputs[OPERATORS[node.op_type].scale]
     length = context.shapes.rank(scale)
     if rank is None or length is None:
         return False
@@ -125,14 +139,9 @@ def _is_trailing(context: Context, node: ir.Node) -> bool:
 
 
 def _is_last(context: Context, node: ir.Node) -> bool:
-    rank = context.shapes.rank(node.inputs[_scale_of(node)])
+    rank = context.shapes.rank(node.inputs[OPERATORS[node.op_type].scale])
     return node.attributes["axis"].as_int() == -1 and rank == 1
 
 
-def _scale_of(node: ir.Node) -> int:
-    slots = [slot.name for slot in OPERATORS[node.op_type].inputs]
-    return slots.index("Scale")
-
-
-def _title(dtype: ir.DataType | None) -> str:
-    return "an unknown type" if dtype is None else dtype.name.lower()
+def _title(dtype: ir.DataType) -> str:
+    return dtype.name.lower()

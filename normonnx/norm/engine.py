@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.norm.bodies import mixed_types
+from normonnx.norm.bodies import note_types
 from normonnx.norm.quantized import note_quantized
 from normonnx.norm.recognise import find_sites, recognise
 from normonnx.norm.search import NORMALISERS, roots
@@ -40,6 +40,7 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
 def fuse_norms(context: Context) -> None:
     """Write every norm of the model as one operator, and note why where one stays as it is."""
     missed: list[NormMiss] = []
+    note_types(context)
     for root in roots(context):
         if not isinstance(root.graph, ir.Graph):  # it has gone with a norm before it
             continue
@@ -105,11 +106,6 @@ def _refusal(context: Context, sites: tuple[NormSite, ...]) -> Refusal | None:
             f"{first.operator.name} needs opset {first.needs_opset}, the model has {opset}",
             f"allow opset {first.needs_opset} (--opset {first.needs_opset}, or no cap)",
         )
-    if first.operator.domain:
-        written = first.operator.name if first.residual is None else first.residual.joint.name
-        refusal = mixed_types(context, written, first.source.dtype)
-        if refusal is not None:
-            return refusal
     try:
         proposal = propose(context, sites)
     except RefusedError as refused:

@@ -6,18 +6,18 @@ A kernel could write the integers itself; ours do not, so the norm is written an
 from __future__ import annotations
 
 from normonnx.norm.bodies import nodes_of
-from normonnx.ops.operators import DOMAIN
+from normonnx.ops.operators import DOMAIN, OPERATORS
 from normonnx.rewrite import Context, Refusal, miss
 
 _QUANTIZERS = frozenset({"DynamicQuantizeLinear", "QuantizeLinear"})
-_RULE = {"FusedRMSNormalization": "NX102", "FusedAddRMSNormalization": "NX102"}
-_LAYER_NORM = "NX101"
+_LAYER_NORM, _RMS_NORM = "NX101", "NX102"
 
 
 def note_quantized(context: Context) -> None:
     """Note every quantisation that reads a norm of the domain normonnx directly."""
     for _, norm in nodes_of(context, DOMAIN):
-        rule = _RULE.get(norm.op_type, _LAYER_NORM)
+        operator = OPERATORS.get(norm.op_type)
+        rule = _RMS_NORM if operator is not None and operator.rms else _LAYER_NORM
         for node in norm.outputs[0].consumers():
             if node.op_type not in _QUANTIZERS or node.inputs[0] is not norm.outputs[0]:
                 continue

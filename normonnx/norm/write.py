@@ -18,10 +18,12 @@ import onnx_ir as ir
 
 from normonnx.norm import seats
 from normonnx.norm.attach import Operand
+from normonnx.norm.bodies import name_for
 from normonnx.norm.counts import read_along
-from normonnx.norm.operators import INSTANCE
-from normonnx.norm.residual import MICROSOFT, Residual
+from normonnx.norm.operators import INSTANCE, Operator
+from normonnx.norm.residual import MICROSOFT, Joint, Residual
 from normonnx.norm.site import NormSite
+from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context, Proposal, RefusedError
 
 _NEGATIVE_AXES = 11
@@ -77,7 +79,11 @@ def _written(proposal: Proposal, site: NormSite) -> ir.Value:
     if shift is not None and operator.takes_bias:
         inputs.append(shift)
     value = proposal.node(
-        operator.name, inputs, _attributes(proposal, site), domain=operator.domain, like=value
+        _op_type(proposal, site, operator),
+        inputs,
+        _attributes(proposal, site),
+        domain=operator.domain,
+        like=value,
     )
     return _finished(proposal, site, value, shift)
 
@@ -94,7 +100,7 @@ def _write_joint(proposal: Proposal, site: NormSite, residual: Residual) -> None
     if residual.x_bias is not None:
         inputs.append(residual.x_bias)
     value = proposal.node(
-        joint.name,
+        _op_type(proposal, site, joint),
         inputs,
         _attributes(proposal, site),
         domain=joint.domain,
@@ -124,6 +130,12 @@ def _finished(
     if site.affine.addend is not None:
         value = proposal.node("Add", [value, site.affine.addend], like=site.output)
     return value
+
+
+def _op_type(proposal: Proposal, site: NormSite, operator: Operator | Joint) -> str:
+    if operator.domain != DOMAIN:
+        return operator.name
+    return name_for(proposal.context, operator.name, site.source.dtype)
 
 
 def _attributes(proposal: Proposal, site: NormSite) -> dict[str, int | float | None]:

@@ -72,7 +72,7 @@ def function_for(
         raise UsageError(f"there is no operator {op_type}", hint=f"one of {', '.join(OPERATORS)}")
     if opset < FIRST_OPSET:
         raise UsageError(f"no function body for opset {opset}", hint=f"from {FIRST_OPSET} on")
-    if dtype not in _TYPES:
+    if dtype not in _TYPES or operator.dtype not in ("", dtype.name.lower()):
         raise UsageError(f"{op_type} is not defined for {dtype}")
     names = [
         slot.name

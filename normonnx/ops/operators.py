@@ -13,11 +13,16 @@ Which axes are normalised needs one attribute. ``axis`` is the first of them, an
 them all: its shape is ``X.shape[axis : axis + rank(Scale)]``. So a Scale of shape [C] with axis −1
 is the usual norm over the last axis, [H, W] with axis −2 one over the last two, and [C] with axis 1
 normalises the channels of N×C×H×W where they are, without transposes.
+
+As a function an operator is for one type of X. A model that needs it for several has it under a
+name for each further type: ``FusedLayerNormalization`` and ``FusedLayerNormalization_float16``. The
+library has every operator under all of its names.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import force_setattr, replace
 
 DOMAIN = "normonnx"
 VERSION = 1
@@ -50,6 +55,8 @@ class Operator(Struct, frozen=True):
 
     Attributes:
         name: the op_type.
+        base: the name without the type.
+        dtype: the type of X that it is for, as ONNX spells it; "" for any.
         rms: whether the mean stays (RMSNorm) or is taken off (LayerNorm).
         residual: whether X + Residual is what gets normalised.
         inputs: in order.
@@ -63,6 +70,17 @@ class Operator(Struct, frozen=True):
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     doc: str
+    base: str = ""
+    dtype: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.base:
+            force_setattr(self, "base", self.name)
+
+    @property
+    def scale(self) -> int:
+        """The position of the input Scale."""
+        return next(i for i, slot in enumerate(self.inputs) if slot.name == "Scale")
 
     def takes(self, slot: str) -> bool:
         """Whether the operator has an input of this name."""
@@ -86,7 +104,10 @@ def _optional(slot: Slot) -> Slot:
     return Slot(slot.name, slot.type, slot.doc, optional=True)
 
 
-OPERATORS: dict[str, Operator] = {
+DTYPES = ("float", "float16", "bfloat16", "double")
+"""The types of X."""
+
+UNTYPED: dict[str, Operator] = {
     operator.name: operator
     for operator in (
         Operator(
@@ -123,3 +144,17 @@ OPERATORS: dict[str, Operator] = {
         ),
     )
 }
+"""The operators by the name that is for any type."""
+
+
+def typed_name(name: str, dtype: str) -> str:
+    """The name of an operator that is for one type of X."""
+    return f"{name}_{dtype}"
+
+
+OPERATORS: dict[str, Operator] = UNTYPED | {
+    typed_name(one.name, dtype): replace(one, name=typed_name(one.name, dtype), dtype=dtype)
+    for one in UNTYPED.values()
+    for dtype in DTYPES
+}
+"""The operators by every name that a node can have."""

@@ -14,13 +14,12 @@ from normonnx.ops.operators import (
     DEFAULT_AXIS,
     DEFAULT_EPSILON,
     DOMAIN,
+    DTYPES,
     OPERATORS,
     VERSION,
     Operator,
     Slot,
 )
-
-_DATA_TYPES = ["tensor(float)", "tensor(float16)", "tensor(bfloat16)", "tensor(double)"]
 
 
 def register_schemas() -> None:
@@ -47,8 +46,8 @@ def schema_for(operator: Operator) -> defs.OpSchema:
         inputs=[_formal(slot) for slot in operator.inputs],
         outputs=[_formal(slot) for slot in operator.outputs],
         type_constraints=[
-            ("T", _DATA_TYPES, "The type of the data."),
-            ("S", _DATA_TYPES, "The type of the parameters: T, or float."),
+            ("T", _types(operator.dtype), "The type of the data."),
+            ("S", _types(operator.dtype, "float"), "The type of the parameters: T, or float."),
         ],
         attributes=[
             defs.OpSchema.Attribute(
@@ -65,6 +64,11 @@ def schema_for(operator: Operator) -> defs.OpSchema:
     )
     schema.set_type_and_shape_inference_function(_infer)
     return schema
+
+
+def _types(dtype: str, *others: str) -> list[str]:
+    names = dict.fromkeys((dtype, *others)) if dtype else DTYPES
+    return [f"tensor({name})" for name in names]
 
 
 def _formal(slot: Slot) -> defs.OpSchema.FormalParameter:

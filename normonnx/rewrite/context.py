@@ -47,6 +47,8 @@ class Context(Struct):
         exact_attributes: float attributes of new nodes before their rounding to float32.
         names: every name in use.
         ambiguous: names of more than one value, each in a scope of its own.
+        plain_types: of each operator with a body in the model, the type that it has it for under
+            the operator's plain name.
         popular: initializers that so many nodes read that nobody asks which: to look at all of
             them for each rewrite would take quadratic time.
     """
@@ -63,6 +65,7 @@ class Context(Struct):
     exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
+    plain_types: dict[str, ir.DataType] = field(default_factory=dict)
     popular: frozenset[ir.Value] = frozenset()
 
     def __post_init__(self) -> None:

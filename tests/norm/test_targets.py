@@ -263,7 +263,7 @@ def test_an_operator_whose_mean_is_read_stays() -> None:
     assert fuse(proto, target="normonnx").operators == ["LayerNormalization"]
 
 
-def test_one_function_has_one_type() -> None:
+def test_one_operator_for_several_types() -> None:
     second = WHOLE.replace("(x", "(x2").replace(", g)", ", g2)").replace(", b)", ", b2)")
     for name in "mdpvernky":
         second = second.replace(f"{name} = ", f"{name}2 = ").replace(f"({name},", f"({name}2,")
@@ -281,8 +281,12 @@ def test_one_function_has_one_type() -> None:
                 wide = np.asarray(2.0**-10)
             tensor.CopyFrom(onnx.numpy_helper.from_array(wide, tensor.name))
     fused = fuse(proto, target="normonnx")
-    assert fused.norms == [FLN]
-    assert any("for one type only" in reason for reason in fused.reasons)
+    assert fused.norms == [FLN, f"{FLN}_double"]
+    assert {function.name for function in fused.proto.functions} == {FLN, f"{FLN}_double"}
+    check(proto, fused)
+    # What is added to a model that has an operator for one type already, by another run.
+    again = fuse(fused.proto, target="normonnx")
+    assert again.proto == fused.proto
 
 
 def test_inside_a_branch_and_a_function() -> None:

@@ -32,12 +32,12 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from normonnx.ops.functions import FIRST_IR_VERSION
-from normonnx.ops.operators import DOMAIN, OPERATORS, VERSION
+from normonnx.ops.operators import DOMAIN, UNTYPED, VERSION
 
 TYPES = [(dtype, parameters) for dtype in DTYPES for parameters in dict.fromkeys((dtype, "float"))]
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 @pytest.mark.parametrize(("dtype", "parameters"), TYPES)
 def test_every_type_and_every_optional(
     library: Path, op_type: str, dtype: str, parameters: str
@@ -50,7 +50,7 @@ def test_every_type_and_every_optional(
             assert_close(node, run(node, made, given), expected(node, given))
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 @pytest.mark.parametrize(("shape", "scale", "axis"), SHAPES)
 def test_every_shape(
     library: Path, op_type: str, shape: tuple[int, ...], scale: tuple[int, ...], axis: int
@@ -105,7 +105,7 @@ def _rows(array: np.ndarray, axis: int) -> np.ndarray:
     return array if axis == -1 else array[0].T
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 def test_what_is_not_a_number_stays_in_its_row(library: Path, op_type: str) -> None:
     for shape, scale, axis in (((6, 70), (70,), -1), ((1, 70, 6), (70,), 1)):
         node = Node(op_type, shape=shape, scale=scale, axis=axis)
@@ -202,7 +202,7 @@ def test_threads_do_not_change_a_bit(library: Path) -> None:
         np.testing.assert_array_equal(one[0], four[0])
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 @pytest.mark.parametrize("optimise", [True, False])
 def test_the_same_with_and_without_the_library(library: Path, op_type: str, optimise: bool) -> None:
     for shape, scale, axis in (SHAPES[0], SHAPES[4], SHAPES[6]):

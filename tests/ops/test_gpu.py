@@ -10,7 +10,7 @@ import pytest
 from nodes import SHAPES, Node, assert_close, expected, feeds, model, variants
 
 from normonnx.ops.library import register_custom_ops
-from normonnx.ops.operators import OPERATORS
+from normonnx.ops.operators import UNTYPED
 
 pytestmark = pytest.mark.gpu
 
@@ -35,7 +35,7 @@ def _run(node: Node, given: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(output) for output in made.run(None, given)]
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 @pytest.mark.parametrize("dtype", ["float", "float16"])
 @pytest.mark.parametrize("mean", [0.0, 50.0])
 def test_every_optional(op_type: str, dtype: str, mean: float) -> None:
@@ -45,7 +45,7 @@ def test_every_optional(op_type: str, dtype: str, mean: float) -> None:
         assert_close(node, _run(node, given), expected(node, given))
 
 
-@pytest.mark.parametrize("op_type", OPERATORS)
+@pytest.mark.parametrize("op_type", UNTYPED)
 @pytest.mark.parametrize(("shape", "scale", "axis"), SHAPES)
 def test_every_shape(
     op_type: str, shape: tuple[int, ...], scale: tuple[int, ...], axis: int

@@ -115,8 +115,5 @@ KERNELS: dict[tuple[str, str], Kernel] = {
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): (
         normalization.skip_simplified_layer_normalization
     ),
-    ("normonnx", "FusedAddLayerNormalization"): domain.fused_add_layer_normalization,
-    ("normonnx", "FusedAddRMSNormalization"): domain.fused_add_rms_normalization,
-    ("normonnx", "FusedLayerNormalization"): domain.fused_layer_normalization,
-    ("normonnx", "FusedRMSNormalization"): domain.fused_rms_normalization,
+    **domain.KERNELS,
 }
