@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from normonnx.constants import Constants
 from normonnx.journal import Journal
 from normonnx.norm import add_bodies, fuse_norms, wanted_opset
+from normonnx.ops.operators import OPERATORS
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
 from normonnx.shapes import Shapes
@@ -23,8 +24,7 @@ from normonnx.shapes import Shapes
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 NORMS = {
     "LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization",
-    "FusedLayerNormalization", "FusedRMSNormalization", "FusedAddLayerNormalization",
-    "FusedAddRMSNormalization", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization",
+    "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", *OPERATORS,
 }  # fmt: skip
 
 
