@@ -41,11 +41,11 @@ from normonnx import pipeline
 from normonnx.parity import Judge, VerifyOptions
 from normonnx.parity.comparison import flattened
 from normonnx.parity.execution import LacksOperatorError, OracleFailedError
-from normonnx.parity.hosting import Host
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.tiers import Meant, algebra_tier
 from normonnx.parity.verdict import Verdict
+from normonnx.runtime.hosting import Host
+from normonnx.runtime.sessions import SessionFailedError, Setting
 from tests.networks import draw
 from tests.norm.spellings import spelling
 

@@ -28,8 +28,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from normonnx.ops.library import library_facts
 from normonnx.ops.operators import DOMAIN, VERSION
+from normonnx.runtime.library import library_facts
 
 RESULTS = Path(__file__).parent / "results" / "kernels_cpu.json"
 SHAPES = ("1x768", "128x768", "512x1024", "4096x768", "4096x4096")

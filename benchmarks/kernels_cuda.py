@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from normonnx.ops.library import library_facts, register_custom_ops
 from normonnx.ops.operators import DOMAIN, VERSION
 from normonnx.ops.references import reference
+from normonnx.runtime.library import library_facts, register_custom_ops
 
 RESULTS = Path(__file__).parent / "results" / "kernels_cuda.json"
 ROWS = (1, 8, 64, 512, 4096, 16384, 65536)

@@ -28,8 +28,8 @@ import onnxruntime
 
 from normonnx import model_io, pipeline
 from normonnx.parity.feeds import FeedSource
-from normonnx.parity.sessions import SessionFailedError
 from normonnx.pipeline import Options
+from normonnx.runtime.sessions import SessionFailedError
 
 HOUSE = Path(__file__).parent.parent
 RESULTS = HOUSE / "benchmarks" / "results"

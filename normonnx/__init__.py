@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
     from normonnx.benching.result import BenchReport
     from normonnx.fleet import optimize_many
-    from normonnx.ops.library import library_path, register_custom_ops
     from normonnx.parity import Verdict
     from normonnx.report import Inspection, ModelReport, Site
+    from normonnx.runtime.library import library_path, register_custom_ops
+    from normonnx.runtime.opening import session
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "optimize",
     "optimize_many",
     "register_custom_ops",
+    "session",
     "verify",
 ]
 
@@ -56,10 +58,11 @@ __getattr__ = attributes_of(
         "Verdict": "normonnx.parity",
         "bench": "normonnx.api",
         "inspect": "normonnx.api",
-        "library_path": "normonnx.ops.library",
+        "library_path": "normonnx.runtime.library",
         "optimize": "normonnx.api",
         "optimize_many": "normonnx.fleet",
-        "register_custom_ops": "normonnx.ops.library",
+        "register_custom_ops": "normonnx.runtime.library",
+        "session": "normonnx.runtime.opening",
         "verify": "normonnx.api",
     },
 )

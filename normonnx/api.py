@@ -18,10 +18,12 @@ from normonnx.errors import UsageError, WriteError
 from normonnx.facts import facts_of
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
+from normonnx.ops.presence import needs_kernels
 from normonnx.pipeline import Options, Outcome
 from normonnx.plan import Plan
 from normonnx.report import Inspection, ModelReport, Reverted, safe_name
 from normonnx.rules import RULES
+from normonnx.runtime.extensions import Extensions
 
 if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
@@ -130,6 +132,7 @@ def optimize(
     rules_off: Iterable[str] = (),
     providers: tuple[str, ...] = ("cpu",),
     seed: int = 0,
+    custom_ops: Iterable[str | os.PathLike[str]] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     untrusted: bool = False,
@@ -151,6 +154,7 @@ def optimize(
         rules_off: codes of rules not to use.
         providers: what to judge on, of "cpu" and "cuda".
         seed: of the generated feeds.
+        custom_ops: files of libraries with the model's own operators, for ONNX Runtime.
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
         untrusted: refuse data files reached through links.
@@ -174,8 +178,16 @@ def optimize(
     )
     if plan is not None:
         options = _options(**_arguments(plan.options))
+    extensions = Extensions.of(custom_ops)
     judged = (
-        parity.VerifyOptions(providers=providers, seed=seed, isolated=untrusted) if verify else None
+        parity.VerifyOptions(
+            providers=providers,
+            seed=seed,
+            isolated=untrusted,
+            extensions=extensions,
+        )
+        if verify
+        else None
     )
     start = time.perf_counter()
     _tell(progress, "load")
@@ -240,6 +252,7 @@ def verify(
     strict: bool = False,
     strict_onnx: bool = False,
     save_repro: str | os.PathLike[str] | None = None,
+    custom_ops: Iterable[str | os.PathLike[str]] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     untrusted: bool = False,
@@ -262,10 +275,12 @@ def verify(
         strict: demand the same bits.
         strict_onnx: what onnx.checker says against the optimised model is a violation.
         save_repro: where to write the smallest failing window and its data, if parity fails.
+        custom_ops: files of libraries with the models' own operators, for ONNX Runtime; one that
+            is a build of this package's library is used instead of the installed one.
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
         untrusted: refuse data files reached through links, and run ONNX Runtime in processes of
-            its own (a script that calls this has to guard its ``__main__``).
+            its own.
         progress: told what is going on.
 
     Raises:
@@ -282,6 +297,7 @@ def verify(
         strict=strict,
         strict_onnx=strict_onnx,
         isolated=untrusted,
+        extensions=Extensions.of(custom_ops),
     )
     _tell(progress, "load")
     before, after = (
@@ -359,6 +375,7 @@ def bench(
     data: str | os.PathLike[str] | None = None,
     seed: int = 0,
     profile: bool = False,
+    custom_ops: Iterable[str | os.PathLike[str]] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
     progress: Progress | None = None,
@@ -376,6 +393,7 @@ def bench(
         data: inputs to use instead, as for `verify`; the first set is used.
         seed: of the generated inputs, and of the bootstrap.
         profile: whether to say where the time goes, operator by operator.
+        custom_ops: files of libraries with the models' own operators, for ONNX Runtime.
         allow_data_dir: further directories that external data may lie in.
         allow_hardlinks: accept data files with more than one name.
         progress: told what is going on.
@@ -398,6 +416,7 @@ def bench(
         data=None if data is None else Path(data),
         seed=seed,
         profile=profile,
+        extensions=Extensions.of(custom_ops),
     )
     return compare(
         original,
@@ -451,7 +470,12 @@ def _judged(
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
     """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
-    judge = parity.Judge(loaded.model, verify_options, readings=outcome.readings)
+    judge = parity.Judge(
+        loaded.model,
+        verify_options,
+        readings=outcome.readings,
+        kernels=needs_kernels(outcome.model),
+    )
 
     def judged(candidate: Outcome) -> Verdict:
         return judge.judge(

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
-from normonnx.ops import library
+from normonnx.runtime import library
 
 _PACKAGES = ("onnx", "onnx_ir", "onnxscript", "numpy", "click", "rich")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

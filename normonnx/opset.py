@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx import runtime
 from normonnx.nesting import walk
+from normonnx.runtime import installed
 
 _STAND_IN_BYTES = 1024
 
@@ -191,8 +191,8 @@ def raise_opset(
     if model.functions:
         return None, f"opset stays {current}: the model has functions of its own"
     ir_version = max(model.ir_version, _IR_VERSION_OF_OPSET.get(wanted, 0))
-    if not runtime.takes_opset(wanted, ir_version):
-        return None, f"opset stays {current}: {runtime.title()} does not take opset {wanted}"
+    if not installed.takes_opset(wanted, ir_version):
+        return None, f"opset stays {current}: {installed.title()} does not take opset {wanted}"
     if extends(model, wanted, rank=rank):
         if moved := _moved(range(current + 1, wanted + 1)):
             _make_axes_inputs(model.graph, moved)

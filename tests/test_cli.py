@@ -23,9 +23,9 @@ import pytest
 from normonnx import api, fleet
 from normonnx.journal import NearMiss
 from normonnx.parity import Judge, Verdict
-from normonnx.parity.isolation import IsolatedSession
 from normonnx.report import ModelReport
 from normonnx.rules import RULES
+from normonnx.runtime.isolation import IsolatedSession
 
 BATCHNORM = "conv1d_batchnorm.onnx"
 LAYERNORM = "tutorial_dense_layernorm.onnx"

@@ -1,6 +1,7 @@
 """Start-up and memory of one model, in a process that does nothing else.
 
-``python -m normonnx.benching.child MODEL FEEDS PROVIDER LEVEL THREADS`` prints a line of JSON.
+``python -m normonnx.benching.child MODEL FEEDS SETTING LIBRARIES``, the last two as JSON, prints a
+line of JSON.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from normonnx.benching.options import Setting
+from normonnx.benching.options import Registered, Setting
 from normonnx.errors import InternalError
 
 _RUNS = 3
@@ -34,13 +36,14 @@ class Start(Struct, frozen=True):
     peak_bytes: int
 
 
-def start_in_child(model: Path, feeds: Path, setting: Setting) -> Start:
+def start_in_child(model: Path, feeds: Path, setting: Setting, registered: Registered) -> Start:
     """Measure in a process of its own.
 
     Raises:
         InternalError: the process failed.
     """
-    arguments = [str(model), str(feeds), setting.provider, setting.level, str(setting.threads)]
+    told = (msgspec.json.encode(one).decode() for one in (setting, registered))
+    arguments = [str(model), str(feeds), *told]
     done = subprocess.run(
         [sys.executable, "-m", "normonnx.benching.child", *arguments],
         capture_output=True, text=True, check=False, timeout=_TIMEOUT,
@@ -57,12 +60,14 @@ def main(arguments: list[str]) -> None:
 
     from normonnx.benching.runner import needed, open_session, peak_bytes
 
-    model, feeds_file, provider, level, threads = arguments
+    model, feeds_file, *told = arguments
+    setting = msgspec.json.decode(told[0], type=Setting)
+    registered = msgspec.json.decode(told[1], type=Registered)
     with np.load(feeds_file, allow_pickle=False) as archive:
         feeds = dict(archive)
     bare = peak_bytes()
     begin = time.perf_counter()
-    session = open_session(Path(model), Setting(provider, level, int(threads)))
+    session = open_session(Path(model), setting, registered)
     created = time.perf_counter()
     given = needed(session, feeds)
     session.run(None, given)

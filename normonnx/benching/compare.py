@@ -21,7 +21,7 @@ import numpy as np
 from normonnx import model_io
 from normonnx.benching.child import start_in_child
 from normonnx.benching.feeding import feed_for
-from normonnx.benching.options import PROVIDERS, BenchOptions, Setting
+from normonnx.benching.options import BenchOptions, Registered, Setting
 from normonnx.benching.profiling import difference, profile
 from normonnx.benching.result import BenchReport, Comparison, Measured
 from normonnx.benching.runner import needed, open_session
@@ -29,6 +29,8 @@ from normonnx.benching.statistics import ratio, spread
 from normonnx.doctor import versions
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError
 from normonnx.model_io import LoadedModel, Source
+from normonnx.ops.presence import needs_kernels
+from normonnx.runtime.providers import PROVIDERS
 
 _SHORTEST_SAMPLE = 2e-3
 """A sample takes this many seconds at least."""
@@ -65,9 +67,12 @@ def compare(
         for source in (original, *others)
     ]
     given = feed_for(loaded[0].model, options)
-    notes = [note for note in (given.note,) if note]
+    registered = [_registered(model, options) for model in loaded]
+    notes = [note for note in (given.note, *(note for _, note in registered)) if note]
     with tempfile.TemporaryDirectory(prefix="normonnx-bench-") as name:
-        room = _Room(Path(name), loaded, given.inputs, options, progress)
+        room = _Room(
+            Path(name), loaded, [one for one, _ in registered], given.inputs, options, progress
+        )
         comparisons = tuple(room.compare(setting) for setting in options.settings())
     shapes = {key: tuple(np.shape(value)) for key, value in given.inputs.items()}
     return BenchReport(comparisons, shapes, versions(), _machine(), tuple(notes))
@@ -80,6 +85,7 @@ class _Room:
         self,
         directory: Path,
         loaded: list[LoadedModel],
+        registered: list[Registered],
         feed: Mapping[str, Any],
         options: BenchOptions,
         progress: Progress | None,
@@ -87,6 +93,7 @@ class _Room:
         self._directory = directory
         self._names = [model.name for model in loaded]
         self._files = [model_io.to_session_file(model.model, directory) for model in loaded]
+        self._registered = registered
         self._feed = feed
         self._feed_file = directory / "feed.npz"
         np.savez(self._feed_file, **feed)
@@ -100,7 +107,9 @@ class _Room:
         if self._options.processes:
             for index, path in enumerate(self._files):
                 self._tell(f"start {self._names[index]}", index, len(self._files))
-                starts.append(start_in_child(path, self._feed_file, setting))
+                starts.append(
+                    start_in_child(path, self._feed_file, setting, self._registered[index])
+                )
         measured = tuple(
             Measured(
                 name,
@@ -141,7 +150,7 @@ class _Room:
     def _warm(self, path: Path, index: int, setting: Setting) -> tuple[Callable[[], object], int]:
         """A session that has run, and how often it is to run in one sample."""
         try:
-            session = open_session(path, setting)
+            session = open_session(path, setting, self._registered[index])
             feed = needed(session, self._feed)
             for _ in range(self._options.warm_up):
                 session.run(None, feed)
@@ -158,13 +167,27 @@ class _Room:
     def _profiles(self, setting: Setting) -> tuple[tuple[Any, ...], ...]:
         self._tell("profile", 0, 0)
         first, *others = (
-            profile(path, self._feed, setting, self._directory) for path in self._files
+            profile(path, self._feed, setting, registered, self._directory)
+            for path, registered in zip(self._files, self._registered, strict=True)
         )
         return tuple(difference(first, other) for other in others)
 
     def _tell(self, what: str, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(what, done, total)
+
+
+def _registered(loaded: LoadedModel, options: BenchOptions) -> tuple[Registered, str]:
+    """The libraries that a model runs with, and what to say of it."""
+    if not needs_kernels(loaded.model):
+        return Registered(options.extensions), ""
+    lacking = options.extensions.lacking(*options.providers)
+    if lacking:
+        return Registered(options.extensions), f"{loaded.name} runs by its functions: {lacking}"
+    return (
+        Registered(options.extensions, kernels=True),
+        f"{loaded.name} runs with the library of normonnx",
+    )
 
 
 def _require(providers: tuple[str, ...]) -> None:

@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
+from normonnx.ops.presence import needs_kernels
 from normonnx.parity.data import feeds_from
 from normonnx.parity.feeds import FeedSource, NoFeedError
-from normonnx.parity.hosting import Host
 from normonnx.parity.interface import required_inputs
-from normonnx.parity.parking import AnySession
-from normonnx.parity.sessions import SessionFailedError
-from normonnx.parity.sessions import Setting as PlainSetting
+from normonnx.runtime.hosting import Host
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError
+from normonnx.runtime.sessions import Setting as PlainSetting
 
 _SECONDS_TO_ASK = 30.0
 
@@ -43,9 +44,10 @@ def feed_for(original: ir.Model, options: BenchOptions) -> Given:
     if options.data is not None:
         feed = feeds_from(options.data, required_inputs(original))[0]
         return Given(feed.inputs, f"inputs of {feed.title}")
-    with Host(original) as host:
+    kernels = needs_kernels(original) and not options.extensions.lacking("cpu")
+    with Host(original, extensions=options.extensions) as host:
         try:
-            session = host.session(PlainSetting("cpu", as_shipped=False))
+            session = host.session(PlainSetting("cpu", as_shipped=False, kernels=kernels))
             return _drawn(original, session, options)
         except (NoFeedError, SessionFailedError) as error:
             raise UsageError(

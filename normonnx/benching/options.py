@@ -9,8 +9,9 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from normonnx.errors import UsageError
+from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.providers import PROVIDERS
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 LEVELS = ("off", "basic", "extended", "all")
 """ONNX Runtime's levels of graph optimisation, as its users name them."""
 
@@ -37,6 +38,18 @@ class Setting(Struct, frozen=True):
         )
 
 
+class Registered(Struct, frozen=True):
+    """The libraries of custom operators that a model runs with.
+
+    Attributes:
+        extensions: which there are.
+        kernels: whether the library of the domain normonnx is registered too.
+    """
+
+    extensions: Extensions = Extensions()
+    kernels: bool = False
+
+
 class BenchOptions(Struct, frozen=True, kw_only=True):
     """How to measure.
 
@@ -49,6 +62,7 @@ class BenchOptions(Struct, frozen=True, kw_only=True):
         sizes: sizes of open dimensions, by name; the others are chosen.
         data: feeds of the user, as `verify` takes them; the first one is used.
         seed: of the generated feed and of the bootstrap.
+        extensions: libraries of custom operators.
         profile: whether to ask the runtime where the time goes.
         processes: whether to measure memory and start-up in processes of their own.
     """
@@ -61,6 +75,7 @@ class BenchOptions(Struct, frozen=True, kw_only=True):
     sizes: Mapping[str, int] = field(default_factory=dict)
     data: Path | None = None
     seed: int = 0
+    extensions: Extensions = Extensions()
     profile: bool = False
     processes: bool = True
 

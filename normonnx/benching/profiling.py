@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from normonnx.benching.options import Setting
+from normonnx.benching.options import Registered, Setting
 from normonnx.benching.result import OperatorTime
 from normonnx.benching.runner import needed, open_session
 
@@ -20,9 +20,15 @@ Profile = Mapping[str, tuple[float, int]]
 """Seconds per run and number of nodes, by operator."""
 
 
-def profile(model: Path, feeds: Mapping[str, Any], setting: Setting, directory: Path) -> Profile:
+def profile(
+    model: Path,
+    feeds: Mapping[str, Any],
+    setting: Setting,
+    registered: Registered,
+    directory: Path,
+) -> Profile:
     """Run a model with the profiler on, and add up its nodes by operator."""
-    session = open_session(model, setting, profile_to=directory / "profile")
+    session = open_session(model, setting, registered, profile_to=directory / "profile")
     given = needed(session, feeds)
     for _ in range(_WARM_UP + _RUNS):
         session.run(None, given)

@@ -1,6 +1,6 @@
 """A model in ONNX Runtime, as a user would run it, in one setting.
 
-This file imports ONNX Runtime and NumPy alone: the process that measures memory runs it.
+This file imports little beside ONNX Runtime: the process that measures memory runs it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from typing import Any
 
 import onnxruntime
 
-from normonnx.benching.options import PROVIDERS, Setting
+from normonnx.benching.options import Registered, Setting
+from normonnx.runtime.providers import PROVIDERS
 
 _ERRORS_ONLY = 3
 
 
-def open_session(path: Path, setting: Setting, *, profile_to: Path | None = None) -> Any:
+def open_session(
+    path: Path, setting: Setting, registered: Registered, *, profile_to: Path | None = None
+) -> Any:
     """A session on the model in a file.
 
     Args:
         path: of the model.
         setting: how it is to run.
+        registered: with which libraries of custom operators.
         profile_to: where the runtime shall write what each operator took; a prefix.
     """
     levels = onnxruntime.GraphOptimizationLevel
@@ -43,6 +47,7 @@ def open_session(path: Path, setting: Setting, *, profile_to: Path | None = None
         if hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()
         providers.append(PROVIDERS["cpu"])
+    registered.extensions.register(options, providers, kernels=registered.kernels)
     return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
 

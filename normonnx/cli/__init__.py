@@ -23,6 +23,7 @@ from normonnx.cli.deferral import start_lightly
 from normonnx.cli.looking import doctor, explain, inspect, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.planning import apply
+from normonnx.cli.running import run
 from normonnx.cli.settings import Settings, defaults, find
 from normonnx.cli.streams import console_on
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _command in (optimize, apply, verify, inspect, bench, explain, doctor):
+for _command in (optimize, apply, verify, inspect, bench, run, explain, doctor):
     cli.add_command(_command)
     for _option in _command.params:
         if isinstance(_option, click.Option):

@@ -9,7 +9,15 @@ import click
 from msgspec.structs import replace
 
 from normonnx.cli.destinations import PIPE
-from normonnx.cli.parameters import FILE, PROVIDERS, SizeType, reading, reporting, talking
+from normonnx.cli.parameters import (
+    FILE,
+    PROVIDERS,
+    SizeType,
+    custom_operators,
+    reading,
+    reporting,
+    talking,
+)
 from normonnx.cli.streams import console_for_people, watching, write_reports
 from normonnx.errors import ExitCode, UsageError
 
@@ -56,6 +64,7 @@ from normonnx.errors import ExitCode, UsageError
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs."
 )
 @click.option("--profile", is_flag=True, help="Say where the time goes, before and after.")
+@custom_operators
 @reporting
 @reading
 @talking
@@ -81,6 +90,7 @@ def bench(models: tuple[str, ...], **options: Any) -> ExitCode:
             sizes=dict(options["sizes"]),
             data=options["data"],
             seed=options["seed"],
+            custom_ops=options["custom_ops"],
             profile=options["profile"],
             allow_data_dir=options["allow_data_dir"],
             allow_hardlinks=options["allow_hardlinks"],

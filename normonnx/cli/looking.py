@@ -92,6 +92,7 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
             optimized,
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
+            custom_ops=options["custom_ops"],
             data=options["data"],
             rtol=dict(options["rtol"]),
             atol=dict(options["atol"]),

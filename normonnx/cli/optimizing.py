@@ -169,6 +169,7 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
             verify=not (options["no_verify"] or options["check"] or options["diff"]),
             providers=options["providers"] or ("cpu",),
             seed=options["seed"],
+            custom_ops=options["custom_ops"],
             bench=options["bench"],
             untrusted=options["untrusted"],
             **shared,

@@ -183,6 +183,15 @@ REWRITING = (
 )
 READING = ("allow_data_dir", "allow_hardlinks")
 
+custom_operators = click.option(
+    "--custom-ops",
+    type=FILE,
+    multiple=True,
+    metavar="PATH",
+    help="A library of the model's own operators for ONNX Runtime; repeat for several.",
+)
+"""Option of every command that runs a model."""
+
 judging = _together(
     click.option(
         "--provider",
@@ -198,6 +207,7 @@ judging = _together(
         show_default=True,
         help="Of the generated inputs.",
     ),
+    custom_operators,
 )
 """Options of every command that compares models."""
 

@@ -54,6 +54,7 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
         verify=not options["no_verify"],
         providers=options["providers"] or ("cpu",),
         seed=options["seed"],
+        custom_ops=options["custom_ops"],
         plan=reviewed,
         partial=options["partial"],
         untrusted=options["untrusted"],

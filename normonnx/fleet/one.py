@@ -34,6 +34,7 @@ class Task(Struct, frozen=True):
         rules_off: see `api.optimize`.
         providers: see `api.optimize`.
         seed: see `api.optimize`.
+        custom_ops: see `api.optimize`.
         bench: measure the result against the model when it is fine.
         plan: see `api.optimize`.
         partial: see `api.optimize`.
@@ -53,6 +54,7 @@ class Task(Struct, frozen=True):
     rules_off: tuple[str, ...] = ()
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
+    custom_ops: tuple[Path, ...] = ()
     bench: bool = False
     plan: Plan | None = None
     partial: bool = False
@@ -68,6 +70,7 @@ class Task(Struct, frozen=True):
             destination=None
             if self.destination is None
             else Path(os.path.abspath(self.destination)),
+            custom_ops=tuple(Path(os.path.abspath(path)) for path in self.custom_ops),
             allow_data_dir=tuple(Path(os.path.abspath(path)) for path in self.allow_data_dir),
         )
 
@@ -97,6 +100,7 @@ def optimize_one(
             rules_off=task.rules_off,
             providers=task.providers,
             seed=task.seed,
+            custom_ops=task.custom_ops,
             allow_data_dir=task.allow_data_dir,
             allow_hardlinks=task.allow_hardlinks,
             untrusted=task.untrusted,
@@ -130,6 +134,7 @@ def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -
             result.model,
             providers=task.providers,
             seed=task.seed,
+            custom_ops=task.custom_ops,
             seconds=_BENCH_SECONDS,
             progress=progress,
         )

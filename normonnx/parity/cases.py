@@ -22,9 +22,9 @@ from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.rounding import LEAST_COMPARABLE, Promised
 from normonnx.parity.saturation import saturating_outputs
-from normonnx.parity.sessions import Setting
 from normonnx.parity.subject import Case, NotComparableError, Subject
 from normonnx.parity.values import Family
+from normonnx.runtime.sessions import Setting
 
 Progress = Callable[[str, int, int], None]
 
@@ -48,6 +48,7 @@ class Cases:
     Args:
         model: the original.
         options: how to compare.
+        wanted: the settings to run it in.
         readings: float64 values of constants by name, as its rewrites read them.
 
     Attributes:
@@ -65,7 +66,11 @@ class Cases:
     """
 
     def __init__(
-        self, model: ir.Model, options: VerifyOptions, readings: Mapping[str, Array] | None = None
+        self,
+        model: ir.Model,
+        options: VerifyOptions,
+        wanted: Sequence[Setting],
+        readings: Mapping[str, Array] | None = None,
     ) -> None:
         self.lacking = ""
         self.random = random_outputs(model)
@@ -73,7 +78,7 @@ class Cases:
         self.domains: dict[str, str] = {}
         self.deadline = time.monotonic() + options.budget_seconds
         self._options = options
-        self._subject = Subject(model, options, readings)
+        self._subject = Subject(model, options, wanted, readings)
         self.notes = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
         self._promised: dict[int, Mapping[str, Promised]] = {}

@@ -12,8 +12,8 @@ from msgspec import Struct
 from normonnx.parity.dimensions import Binding, OpenShapes, open_shapes
 from normonnx.parity.domains import Domain, domain_of
 from normonnx.parity.interface import required_inputs
-from normonnx.parity.sessions import SessionFailedError
 from normonnx.parity.values import Family, stream, values
+from normonnx.runtime.sessions import SessionFailedError
 
 # The families of the first draws; later ones start over.
 _DECISIVE = (Family.NORMAL, Family.UNIFORM, Family.SCALED)

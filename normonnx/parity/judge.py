@@ -19,16 +19,15 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.errors import UsageError
+from normonnx.ops.presence import needs_kernels
 from normonnx.parity import algebra, tiers
 from normonnx.parity.cases import Cases, Progress
 from normonnx.parity.failure import located
-from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.locate import Divergence
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.outcomes import Outcomes
-from normonnx.parity.parking import AnySession
-from normonnx.parity.sessions import SessionFailedError, Setting
+from normonnx.parity.running import load, settings
 from normonnx.parity.subject import Case, NotComparableError
 from normonnx.parity.verdict import FeedNote, Tier, Verdict
 
@@ -43,6 +42,8 @@ class Judge:
         options: how to compare.
         readings: float64 values of constants of the original, as its rewrites read them: each is
             stored as that value rounded once. They enter the truth, and nothing that is run.
+        kernels: whether a model to judge may have operators of the domain normonnx; then the models
+            are run with the library too, if the original has any it is always.
 
     Raises:
         ValueError: if a constant does not hold what it is said to hold, rounded once.
@@ -56,6 +57,7 @@ class Judge:
         options: VerifyOptions | None = None,
         *,
         readings: Mapping[str, Array] | None = None,
+        kernels: bool = False,
     ) -> None:
         if flaw := algebra.unfaithful(original, readings or {}):
             raise ValueError(flaw)
@@ -63,9 +65,11 @@ class Judge:
         self._options = options or VerifyOptions()
         self._obstacle = ""
         _refuse_unknown(self._options.named_outputs, original)
+        self._with_kernels = kernels or needs_kernels(original)
+        wanted = settings(self._options, kernels=self._with_kernels)
         self._cases: Cases | None = None
         try:
-            self._cases = Cases(original, self._options, readings)
+            self._cases = Cases(original, self._options, wanted, readings)
         except NotComparableError as error:
             self._obstacle = str(error)
 
@@ -154,25 +158,32 @@ class Judge:
         progress: Progress | None,
     ) -> Outcomes | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
-        with hosted(optimized, self._options) as host:
-            sessions: dict[Setting, AnySession] = {}
-            for setting in cases.settings:
-                try:
-                    sessions[setting] = host.session(setting)
-                except SessionFailedError as error:
-                    message = f"the optimised model does not load ({setting.label}): {error}"
-                    found[0] = Tier("T0", "interface", "fail", message)
-                    return None
-            try:
-                used += cases.first(progress)
-            except NotComparableError as error:
-                found.append(Tier("T3", "rounding", "inconclusive", str(error)))
-                return None
-            equal = tiers.algebra_tier(optimized, cases, used, meant, self._options, progress)
-            found.append(equal)
-            outcomes = Outcomes(self._original, cases, used, sessions, self._options)
-            outcomes.compare(progress, may_redraw=equal.status != "fail")
-            return outcomes
+        loaded = load(optimized, self._options, cases.settings)
+        for setting, complaint in loaded.complaints.items():
+            message = f"the optimised model does not load ({setting.label}): {complaint}"
+            found[0] = Tier("T0", "interface", "fail", message)
+            return None
+        try:
+            used += cases.first(progress)
+        except NotComparableError as error:
+            found.append(Tier("T3", "rounding", "inconclusive", str(error)))
+            return None
+        equal = tiers.algebra_tier(optimized, cases, used, meant, self._options, progress)
+        found.append(equal)
+        outcomes = Outcomes(self._original, cases, used, loaded.sessions, self._options)
+        outcomes.compare(progress, may_redraw=equal.status != "fail")
+        return outcomes
+
+    def _kernels(self) -> str:
+        """What ran the operators of the domain normonnx."""
+        if not self._with_kernels:
+            return ""
+        lacking = {p: self._options.extensions.lacking(p) for p in self._options.providers}
+        if not any(lacking.values()):
+            return "functions and library"
+        reasons = "; ".join(dict.fromkeys(filter(None, lacking.values())))
+        where = "" if all(lacking.values()) else f" on {', '.join(filter(lacking.get, lacking))}"
+        return f"functions only{where}, not the library: {reasons}"
 
     def _verdict(
         self,
@@ -204,6 +215,7 @@ class Judge:
             first_failure="" if failure is None else failure.message,
             divergence=divergence,
             providers=self._options.providers,
+            kernels=self._kernels(),
             seed=self._options.seed,
             approximate=self._options.approximate,
             own_difference=None if outcomes is None else outcomes.own_difference,
@@ -238,7 +250,7 @@ def verify(
         EnvironmentLacksError: if a provider is not there.
         UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
     """
-    judge = Judge(original, options)
+    judge = Judge(original, options, kernels=needs_kernels(optimized))
     return judge.judge(
         optimized, exact=exact, certified=certified, progress=progress, locating=True, repro=repro
     )

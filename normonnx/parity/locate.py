@@ -21,9 +21,9 @@ from normonnx.parity.execution import LacksOperatorError, OracleFailedError, Ove
 from normonnx.parity.metrics import measure
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.tensors import Match, Tensors, collect, named_tensors
 from normonnx.parity.windows import NoWindowError, Window, cut
+from normonnx.runtime.sessions import SessionFailedError, Setting
 
 # How many tensors that part are computed alone before the first of them is believed.
 _MOST_SUSPECTS = 8

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from normonnx.errors import UsageError
-
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.providers import PROVIDERS
 
 Data: TypeAlias = "Path | Callable[[], Iterable[Mapping[str, Any]]]"
 """Feeds of the user: a file or folder, or a function that gives one mapping per feed."""
@@ -36,6 +36,7 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
         strict: demand the original's outputs bit by bit.
         strict_onnx: what onnx.checker says against the optimised model is a violation.
         isolated: run ONNX Runtime in processes of its own, so that its crash is a failure only.
+        extensions: libraries of custom operators.
         budget_seconds: when to stop drawing; the verdict says what was left out.
     """
 
@@ -50,6 +51,7 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     strict: bool = False
     strict_onnx: bool = False
     isolated: bool = False
+    extensions: Extensions = Extensions()
     budget_seconds: float = 60.0
 
     def __post_init__(self) -> None:

@@ -17,15 +17,15 @@ from normonnx.parity.comparison import (
     is_float,
     judged,
 )
-from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.parking import AnySession
+from normonnx.parity.running import hosted
 from normonnx.parity.saturation import logarithm, logarithm_of
-from normonnx.parity.sessions import SessionFailedError, Setting
 from normonnx.parity.subject import Case
 from normonnx.parity.verdict import OutputResult, Tier
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
 
 _REDRAWS = 3
 # The feeds say little about an output where the original itself is this far off.

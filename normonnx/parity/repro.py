@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
-from onnx import numpy_helper
 
 from normonnx import model_io
-from normonnx.errors import WriteError
+from normonnx.parity.datasets import write_set
 from normonnx.parity.windows import Window
 
 
@@ -58,20 +56,9 @@ def save_models(
 def _save(
     model: ir.Model, inputs: Mapping[str, Any], outputs: Mapping[str, Any], directory: Path
 ) -> None:
-    data = directory / "test_data_set_0"
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        for stale in data.glob("*put_*.pb"):
-            stale.unlink()
-        _write(data, "input", model.graph.inputs, inputs)
-        _write(data, "output", model.graph.outputs, outputs)
-    except OSError as error:
-        raise WriteError(f"cannot write the data: {error.strerror}", where=str(data)) from error
+    kept = [
+        {str(v.name): arrays[v.name] for v in values if v.name in arrays}
+        for values, arrays in ((model.graph.inputs, inputs), (model.graph.outputs, outputs))
+    ]
+    write_set(directory / "test_data_set_0", *kept)
     model_io.save(model, directory / "model.onnx")
-
-
-def _write(folder: Path, kind: str, values: Any, arrays: Mapping[str, Any]) -> None:
-    present = [v for v in values if v.name in arrays and not isinstance(arrays[v.name], list)]
-    for number, value in enumerate(present):
-        tensor = numpy_helper.from_array(np.asarray(arrays[value.name]), str(value.name))
-        (folder / f"{kind}_{number}.pb").write_bytes(tensor.SerializeToString())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ from normonnx.parity.declared import declared_types
 from normonnx.parity.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.parity.feeds import Feed
 from normonnx.parity.graph_facts import jumps
-from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
-from normonnx.parity.options import PROVIDERS, VerifyOptions
+from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.parking import AnySession
 from normonnx.parity.rounding import NOTHING, Promised
 from normonnx.parity.roundoff import BY_CHANCE, Roundoff, Types
-from normonnx.parity.sessions import SessionFailedError, Setting, settings
+from normonnx.parity.running import load
+from normonnx.runtime.providers import PROVIDERS
+from normonnx.runtime.sessions import SessionFailedError, Setting
 
 # How often an evaluation is rounded by chance, by the most multiplications it may take.
 _SAMPLES = ((10_000_000, 8), (400_000_000, 2))
@@ -58,6 +58,7 @@ class Subject:
     Args:
         model: the model.
         options: where and how to run it.
+        wanted: the settings to run it in.
         readings: float64 values of constants by name, as its rewrites read them.
 
     Attributes:
@@ -70,24 +71,24 @@ class Subject:
     """
 
     def __init__(
-        self, model: ir.Model, options: VerifyOptions, readings: Mapping[str, Array] | None = None
+        self,
+        model: ir.Model,
+        options: VerifyOptions,
+        wanted: Sequence[Setting],
+        readings: Mapping[str, Array] | None = None,
     ) -> None:
-        self.sessions: dict[Setting, AnySession] = {}
         self.notes: list[str] = []
         self._model = model
         self._oracle = Oracle(model, exact=readings)
-        complaint = ""
-        with hosted(model, options) as host:
-            for setting in settings(options.providers):
-                try:
-                    self.sessions[setting] = host.session(setting)
-                except SessionFailedError as error:
-                    complaint = str(error)
-                    self.notes.append(f"the original does not load ({setting.label}): {error}")
+        loaded = load(model, options, wanted)
+        self.sessions = loaded.sessions
+        for setting, complaint in loaded.complaints.items():
+            self.notes.append(f"the original does not load ({setting.label}): {complaint}")
         for setting, session in self.sessions.items():
             if session.ran != PROVIDERS[setting.provider]:
                 self.notes.append(f"{setting.label}: really ran on {session.ran}")
         if not self.sessions:
+            complaint = list(loaded.complaints.values())[-1]
             raise NotComparableError(f"the original does not load in ONNX Runtime: {complaint}")
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,14 +111,17 @@ class Subject:
             NotComparableError: if the runtime does not run it on this feed.
             OverBudgetError: if the deadline passes.
         """
-        originals = {}
+        originals: dict[Setting, Mapping[str, Any]] = {}
+        ran: dict[int, Mapping[str, Any]] = {}
         for setting, session in self.sessions.items():
             try:
-                originals[setting] = flattened(session.run(feed.inputs))
+                if id(session) not in ran:
+                    ran[id(session)] = flattened(session.run(feed.inputs))
             except SessionFailedError as error:
                 raise NotComparableError(
                     f"the original does not run on feed {feed.draw} ({setting.label}): {error}"
                 ) from error
+            originals[setting] = ran[id(session)]
         if self._oracle.lacking:
             instead = f"no float64 reference for {', '.join(self._oracle.lacking)}"
         if instead:

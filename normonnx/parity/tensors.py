@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from normonnx.parity import rounding
 from normonnx.parity.comparison import is_float
-from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.metrics import measure
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import Setting
+from normonnx.parity.running import hosted
+from normonnx.runtime.sessions import Setting
 
 # Tensors are fetched this many at a time, and no more in all than fit into memory with ease.
 _AT_A_TIME = 200

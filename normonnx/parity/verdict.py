@@ -104,6 +104,8 @@ class Verdict(Struct, frozen=True):
         first_failure: the first thing that is wrong, one sentence, or "".
         divergence: the first tensor that diverges, if it was looked for and found.
         providers: where the models ran.
+        kernels: what ran the operators of the domain normonnx: the functions that a model carries,
+            the library, or both; "" where there are none.
         seed: the seed of the feeds.
         approximate: whether a tolerance of the user replaced the rounding rule.
         own_difference: the greatest distance of the original to itself when it ran again on the
@@ -122,6 +124,7 @@ class Verdict(Struct, frozen=True):
     first_failure: str = ""
     divergence: Divergence | None = None
     providers: tuple[str, ...] = ()
+    kernels: str = ""
     seed: int = 0
     approximate: bool = False
     own_difference: float | None = None
@@ -174,6 +177,7 @@ class Verdict(Struct, frozen=True):
             parts.append(self._feeds())
         if self.providers:
             parts.append(", ".join(p.upper() for p in self.providers))
+        parts.append(self.kernels)
         return head + " · ".join(p for p in parts if p)
 
     def _headline(self) -> list[str]:
@@ -242,6 +246,7 @@ class Verdict(Struct, frozen=True):
             "notes": list(self.notes),
             "warnings": list(self.warnings),
             "providers": list(self.providers),
+            "kernels": self.kernels,
             "seed": self.seed,
             "approximate": self.approximate,
             "own_difference": self.own_difference,

@@ -10,12 +10,12 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.parity.comparison import is_float
-from normonnx.parity.hosting import hosted
 from normonnx.parity.kernels import Array
 from normonnx.parity.options import VerifyOptions
 from normonnx.parity.oracle import Oracle
-from normonnx.parity.sessions import Setting
+from normonnx.parity.running import hosted
 from normonnx.parity.tensors import Match, Tensors
+from normonnx.runtime.sessions import Setting
 
 
 class NoWindowError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normonnx.parity.sessions import Session, SessionFailedError, Setting
+from normonnx.runtime.sessions import Session, SessionFailedError, Setting
 from tests.hostile.bombs import EXPANDING, endless
 from tests.hostile.case import SECRET
 from tests.hostile.corpus import REFUSED

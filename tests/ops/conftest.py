@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from normonnx.errors import EnvironmentLacksError
-from normonnx.ops.library import library_path
+from normonnx.runtime.library import library_path
 
 CUSTOM_OPS = Path(__file__).resolve().parents[2] / "custom_ops"
 

@@ -22,7 +22,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_ROOT))
 
-from normonnx.ops.library import library_path  # noqa: E402
+from normonnx.runtime.library import library_path  # noqa: E402
 
 _RESULTS = _ROOT / "benchmarks" / "results" / "kernels_old_runtimes.json"
 _VERSIONS = (
@@ -32,7 +32,10 @@ _VERSIONS = (
 _TOO_OLD = "1.16.3"
 _REFUSAL = "need ONNX Runtime 1.17 or newer, and this is 1.16.3"
 _TESTS = ("test_cpu_kernels.py", "test_shape_inference.py")
-_PACKAGES = ("onnx", "onnx-ir", "onnxscript", "ml_dtypes", "click", "rich", "pytest", "hypothesis")
+_PACKAGES = (
+    *("onnx", "onnx-ir", "onnxscript", "ml_dtypes", "msgspec"),
+    *("click", "rich", "pytest", "hypothesis"),
+)
 # ONNX Runtime before 1.19 is built against NumPy 1.
 _OLD_NUMPY = dict.fromkeys(("1.16.3", "1.17.3", "1.18.1"), ("numpy<2",))
 _REGISTER = """

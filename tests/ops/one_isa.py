@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from nodes import DTYPES, SHAPES, Node, assert_close, expected, feeds, model, run, session
 
-from normonnx.ops.library import library_facts
+from normonnx.runtime.library import library_facts
 
 facts = library_facts()
 if facts.cpu_isa != os.environ["NORMONNX_CPU_ISA"]:

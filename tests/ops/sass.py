@@ -25,7 +25,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_ROOT))
 
-from normonnx.ops.library import library_facts  # noqa: E402
+from normonnx.runtime.library import library_facts  # noqa: E402
 
 _RESULTS = _ROOT / "benchmarks" / "results" / "kernels_sass.json"
 _WHEELS = Path(sysconfig.get_path("purelib")) / "nvidia" / "cu13" / "bin"

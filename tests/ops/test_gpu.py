@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 from nodes import SHAPES, Node, assert_close, expected, feeds, model, variants
 
-from normonnx.ops.library import register_custom_ops
 from normonnx.ops.operators import UNTYPED
+from normonnx.runtime.library import register_custom_ops
 
 pytestmark = pytest.mark.gpu
 

@@ -10,8 +10,8 @@ import pytest
 import normonnx
 from normonnx import doctor
 from normonnx.errors import EnvironmentLacksError, ExitCode
-from normonnx.ops import library as room
-from normonnx.ops.library import LibraryFacts, library_facts, library_path, register_custom_ops
+from normonnx.runtime import library as room
+from normonnx.runtime.library import LibraryFacts, library_facts, library_path, register_custom_ops
 
 _CPU_ONLY = LibraryFacts(Path("lib.so"), normonnx.__version__, 17, "avx2", ())
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_library_for_the_cpu_is_refused_for_cuda(
     monkeypatch: pytest.MonkeyPatch, providers: list[object]
 ) -> None:
-    monkeypatch.setattr(room, "library_facts", lambda: _CPU_ONLY)
+    monkeypatch.setattr(room, "library_facts", lambda *_: _CPU_ONLY)
     options = _Options()
     with pytest.raises(EnvironmentLacksError, match="no CUDA kernels"):
         register_custom_ops(options, providers)
@@ -89,7 +89,7 @@ def test_a_library_for_the_cpu_is_refused_for_cuda(
 
 
 def test_doctor_misses_the_kernels_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "library_facts", lambda: _CPU_ONLY)
+    monkeypatch.setattr(room, "library_facts", lambda *_: _CPU_ONLY)
     offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     assert any("NORMONNX_CUDA=on" in remark for remark in doctor.diagnose().remarks)
@@ -99,19 +99,19 @@ def test_doctor_misses_the_kernels_for_cuda(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_doctor_sees_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     other = LibraryFacts(Path("lib.so"), "0.0.9", 17, "avx2", ())
-    monkeypatch.setattr(room, "library_facts", lambda: other)
+    monkeypatch.setattr(room, "library_facts", lambda *_: other)
     assert any("of normonnx 0.0.9" in remark for remark in doctor.diagnose().remarks)
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = LibraryFacts(Path("lib.so"), "0.0.9", 17, "avx2", ())
-    monkeypatch.setattr(room, "library_facts", lambda: other)
+    monkeypatch.setattr(room, "library_facts", lambda *_: other)
     with pytest.raises(EnvironmentLacksError, match=r"the library is of normonnx 0\.0\.9"):
         register_custom_ops(_Options())
 
 
 def test_an_old_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "library_facts", lambda: _CPU_ONLY)
+    monkeypatch.setattr(room, "library_facts", lambda *_: _CPU_ONLY)
     monkeypatch.setattr(onnxruntime, "__version__", "1.16.3")
     with pytest.raises(EnvironmentLacksError, match=r"1\.16\.3 is too old"):
         register_custom_ops(_Options())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sass
 
-from normonnx.ops.library import library_facts
+from normonnx.runtime.library import library_facts
 
 
 @pytest.mark.parametrize("architecture", ["80", "90"])

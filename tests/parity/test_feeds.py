@@ -11,8 +11,8 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.parity.feeds import FeedSource, NoFeedError
-from normonnx.parity.sessions import SessionFailedError
 from normonnx.parity.values import Family
+from normonnx.runtime.sessions import SessionFailedError
 from tests.parity.building import graph_model
 
 TEXT = "(float[N, M] x, int64[N] lengths) => (float[N, M] y) { y = Neg(x) }"

@@ -11,7 +11,7 @@ import pytest
 
 from normonnx.parity import verify
 from normonnx.parity.locate import bisect, first_divergence
-from normonnx.parity.sessions import Setting
+from normonnx.runtime.sessions import Setting
 from tests.parity.building import graph_model, replace_weight, run_ort
 
 

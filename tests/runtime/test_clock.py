@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from normonnx.parity.clock import Clock
+from normonnx.runtime.clock import Clock
 
 
 @dataclass

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import onnxruntime
 from msgspec import Struct
 
 from normonnx.errors import EnvironmentLacksError
-from normonnx.parity.clock import CLOCK
-from normonnx.parity.options import PROVIDERS
+from normonnx.runtime.clock import CLOCK
+from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.providers import PROVIDERS
 
 _MOST_THREADS = 4
 _FATAL_ONLY = 4
@@ -34,20 +35,19 @@ class Setting(Struct, frozen=True):
     Attributes:
         provider: ``cpu`` or ``cuda``.
         as_shipped: with the runtime's own optimisations, as a user runs it.
+        kernels: with the library of the domain normonnx registered; without it the functions that
+            the model carries are run.
     """
 
     provider: str
     as_shipped: bool
+    kernels: bool = False
 
     @property
     def label(self) -> str:
         """Such as ``CPU, as shipped``."""
-        return f"{self.provider.upper()}, {'as shipped' if self.as_shipped else 'as written'}"
-
-
-def settings(providers: Sequence[str]) -> tuple[Setting, ...]:
-    """Every way in which the models are compared."""
-    return tuple(Setting(p, shipped) for p in providers for shipped in (False, True))
+        parts = [self.provider.upper(), "as shipped" if self.as_shipped else "as written"]
+        return ", ".join([*parts, "with the library"] if self.kernels else parts)
 
 
 class Session:
@@ -59,6 +59,7 @@ class Session:
         names: other names for some of its outputs.
         allow_fallback: run on the CPU where the provider is not there.
         seconds: how long it may take to run; it is stopped between two nodes.
+        extensions: libraries of custom operators.
 
     Attributes:
         ran: the provider that it runs on, as the runtime calls it.
@@ -76,6 +77,7 @@ class Session:
         names: Mapping[str, str] | None = None,
         allow_fallback: bool = False,
         seconds: float = math.inf,
+        extensions: Extensions | None = None,
     ) -> None:
         provider = PROVIDERS[setting.provider]
         if allow_fallback and provider not in onnxruntime.get_available_providers():
@@ -103,7 +105,10 @@ class Session:
                 PROVIDERS["cpu"],
             ]
         try:
+            (extensions or Extensions()).register(options, configured, kernels=setting.kernels)
             self._session = onnxruntime.InferenceSession(model, options, providers=configured)
+        except EnvironmentLacksError:
+            raise
         except Exception as error:
             raise SessionFailedError(_sentence(error)) from error
         self.ran: str = self._session.get_providers()[0]

@@ -7,8 +7,8 @@ import sys
 import onnxruntime
 import pytest
 
-from normonnx import runtime
 from normonnx.opset import raise_opset
+from normonnx.runtime import installed as runtime
 from tests.graphs import model
 
 

@@ -14,7 +14,6 @@ import ctypes
 import os
 import re
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
+from normonnx.ops import operators
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -85,13 +85,16 @@ def library_path() -> Path:
     )
 
 
-def library_facts() -> LibraryFacts:
+def library_facts(path: str | os.PathLike[str] | None = None) -> LibraryFacts:
     """Load the library and ask it what it has.
+
+    Args:
+        path: the file; None for the installed one.
 
     Raises:
         EnvironmentLacksError: if there is none, or it does not load on this machine.
     """
-    path = library_path()
+    path = library_path() if path is None else Path(path)
     try:
         library = ctypes.CDLL(str(path))
         texts = {name: _text(library, name) for name in ("version", "cpu_isa")}
@@ -105,7 +108,10 @@ def library_facts() -> LibraryFacts:
 
 
 def register_custom_ops(
-    session_options: onnxruntime.SessionOptions, providers: Iterable[Any] = ()
+    session_options: onnxruntime.SessionOptions,
+    providers: Iterable[Any] = (),
+    *,
+    path: str | os.PathLike[str] | None = None,
 ) -> LibraryFacts:
     """Let sessions made with these options run the operators by the library's kernels.
 
@@ -113,6 +119,7 @@ def register_custom_ops(
         session_options: an ``onnxruntime.SessionOptions``.
         providers: the execution providers of the session, as its constructor takes them: names, or
             pairs of a name and its options.
+        path: the file of the library; None for the installed one.
 
     Returns:
         What the library has.
@@ -123,7 +130,23 @@ def register_custom_ops(
             Those nodes would then run on the CPU, without a word and with copies to and fro; not
             registered, they run on the GPU as the functions that the model carries.
     """
-    facts = library_facts()
+    names = (provider if isinstance(provider, str) else provider[0] for provider in providers)
+    facts = usable(*names, path=path)
+    session_options.register_custom_ops_library(str(facts.path))
+    return facts
+
+
+def usable(*providers: str, path: str | os.PathLike[str] | None = None) -> LibraryFacts:
+    """What the library has, if sessions on these providers can register it.
+
+    Args:
+        providers: names of execution providers.
+        path: the file of the library; None for the installed one.
+
+    Raises:
+        EnvironmentLacksError: as `register_custom_ops`.
+    """
+    facts = library_facts(path)
     if facts.version != __version__:
         raise EnvironmentLacksError(
             f"the library is of normonnx {facts.version}, this is {__version__}",
@@ -138,20 +161,20 @@ def register_custom_ops(
             f"ONNX Runtime {onnxruntime.__version__} is too old for the custom operators",
             hint="1.17 or newer",
         )
-    names = {provider if isinstance(provider, str) else provider[0] for provider in providers}
-    if names & GPU_PROVIDERS and not facts.has_cuda:
+    if GPU_PROVIDERS.intersection(providers) and not facts.has_cuda:
         raise EnvironmentLacksError(
             "the library has no CUDA kernels, and the session is to run on CUDA",
             where=str(facts.path),
             hint="reinstall with NORMONNX_CUDA=on, or do not register: the model runs without too",
         )
-    session_options.register_custom_ops_library(str(facts.path))
     return facts
 
 
 def _directories() -> list[Path]:
-    """Beside this file, and where an editable installation has put its files instead."""
-    directories = [Path(__file__).parent]
+    """In the package, and where an editable installation has put its files instead."""
+    from importlib import metadata  # seldom needed, and slow to import
+
+    directories = [Path(operators.__file__).parent]
     try:
         files = metadata.files("normonnx") or []
     except metadata.PackageNotFoundError:

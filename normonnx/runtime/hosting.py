@@ -12,10 +12,10 @@ import onnx
 import onnx_ir as ir
 
 from normonnx import model_io
-from normonnx.parity.isolation import IsolatedSession
-from normonnx.parity.options import VerifyOptions
-from normonnx.parity.parking import AnySession, Folder, ParkedSession
-from normonnx.parity.sessions import Session, SessionFailedError, Setting
+from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.isolation import IsolatedSession
+from normonnx.runtime.parking import AnySession, Folder, ParkedSession
+from normonnx.runtime.sessions import Session, SessionFailedError, Setting
 
 # Of larger models one session at a time is in memory.
 _PARKED_BYTES = 400_000_000
@@ -31,8 +31,13 @@ class Host:
         isolated: run it in processes of its own, whose crash is no worse than any failure.
         allow_fallback: run on the CPU where a provider is not there.
         seconds: how long a session may take to answer.
+        extensions: libraries of custom operators; a session that registers any is in a process of
+            its own, since what is wrong in a library ends the process it is in.
 
     Sessions outlive their host.
+
+    Attributes:
+        is_large: whether sessions of it take turns in memory.
     """
 
     def __init__(
@@ -42,14 +47,16 @@ class Host:
         isolated: bool = False,
         allow_fallback: bool = False,
         seconds: float = 60.0,
+        extensions: Extensions | None = None,
     ) -> None:
+        self._extensions = extensions or Extensions()
         self._isolated = isolated
         self._allow_fallback = allow_fallback
         self._seconds = seconds
         self._folder: Folder | None = None
         self._form: bytes | str
         size = model_io.weight_bytes(model)
-        self._is_large = size > _PARKED_BYTES
+        self.is_large = size > _PARKED_BYTES
         if size <= _BYTES_LIMIT:
             self._form = model_io.dump(model)
         else:
@@ -76,7 +83,8 @@ class Host:
         return self._started(self._form, setting, {})
 
     def _started(self, form: bytes | str, setting: Setting, names: Mapping[str, str]) -> AnySession:
-        kind = IsolatedSession if self._isolated else Session
+        apart = self._isolated or setting.kernels or bool(self._extensions.named)
+        kind = IsolatedSession if apart else Session
         start = partial(
             kind,
             form,
@@ -84,8 +92,9 @@ class Host:
             names=names,
             allow_fallback=self._allow_fallback,
             seconds=self._seconds,
+            extensions=self._extensions,
         )
-        return ParkedSession(start, self._folder) if self._is_large else start()
+        return ParkedSession(start, self._folder) if self.is_large else start()
 
     def __enter__(self) -> Self:
         return self
@@ -101,13 +110,3 @@ class Host:
     def close(self) -> None:
         """Let go of what was written: it is removed with the last session that reads it."""
         self._folder = None
-
-
-def hosted(model: ir.Model, options: VerifyOptions) -> Host:
-    """A host of the model, as the options want it."""
-    return Host(
-        model,
-        isolated=options.isolated,
-        allow_fallback=options.allow_cpu_fallback,
-        seconds=options.budget_seconds,
-    )

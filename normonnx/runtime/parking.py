@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from normonnx.parity.isolation import IsolatedSession
-from normonnx.parity.sessions import Session
+from normonnx.runtime.isolation import IsolatedSession
+from normonnx.runtime.sessions import Session
 
 AnySession: TypeAlias = "Session | IsolatedSession | ParkedSession"
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from multiprocessing.connection import Connection
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.parity import VerifyOptions, isolation, verify
-from normonnx.parity.hosting import Host
-from normonnx.parity.isolation import IsolatedSession
-from normonnx.parity.sessions import SessionFailedError, Setting
-from normonnx.parity.wire import NotSendableError, decode, encode
+from normonnx.parity import VerifyOptions, verify
+from normonnx.runtime import isolation
+from normonnx.runtime.hosting import Host
+from normonnx.runtime.isolation import IsolatedSession
+from normonnx.runtime.sessions import SessionFailedError, Setting
+from normonnx.runtime.wire import NotSendableError, decode, encode
 from tests.parity.building import graph_model, replace_weight
 
 WRITTEN = Setting("cpu", as_shipped=False)
@@ -28,22 +27,19 @@ def model(factor: float = 1.0) -> ir.Model:
     return ir.from_proto(graph_model(TEXT, w=np.eye(4, dtype=np.float32) * np.float32(factor)))
 
 
-def dies(connection: Connection, *task: Any) -> None:
-    """A runtime that loads the model and is killed by the first inputs."""
-    connection.send_bytes(b"+CPUExecutionProvider")
-    connection.recv()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def dies_at_once(connection: Connection, *task: Any) -> None:
-    """A runtime that the model kills while it is loaded."""
-    os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def sleeps(connection: Connection, *task: Any) -> None:
-    """A runtime that never comes back."""
-    connection.send_bytes(b"+CPUExecutionProvider")
-    time.sleep(600)
+_LOADS = """
+import os, signal, sys, time
+from normonnx.runtime.isolation import _read, _write
+print("what a library prints is no answer", file=sys.stderr)
+_read(sys.stdin.buffer)
+_write(sys.stdout.buffer, b"+", b"CPUExecutionProvider")
+"""
+# A runtime that loads the model and is killed by the first inputs.
+DIES = ("-c", f"{_LOADS}_read(sys.stdin.buffer)\nos.kill(os.getpid(), signal.SIGKILL)")
+# A runtime that the model kills while it is loaded.
+DIES_AT_ONCE = ("-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+# A runtime that never comes back.
+SLEEPS = ("-c", f"{_LOADS}time.sleep(600)")
 
 
 def test_it_runs_like_any_session() -> None:
@@ -68,18 +64,18 @@ def test_what_does_not_load_says_so() -> None:
 def test_a_crash_is_a_failure_and_the_next_run_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(isolation, "_serve", dies)
+    monkeypatch.setattr(isolation, "_PROGRAM", DIES)
     session = IsolatedSession(b"", WRITTEN)
     for _ in range(2):
-        with pytest.raises(SessionFailedError, match=r"ONNX Runtime crashed \(SIGKILL\)"):
+        with pytest.raises(SessionFailedError, match=r"crashed \(SIGKILL\): what a library"):
             session.run({})
 
 
 def test_a_crash_while_loading_and_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_serve", dies_at_once)
+    monkeypatch.setattr(isolation, "_PROGRAM", DIES_AT_ONCE)
     with pytest.raises(SessionFailedError, match="SIGSEGV"):
         IsolatedSession(b"", WRITTEN)
-    monkeypatch.setattr(isolation, "_serve", sleeps)
+    monkeypatch.setattr(isolation, "_PROGRAM", SLEEPS)
     session = IsolatedSession(b"", WRITTEN, seconds=0.2)
     with pytest.raises(SessionFailedError, match=r"did not answer within 0\.2 s"):
         session.run({})
@@ -102,10 +98,10 @@ def test_the_crash_of_the_optimised_model_is_a_verdict(monkeypatch: pytest.Monke
 
     def started(self: IsolatedSession) -> None:
         crashes = self._task[0] != reference
-        monkeypatch.setattr(isolation, "_serve", dies if crashes else serve)
+        monkeypatch.setattr(isolation, "_PROGRAM", DIES if crashes else serves)
         start(self)
 
-    serve = isolation._serve
+    serves = isolation._PROGRAM
     with Host(original) as host:
         reference = host._form
     monkeypatch.setattr(IsolatedSession, "_start", started)
@@ -155,3 +151,19 @@ def test_a_damaged_answer_is_none(content: bytes) -> None:
 def test_what_is_no_tensor_is_not_sent() -> None:
     with pytest.raises(NotSendableError, match="'y' is no tensor"):
         encode({"y": [{1: 0.5}]})
+
+
+def test_a_script_without_a_guard_may_ask_for_it(tmp_path: Path) -> None:
+    """The process runs nothing of the caller's, and finds nothing in the working directory."""
+    (tmp_path / "onnxruntime.py").write_text("raise SystemExit('the wrong onnxruntime')")
+    (tmp_path / "model.onnx").write_bytes(ir.to_proto(model()).SerializeToString())
+    script = tmp_path / "scripts" / "script.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import normonnx\n"
+        "print(normonnx.verify('model.onnx', 'model.onnx', untrusted=True).status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "pass"), done.stderr

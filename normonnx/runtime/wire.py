@@ -13,8 +13,6 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from normonnx.parity.kernels import Array
-
 # NumPy knows these types by name only once ml_dtypes is there.
 _TYPES = {name: np.dtype(getattr(ml_dtypes, name)) for name in ("bfloat16", "float8_e4m3fn")}
 _KINDS = "biufc"
@@ -86,5 +84,5 @@ def _restored(described: Any, rest: memoryview) -> tuple[Any, memoryview]:
     if dtype.hasobject:
         raise NotSendableError("the answer holds objects")
     size = math.prod(shape) * dtype.itemsize
-    array: Array = np.frombuffer(rest[:size], dtype=dtype).reshape(shape).copy()
+    array: np.ndarray[Any, Any] = np.frombuffer(rest[:size], dtype=dtype).reshape(shape).copy()
     return array, rest[size:]

@@ -1,0 +1,97 @@
+"""Inputs and outputs as files that `verify --data` reads back: an .npz, or a folder of ONNX's tests.
+
+outputs.npz                          every input and output by its name
+DIR/test_data_set_0/input_0.pb       the inputs in the order of the model
+DIR/test_data_set_0/output_0.pb      what the model makes of them
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from normonnx import model_io
+from normonnx.errors import UsageError, WriteError
+
+_ARCHIVE = ".npz"
+# What NumPy's format keeps; other types, bfloat16 say, would be read back as bytes.
+_PLAIN_KINDS = "biufcU"
+
+
+def save(
+    path: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any], *, number: int = 0
+) -> Path:
+    """Write one set of data.
+
+    Args:
+        path: an .npz, or a directory for ``test_data_set_<number>``.
+        inputs: tensors by name, in the order of the model.
+        outputs: tensors or lists of tensors by name, in the order of the model.
+        number: of the set in the directory.
+
+    Returns:
+        What was written: the file, or the folder of the set.
+
+    Raises:
+        UsageError: an .npz cannot hold the types.
+        WriteError: the system refuses.
+    """
+    if path.suffix == _ARCHIVE:
+        model_io.write_bytes(path.absolute(), _archive(path, {**inputs, **outputs}))
+        return path
+    folder = path / f"test_data_set_{number}"
+    write_set(folder, inputs, outputs)
+    return folder
+
+
+def write_set(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Write a folder in the layout of ONNX's tests; what was such data there before goes.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob("*put_*.pb"):
+            stale.unlink()
+        for kind, values in (("input", inputs), ("output", outputs)):
+            for number, (name, value) in enumerate(values.items()):
+                (folder / f"{kind}_{number}.pb").write_bytes(_proto(name, value))
+    except OSError as error:
+        raise WriteError(f"cannot write the data: {error.strerror}", where=str(folder)) from error
+
+
+def _proto(name: str, value: Any) -> bytes:
+    if isinstance(value, list):
+        content: bytes = numpy_helper.from_list(value, name).SerializeToString()
+        return content
+    return bytes(
+        numpy_helper.from_array(_texts_as_objects(np.asarray(value)), name).SerializeToString()
+    )
+
+
+def _texts_as_objects(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def _archive(path: Path, values: Mapping[str, Any]) -> bytes:
+    arrays = {}
+    for name, value in values.items():
+        array = np.asarray(value) if not isinstance(value, list) else np.empty(0, object)
+        if array.dtype.kind == "O" and array.size and isinstance(array.reshape(-1)[0], str):
+            array = array.astype(np.str_)
+        if array.dtype.kind not in _PLAIN_KINDS:
+            what = "a sequence" if isinstance(value, list) else str(array.dtype)
+            raise UsageError(
+                f"an .npz cannot hold '{name}', which is {what}",
+                hint=f"give a directory instead of {path.name}: it gets ONNX's test_data_set_0",
+            )
+        arrays[name] = array
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()

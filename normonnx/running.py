@@ -1,0 +1,139 @@
+"""A model run once, with inputs of the user or such as the judge would generate."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx import model_io
+from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
+from normonnx.model_io import Source
+from normonnx.ops.presence import carries_functions, needs_kernels
+from normonnx.parity.data import feeds_from
+from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
+from normonnx.parity.interface import required_inputs
+from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.hosting import Host
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
+
+_SECONDS = 3600.0
+_SECONDS_TO_ASK = 60.0
+
+
+class Ran(Struct, frozen=True):
+    """One run on one set of inputs.
+
+    Attributes:
+        title: what the inputs are: a file of the user, or the family that was generated.
+        sizes: of the open dimensions, where the inputs were generated.
+        inputs: by name, in the order of the model.
+        outputs: by name, in the order of the model; tensors, or lists of them.
+        seconds: what the run took, once the model was loaded.
+    """
+
+    title: str
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    seconds: float
+
+
+class Runs(Struct, frozen=True):
+    """What a model made of its inputs.
+
+    Attributes:
+        name: of the model.
+        provider: the provider that it ran on, as ONNX Runtime calls it.
+        kernels: what ran the operators of the domain normonnx; "" where there are none.
+        runs: one per set of inputs.
+    """
+
+    name: str
+    provider: str
+    kernels: str
+    runs: tuple[Ran, ...]
+
+
+def run(
+    model: Source,
+    *,
+    provider: str = "cpu",
+    data: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    custom_ops: Iterable[str | os.PathLike[str]] = (),
+    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
+    allow_hardlinks: bool = False,
+) -> Runs:
+    """Run a model in ONNX Runtime, in a process of its own where it has custom operators.
+
+    Args:
+        model: see `api.optimize`, as for the other arguments.
+        provider: "cpu" or "cuda".
+        data: inputs, as `api.verify` takes them; None to generate one set as the judge does.
+        seed: of the generated inputs.
+        custom_ops: files of further libraries to register.
+        allow_data_dir: further directories that external data may lie in.
+        allow_hardlinks: accept data files with more than one name.
+
+    Raises:
+        EnvironmentLacksError: the provider is not there or was fallen back from; or the library
+            cannot be used and the model carries no functions.
+        UnreadableModelError: the model does not load, or does not run on these inputs.
+        UsageError: the data do not fit, or no inputs can be generated.
+    """
+    loaded = model_io.load(model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks)
+    extensions = Extensions.of(custom_ops)
+    kernels, told = _kernels(loaded.model, loaded.name, extensions, provider)
+    with Host(loaded.model, seconds=_SECONDS, extensions=extensions) as host:
+        try:
+            session = host.session(Setting(provider, as_shipped=True, kernels=kernels))
+            feeds = _feeds(loaded.model, session, data, seed)
+            runs = tuple(_ran(session, feed) for feed in feeds)
+        except NoFeedError as error:
+            raise UsageError(
+                f"no inputs to run on: {error}", hint="give some with --data"
+            ) from error
+        except SessionFailedError as error:
+            raise UnreadableModelError(
+                f"ONNX Runtime does not run the model: {error}", where=loaded.name
+            ) from error
+    return Runs(loaded.name, session.ran, told, runs)
+
+
+def _kernels(model: ir.Model, name: str, extensions: Extensions, provider: str) -> tuple[bool, str]:
+    """Whether the library is registered, and what to say of it."""
+    if not needs_kernels(model):
+        return False, ""
+    lacking = extensions.lacking(provider)
+    if not lacking:
+        return True, "library of normonnx"
+    if not carries_functions(model):
+        raise EnvironmentLacksError(
+            f"the model has operators of normonnx without their functions, and {lacking}",
+            where=name,
+        )
+    return False, f"functions only: {lacking}"
+
+
+def _feeds(
+    model: ir.Model, session: AnySession, data: str | os.PathLike[str] | None, seed: int
+) -> list[Feed]:
+    if data is not None:
+        return feeds_from(Path(data), required_inputs(model))
+    source = FeedSource(model, seed=seed)
+    source.ask(session.run, deadline=time.monotonic() + _SECONDS_TO_ASK)
+    return [source.decisive(0)]
+
+
+def _ran(session: AnySession, feed: Feed) -> Ran:
+    start = time.perf_counter()
+    outputs = session.run(feed.inputs)
+    seconds = time.perf_counter() - start
+    return Ran(feed.title, feed.binding, feed.inputs, outputs, seconds)
