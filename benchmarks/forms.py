@@ -3,11 +3,11 @@
     python -m benchmarks.forms [--seconds S] [--output FILE]
 
 The forms are what normonnx itself writes for its targets and options, beside what they were made
-from. The operators of the domain normonnx run by the functions in the model here, without the
-library (with it: `benchmarks.kernels_cpu`). All forms of a norm run in turns, round after round, on
-one thread (`normonnx.bench`); times are medians, ratios come with their 95 % intervals. `level` is
-ONNX Runtime's own optimisation. docs/targets.md quotes benchmarks/results/forms.json, which this
-writes.
+from. The operators of the domain normonnx run by their functions, which are inlined here, and not
+by the library (that: `benchmarks.kernels_cpu`). All forms of a norm run in turns, round after
+round, on one thread (`normonnx.bench`); times are medians, ratios come with their 95 % intervals.
+`level` is ONNX Runtime's own optimisation. docs/targets.md quotes benchmarks/results/forms.json,
+which this writes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from onnx import ModelProto
+from onnx.inliner import inline_local_functions
 
 import normonnx
 from benchmarks.kernels_cpu import machine
@@ -54,7 +55,7 @@ def written(source: ModelProto, **options: Any) -> ModelProto:
     result = normonnx.optimize(source, **options)
     assert result.passed, result.report.line()
     assert result.report.rewrites, [miss.reason for miss in result.report.near_misses]
-    made: ModelProto = ModelProto.FromString(result.to_bytes())
+    made: ModelProto = inline_local_functions(ModelProto.FromString(result.to_bytes()))
     return made
 
 

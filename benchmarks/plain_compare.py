@@ -1,12 +1,14 @@
 """Compare two ONNX models plainly: same inputs, ONNX Runtime, largest difference.
 
     python benchmarks/plain_compare.py ORIGINAL OPTIMIZED [--rtol R] [--atol A] [--feeds N] [--json]
+                                       [--library PATH]
 
 It knows nothing of normonnx and shares no code with it. The optimised model has to pass
 onnx.checker, have the inputs and outputs of the original, and give the original's outputs with
 ONNX Runtime's own optimisations off and at its default level. A difference is measured against
 the output's largest magnitude: max|a − b| ≤ rtol · max|a| + atol, where atol = 1e-6 only matters to
-outputs that are next to nothing.
+outputs that are next to nothing. With a library of custom operators the optimised model is run with
+it registered.
 
 Exit code 0: equal; 1: different; 2: the original does not run on anything tried here.
 """
@@ -59,10 +61,12 @@ class Result:
     problems: list[str]
 
 
-def session(path: Path, level: str) -> onnxruntime.InferenceSession:
+def session(path: Path, level: str, library: Path | None = None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = LEVELS[level]
     options.log_severity_level = 4
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -174,7 +178,13 @@ def differences(
 
 
 def compare(
-    original: Path, optimized: Path, *, feeds: int, rtol: float | None, atol: float
+    original: Path,
+    optimized: Path,
+    *,
+    feeds: int,
+    rtol: float | None,
+    atol: float,
+    library: Path | None = None,
 ) -> Result:
     """Compare the two files on the given number of feeds.
 
@@ -194,7 +204,7 @@ def compare(
     names = [value.name for value in reference.get_outputs()]
     worst, worst_output = 0.0, ""
     for level in LEVELS:
-        candidate = session(optimized, level)
+        candidate = session(optimized, level, library)
         for seed in range(feeds):
             feed = draw(before, *sizes, seed)
             expected, found = reference.run(None, feed), candidate.run(None, feed)
@@ -214,6 +224,7 @@ def main() -> int:
     parser.add_argument("--atol", type=float, default=1e-6, help="allowed beside that")
     parser.add_argument("--feeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--library", type=Path, help="of custom operators, for the optimised model")
     arguments = parser.parse_args()
     try:
         result = compare(
@@ -222,6 +233,7 @@ def main() -> int:
             feeds=arguments.feeds,
             rtol=arguments.rtol,
             atol=arguments.atol,
+            library=arguments.library,
         )
     except RuntimeError as failure:
         print(f"the original does not run: {failure}", file=sys.stderr)

@@ -97,9 +97,8 @@ def run(
             feeds = _feeds(loaded.model, session, data, seed)
             runs = tuple(_ran(session, feed) for feed in feeds)
         except NoFeedError as error:
-            raise UsageError(
-                f"no inputs to run on: {error}", hint="give some with --data"
-            ) from error
+            message = f"no inputs to run on: {error}"
+            raise UsageError(message, hint="give some with --data") from error
         except SessionFailedError as error:
             raise UnreadableModelError(
                 f"ONNX Runtime does not run the model: {error}", where=loaded.name

@@ -1,4 +1,4 @@
-"""Inputs and outputs as files that `verify --data` reads back: an .npz, or a folder of ONNX's tests.
+"""Inputs and outputs as files that `verify --data` reads back.
 
 outputs.npz                          every input and output by its name
 DIR/test_data_set_0/input_0.pb       the inputs in the order of the model
@@ -68,19 +68,15 @@ def write_set(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any
 
 def _proto(name: str, value: Any) -> bytes:
     if isinstance(value, list):
-        content: bytes = numpy_helper.from_list(value, name).SerializeToString()
-        return content
-    return bytes(
-        numpy_helper.from_array(_texts_as_objects(np.asarray(value)), name).SerializeToString()
-    )
-
-
-def _texts_as_objects(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return array.astype(object) if array.dtype.kind == "U" else array
+        return bytes(numpy_helper.from_list(value, name).SerializeToString())
+    array = np.asarray(value)
+    if array.dtype.kind == "U":  # onnx takes texts as objects only
+        array = array.astype(object)
+    return bytes(numpy_helper.from_array(array, name).SerializeToString())
 
 
 def _archive(path: Path, values: Mapping[str, Any]) -> bytes:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, value in values.items():
         array = np.asarray(value) if not isinstance(value, list) else np.empty(0, object)
         if array.dtype.kind == "O" and array.size and isinstance(array.reshape(-1)[0], str):

@@ -57,7 +57,7 @@ def _save(
     model: ir.Model, inputs: Mapping[str, Any], outputs: Mapping[str, Any], directory: Path
 ) -> None:
     kept = [
-        {str(v.name): arrays[v.name] for v in values if v.name in arrays}
+        {str(v.name): arrays[str(v.name)] for v in values if v.name in arrays}
         for values, arrays in ((model.graph.inputs, inputs), (model.graph.outputs, outputs))
     ]
     write_set(directory / "test_data_set_0", *kept)
