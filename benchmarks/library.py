@@ -3,9 +3,9 @@
     python -m benchmarks.library [FOLDER...] [--only PART] [--seconds S]
 
 Each result is loaded and compared with its original by plain_compare.py, in a process of its own
-and with the library registered, so that what ends a process is a row of the table. Then the original
-and the results run in turns at the runtime's default level, in one process. Without arguments the
-folders are models/ and, where it exists, ../shared/models, and the table goes to
+and with the library registered, so that what ends a process is a row of the table. Then the
+original and the results run in turns at the runtime's default level, in one process. Without
+arguments the folders are models/ and, where it exists, ../shared/models, and the table goes to
 benchmarks/results/library.json and library.md too.
 """
 
@@ -206,8 +206,8 @@ def main() -> int:
         content = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         (HERE / "results" / "library.json").write_text(content, encoding="utf-8")
         (HERE / "results" / "library.md").write_text(text, encoding="utf-8")
-    runs = [one for row in rows for one in row.runs.values()]
-    return 0 if all(not one.problems and one.exit_code == 0 for one in runs) else 1
+    every = [one for row in rows for one in row.runs.values()]
+    return 0 if all(not one.problems and one.exit_code == 0 for one in every) else 1
 
 
 if __name__ == "__main__":
