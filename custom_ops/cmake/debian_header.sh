@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetch onnxruntime_c_api.h from Debian's libonnxruntime-dev: through apt, which checks signatures,
-# in directories of its own, from the mirror this machine uses, without root.
+# Fetch onnxruntime_c_api.h, and the headers of the C++ API, from Debian's libonnxruntime-dev: through
+# apt, which checks signatures, in directories of its own, from the mirror this machine uses, without
+# root.
 #
 #   debian_header.sh DIRECTORY VERSION SHA256
 set -eu
@@ -37,4 +38,4 @@ echo "$sha256  $package" | sha256sum --check --quiet || {
 }
 dpkg-deb -x "$package" files
 header=$(find files -name onnxruntime_c_api.h)
-cp "$header" "$destination/onnxruntime_c_api.h"
+cp "$(dirname "$header")"/onnxruntime_*.h "$destination/"

@@ -1,0 +1,146 @@
+"""`normonnx run`: a model once, its outputs shown and saved so that `verify --data` reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from normonnx.running import run as run_model
+from tests.graphs import proto
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    made = proto(
+        "(float[N, 3] x, int64[N] i) => (float[N, 4] y, int64[N] j) "
+        "{ y = MatMul (x, w) j = Add (i, i) }",
+        w=(3, 4),
+    )
+    onnx.save(made, path)
+    return path
+
+
+def test_it_shows_what_came_out(model: Path, run: Run) -> None:
+    code, out, err = run("run", model)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[-1].startswith("normonnx: RAN model.onnx, 1 run · CPUExecutionProvider · ")
+    (row,) = (line for line in lines if line.split()[:2] == ["out", "y"])
+    assert row.split()[2:5] == ["float32", "[2,", "4]"]
+    assert run("run", model, "-q") == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["data.npz", "folder"])
+def test_verify_reads_what_was_saved(model: Path, run: Run, tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    code, _, err = run("run", model, "--save-outputs", place, "--seed", 3)
+    assert code == 0
+    assert "written to" in err
+    code, out, _ = run("verify", model, model, "--data", place)
+    assert code == 0
+    assert "1 feed" in out
+    # Run again on them, the model gives the same outputs.
+    again = tmp_path / "again.npz"
+    run("run", model, "--data", place, "--save-outputs", again, "-q")
+    generated = run_model(model, seed=3).runs[0]
+    with np.load(again) as stored:
+        assert set(stored) == {"x", "i", "y", "j"}
+        np.testing.assert_array_equal(stored["x"], generated.inputs["x"])
+        np.testing.assert_array_equal(stored["y"], generated.outputs["y"])
+
+
+def test_the_layout_of_onnx(model: Path, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "folder" / "test_data_set_0"
+    folder.mkdir(parents=True)
+    (folder / "output_7.pb").write_bytes(b"of an older run")
+    run("run", model, "--save-outputs", tmp_path / "folder")
+    tensors = {}
+    for file in sorted(folder.iterdir()):
+        tensor = TensorProto.FromString(file.read_bytes())
+        tensors[file.name] = (tensor.name, numpy_helper.to_array(tensor))
+    assert [(file, name) for file, (name, _) in tensors.items()] == [
+        ("input_0.pb", "x"),
+        ("input_1.pb", "i"),
+        ("output_0.pb", "y"),
+        ("output_1.pb", "j"),
+    ]
+    np.testing.assert_array_equal(tensors["output_1.pb"][1], 2 * tensors["input_1.pb"][1])
+
+
+def test_several_sets(model: Path, run: Run, tmp_path: Path) -> None:
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    for number in range(2):
+        arrays = {"x": np.full((number + 1, 3), number, np.float32)}
+        np.savez(sets / f"set{number}.npz", **arrays, i=np.arange(number + 1))
+    code, _, err = run("run", model, "--data", sets, "--save-outputs", tmp_path / "all.npz")
+    assert code == 2
+    assert "2 sets of inputs do not fit into all.npz" in err
+    assert not (tmp_path / "all.npz").exists()
+    code, out, _ = run("run", model, "--data", sets, "--save-outputs", tmp_path / "all")
+    assert code == 0
+    assert "2 runs" in out
+    assert {p.name for p in (tmp_path / "all").iterdir()} == {"test_data_set_0", "test_data_set_1"}
+
+
+def test_types_that_an_archive_cannot_hold(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "sequence.onnx"
+    graph = helper.make_graph(
+        [helper.make_node("SequenceConstruct", ["x", "x"], ["s"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    code, out, err = run("run", path, "--save-outputs", tmp_path / "o.npz")
+    assert code == 2
+    assert "an .npz cannot hold 's', which is a sequence" in err
+    assert "test_data_set_0" in err
+    assert "sequence of 2" in out
+    code, _, _ = run("run", path, "--save-outputs", tmp_path / "o")
+    assert code == 0
+    sequence = onnx.SequenceProto.FromString(
+        (tmp_path / "o" / "test_data_set_0" / "output_0.pb").read_bytes()
+    )
+    assert len(numpy_helper.to_list(sequence)) == 2
+
+
+def test_texts(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "texts.onnx"
+    made = proto("(string[N] x) => (string[N] y) { y = Identity (x) }")
+    onnx.save(made, path)
+    data = tmp_path / "in.npz"
+    np.savez(data, x=np.array(["ü", "abc"]))
+    for place in (tmp_path / "out.npz", tmp_path / "out"):
+        code, out, err = run("run", path, "--data", data, "--save-outputs", place)
+        assert (code, "string" in out) == (0, True), err
+        code, out, err = run("verify", path, path, "--data", place)
+        assert code == 0, err
+
+
+def test_what_goes_wrong_is_one_error(model: Path, run: Run, tmp_path: Path) -> None:
+    assert run("run", tmp_path / "missing.onnx")[0] == 3
+    unknown = tmp_path / "unknown.onnx"
+    onnx.save(proto("(float[N] x) => (float[N] y) { y = NoSuchThing(x) }"), unknown)
+    code, _, err = run("run", unknown)
+    assert code == 3
+    assert err.count("error[") == 1
+    wrong = tmp_path / "wrong.npz"
+    np.savez(wrong, x=np.zeros((1, 5), np.float32), i=np.zeros(1, np.int64))
+    code, _, err = run("run", model, "--data", wrong)
+    assert code == 3
+    assert "does not run the model" in err
+    np.savez(wrong, other=np.zeros(3))
+    code, _, err = run("run", model, "--data", wrong)
+    assert code == 2
+    assert "has no array 'x'" in err
