@@ -4,11 +4,11 @@
                                        [--library PATH]
 
 It knows nothing of normonnx and shares no code with it. The optimised model has to pass
-onnx.checker where the original does, have the inputs and outputs of the original, and give the original's outputs with
-ONNX Runtime's own optimisations off and at its default level. A difference is measured against
-the output's largest magnitude: max|a − b| ≤ rtol · max|a| + atol, where atol = 1e-6 only matters to
-outputs that are next to nothing. With a library of custom operators the optimised model is run with
-it registered.
+onnx.checker where the original does, have the inputs and outputs of the original, and give the
+original's outputs with ONNX Runtime's own optimisations off and at its default level. A difference
+is measured against the output's largest magnitude: max|a − b| ≤ rtol · max|a| + atol, where
+atol = 1e-6 only matters to outputs that are next to nothing. With a library of custom operators
+the optimised model is run with it registered.
 
 Exit code 0: equal; 1: different; 2: the original does not run on anything tried here.
 """
