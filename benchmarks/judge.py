@@ -38,12 +38,12 @@ import onnxruntime
 from benchmarks.judge_faults import Array, faulty
 from benchmarks.judge_rules import RULES, accepted
 from normonnx import pipeline
-from normonnx.parity import Judge, VerifyOptions
-from normonnx.parity.comparison import flattened
-from normonnx.parity.execution import LacksOperatorError, OracleFailedError
-from normonnx.parity.oracle import Oracle
-from normonnx.parity.tiers import Meant, algebra_tier
-from normonnx.parity.verdict import Verdict
+from normonnx.judge import Judge, VerifyOptions
+from normonnx.judge.comparison import flattened
+from normonnx.judge.tiers.whole import Meant, algebra_tier
+from normonnx.judge.verdict import Verdict
+from normonnx.oracle.execution import LacksOperatorError, OracleFailedError
+from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.sessions import SessionFailedError, Setting
 from tests.networks import draw

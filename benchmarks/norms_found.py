@@ -24,8 +24,8 @@ import onnx_ir as ir
 import onnxruntime
 
 from normonnx import model_io, pipeline
+from normonnx.graph.nesting import walk
 from normonnx.journal import Journal
-from normonnx.nesting import walk
 from normonnx.norm.scalars import Scalars
 from normonnx.norm.search import NORMALISERS, roots, subjects
 from normonnx.pipeline import Options

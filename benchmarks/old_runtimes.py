@@ -27,7 +27,7 @@ import onnx_ir as ir
 import onnxruntime
 
 from normonnx import model_io, pipeline
-from normonnx.parity.feeds import FeedSource
+from normonnx.feeds.source import FeedSource
 from normonnx.pipeline import Options
 from normonnx.runtime.sessions import SessionFailedError
 

@@ -31,8 +31,8 @@ from models.attention import gelu, self_attention
 from models.layers import layer_norm, linear
 from models.network import torch_network
 from normonnx import pipeline
-from normonnx.parity import verify
-from normonnx.parity.oracle import Oracle
+from normonnx.judge import verify
+from normonnx.oracle.oracle import Oracle
 
 LAYERS, WIDTH, HEADS, TOKENS = 6, 768, 12, 128
 SIDE = 224

@@ -29,8 +29,8 @@ import onnxruntime
 
 from benchmarks.affine_left import make_peers
 from benchmarks.tool_runner import TOOLS
-from normonnx.parity import verify
-from tests.parity.building import graph_model
+from normonnx.judge import verify
+from tests.judge.building import graph_model
 
 PACKAGES = (
     "onnx==1.23.2",

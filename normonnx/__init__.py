@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
     from normonnx.benching.result import BenchReport
     from normonnx.fleet import optimize_many
-    from normonnx.parity import Verdict
+    from normonnx.judge import Verdict
     from normonnx.report import Inspection, ModelReport, Site
     from normonnx.runtime.library import library_path, register_custom_ops
     from normonnx.runtime.opening import session
@@ -55,7 +55,7 @@ __getattr__ = attributes_of(
         "ModelReport": "normonnx.report",
         "Optimized": "normonnx.api",
         "Site": "normonnx.report",
-        "Verdict": "normonnx.parity",
+        "Verdict": "normonnx.judge",
         "bench": "normonnx.api",
         "inspect": "normonnx.api",
         "library_path": "normonnx.runtime.library",

@@ -13,7 +13,8 @@ import onnx_ir as ir
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from normonnx import model_io, parity, pipeline
+from normonnx import judge as judging
+from normonnx import model_io, pipeline
 from normonnx.errors import UsageError, WriteError
 from normonnx.facts import facts_of
 from normonnx.journal import Rewrite
@@ -27,7 +28,7 @@ from normonnx.runtime.extensions import Extensions
 
 if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
-    from normonnx.parity import Verdict, VerifyOptions
+    from normonnx.judge import Verdict, VerifyOptions
 
 TARGETS = ("onnx", "ort", "normonnx")
 
@@ -180,7 +181,7 @@ def optimize(
         options = _options(**_arguments(plan.options))
     extensions = Extensions.of(custom_ops)
     judged = (
-        parity.VerifyOptions(
+        judging.VerifyOptions(
             providers=providers,
             seed=seed,
             isolated=untrusted,
@@ -286,7 +287,7 @@ def verify(
     Raises:
         NormonnxError: a model is unreadable, invalid or unsafe, or the options make no sense.
     """
-    options = parity.VerifyOptions(
+    options = judging.VerifyOptions(
         providers=providers,
         seed=seed,
         allow_cpu_fallback=allow_cpu_fallback,
@@ -309,7 +310,7 @@ def verify(
         )
         for source in (original, optimized)
     )
-    return parity.verify(
+    return judging.verify(
         before.model,
         after.model,
         options=options,
@@ -470,7 +471,7 @@ def _judged(
     progress: Progress | None,
 ) -> tuple[Outcome, Verdict, tuple[Reverted, ...]]:
     """Judge the outcome; while it fails, find the guilty rewrite, skip it, and run again."""
-    judge = parity.Judge(
+    judge = judging.Judge(
         loaded.model,
         verify_options,
         readings=outcome.readings,
@@ -520,7 +521,7 @@ def _guilty(
 
     if not rewrites or fails(0):
         return None
-    position = parity.bisect(len(rewrites), fails)
+    position = judging.bisect(len(rewrites), fails)
     return None if position is None else rewrites[position]
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import onnx_ir as ir
 
+from normonnx.graph.nesting import graphs_of
 from normonnx.model_io import tensors_of
-from normonnx.nesting import graphs_of
 from normonnx.report import ModelFacts
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.nesting import walk
+from normonnx.graph.nesting import walk
 from normonnx.runtime import installed
 
 _STAND_IN_BYTES = 1024

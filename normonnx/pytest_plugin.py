@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from normonnx.judge import Verdict
+    from normonnx.judge.verdict import OutputResult
     from normonnx.model_io import Source
-    from normonnx.parity import Verdict
-    from normonnx.parity.verdict import OutputResult
 
 _OUTPUTS_SHOWN = 5
 

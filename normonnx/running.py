@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from normonnx import model_io
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
+from normonnx.feeds.data import feeds_from
+from normonnx.feeds.source import Feed, FeedSource, NoFeedError
+from normonnx.judge.tiers.interface import required_inputs
 from normonnx.model_io import Source
 from normonnx.ops.presence import carries_functions, needs_kernels
-from normonnx.parity.data import feeds_from
-from normonnx.parity.feeds import Feed, FeedSource, NoFeedError
-from normonnx.parity.interface import required_inputs
 from normonnx.runtime.extensions import Extensions
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession

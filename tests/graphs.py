@@ -12,10 +12,10 @@ import onnx.parser
 import onnx_ir as ir
 from onnx import numpy_helper
 
-from normonnx.constants import Constants
 from normonnx.journal import Journal
 from normonnx.rewrite import Context
-from normonnx.shapes import Shapes
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
 
 
 def proto(text: str, *, opset: int = 17, functions: str = "", **weights: Any) -> onnx.ModelProto:

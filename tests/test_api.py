@@ -17,7 +17,7 @@ import pytest
 import normonnx
 from normonnx import api, pipeline
 from normonnx.errors import UsageError, WriteError
-from normonnx.parity import Judge, Verdict
+from normonnx.judge import Judge, Verdict
 from normonnx.pipeline import Options, Outcome
 
 BATCHNORM = "conv1d_batchnorm.onnx"

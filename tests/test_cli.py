@@ -22,7 +22,7 @@ import pytest
 
 from normonnx import api, fleet
 from normonnx.journal import NearMiss
-from normonnx.parity import Judge, Verdict
+from normonnx.judge import Judge, Verdict
 from normonnx.report import ModelReport
 from normonnx.rules import RULES
 from normonnx.runtime.isolation import IsolatedSession

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normonnx.parity import Verdict
+from normonnx.judge import Verdict
 from normonnx.pytest_plugin import assert_onnx_parity, message
-from tests.parity.building import graph_model, replace_weight
+from tests.judge.building import graph_model, replace_weight
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = """(float[n, 4] x) => (float[n, 4] y) {

@@ -45,7 +45,7 @@ def test_optimising_loads_neither_runtime_nor_judge_nor_sympy(
     modules = executed("optimize", source, "-o", output, "--no-verify")
     assert output.exists()
     assert "normonnx.pipeline" in modules
-    unused = {"onnxruntime", "onnx.reference", "normonnx.parity.judge", "normonnx.report.html"}
+    unused = {"onnxruntime", "onnx.reference", "normonnx.judge.judge", "normonnx.report.html"}
     unused |= {"importlib.metadata", "email.parser"}
     assert not modules & (_LATE | unused)
 

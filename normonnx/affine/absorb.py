@@ -34,9 +34,9 @@ from normonnx.affine.weights import (
     scaled_weight,
     weight_of,
 )
-from normonnx.constants import is_float
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import attribute_int
+from normonnx.values.constants import is_float
+from normonnx.values.shapes import attribute_int
 
 Absorb = Callable[[Proposal, ir.Node, AffineMap], ir.Value]
 

@@ -14,7 +14,7 @@ from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
 from normonnx.affine.weights import describe
 from normonnx.rewrite import SHAPE_READERS, Context, Proposal, Refusal, RefusedError, gain
-from normonnx.shapes import CONTRADICTIONS
+from normonnx.values.shapes import CONTRADICTIONS
 
 _GELU_ROOTS = frozenset({"Erf", "Tanh"})
 _GELU_DEPTH = 4

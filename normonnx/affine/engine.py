@@ -32,7 +32,7 @@ from normonnx.rewrite import (
     commit,
     miss,
 )
-from normonnx.unread import is_left_unread
+from normonnx.values.unread import is_left_unread
 
 _ROUNDS = 4
 """The engine stops when a round changes nothing; this many rounds have always been enough."""

@@ -35,7 +35,7 @@ from normonnx.affine.weights import (
     per_group,
 )
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import Shapes, attribute_int, attribute_ints
+from normonnx.values.shapes import Shapes, attribute_int, attribute_ints
 
 MAX_BIAS_MAP_BYTES = 1 << 20
 """A bias that depends on the place is written down up to this size."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from normonnx.shapes import Dim, times
+from normonnx.values.shapes import Dim, times
 
 
 class AffineMap(Struct, frozen=True):

@@ -16,7 +16,7 @@ from msgspec import Struct
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, parameter
 from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain, miss
-from normonnx.shapes import CONTRADICTIONS, attribute_int, attribute_ints
+from normonnx.values.shapes import CONTRADICTIONS, attribute_int, attribute_ints
 
 RULE = "NX005"
 _KIND = "parallel branches"

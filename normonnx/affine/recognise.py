@@ -12,9 +12,9 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.affine.map import AffineMap, varying_axis
-from normonnx.constants import is_float
 from normonnx.rewrite import Context, Refusal
-from normonnx.shapes import attribute_int
+from normonnx.values.constants import is_float
+from normonnx.values.shapes import attribute_int
 
 ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
 

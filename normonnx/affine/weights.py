@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.constants import is_float
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import attribute_int, normalized
+from normonnx.values.constants import is_float
+from normonnx.values.shapes import attribute_int, normalized
 
 
 def describe(node: ir.Node) -> str:

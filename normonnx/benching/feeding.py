@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
+from normonnx.feeds.data import feeds_from
+from normonnx.feeds.source import FeedSource, NoFeedError
+from normonnx.judge.tiers.interface import required_inputs
 from normonnx.ops.presence import needs_kernels
-from normonnx.parity.data import feeds_from
-from normonnx.parity.feeds import FeedSource, NoFeedError
-from normonnx.parity.interface import required_inputs
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError

@@ -48,7 +48,7 @@ def run(model: str, save_outputs: Path | None, *, quiet: bool, **options: Any) -
     Without --data, inputs are generated as `verify` does. What --save-outputs writes, --data reads.
     """
     from normonnx import running
-    from normonnx.parity import datasets
+    from normonnx.feeds import datasets
     from normonnx.report.run_table import show_runs
 
     asked = {name: options[name] for name in ("provider", "data", "seed", "custom_ops", *READING)}

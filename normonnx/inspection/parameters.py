@@ -13,7 +13,7 @@ from normonnx.affine.recognise import Affine, recognise
 from normonnx.norm.site import NormSite
 from normonnx.ops.operators import OPERATORS
 from normonnx.rewrite import Context, RefusedError
-from normonnx.shapes import Dim, attribute_int, axes_of, normalized
+from normonnx.values.shapes import Dim, attribute_int, axes_of, normalized
 
 _MOST_STEPS = 12
 _AVERAGES = frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2"})

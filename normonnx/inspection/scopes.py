@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from normonnx.nesting import subgraphs, walk
+from normonnx.graph.nesting import subgraphs, walk
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _WRAPPERS = re.compile(r"(Stateful)?PartitionedCall(:\d+)?")

@@ -14,18 +14,18 @@ from normonnx import pipeline
 from normonnx.affine.absorb import ABSORB
 from normonnx.affine.feed import FEED
 from normonnx.facts import facts_of
+from normonnx.graph.nesting import walk
 from normonnx.inspection import parameters
 from normonnx.inspection.parameters import Parameters
 from normonnx.inspection.scopes import owners_of, scope_of
 from normonnx.journal import Journal, NearMiss, Rewrite
-from normonnx.nesting import walk
 from normonnx.norm.recognise import find_sites
 from normonnx.norm.site import NormSite
 from normonnx.ops.operators import OPERATORS
 from normonnx.pipeline import Options, Outcome
 from normonnx.report import Inspection, Site
 from normonnx.report.inspected import FUSED
-from normonnx.unread import is_left_unread
+from normonnx.values.unread import is_left_unread
 
 _KIND_OF_OPERATOR = {
     "BatchNormalization": "BatchNorm",

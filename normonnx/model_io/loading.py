@@ -14,6 +14,7 @@ from msgspec import Struct
 from onnx import ModelProto, TensorProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
+from normonnx.graph.nesting import graphs_of
 from normonnx.model_io import borrowing
 from normonnx.model_io.borrowing import Borrowed
 from normonnx.model_io.carry import refuse_uncarried
@@ -25,7 +26,6 @@ from normonnx.model_io.operators import refuse_malformed
 from normonnx.model_io.parse import read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
 from normonnx.model_io.text import refuse_garbled
-from normonnx.nesting import graphs_of
 
 STDIN = "-"
 

@@ -22,6 +22,7 @@ from msgspec import Struct
 from onnx import ModelProto
 
 from normonnx.errors import WriteError
+from normonnx.graph.nesting import graphs_of
 from normonnx.model_io.atomic import (
     Transaction,
     locked,
@@ -34,7 +35,6 @@ from normonnx.model_io.digest import Digest
 from normonnx.model_io.layout import DataFile, data_stem, is_own_data
 from normonnx.model_io.loading import LoadedModel, tensors_of
 from normonnx.model_io.streaming import pieces
-from normonnx.nesting import graphs_of
 
 SINGLE_FILE_LIMIT = 1_900_000_000
 """Weights of more bytes than this go into a data file; a protobuf file ends at 2³¹ − 1."""

@@ -29,7 +29,7 @@ from normonnx.norm.polynomial import (
     number,
     scaled,
 )
-from normonnx.shapes import Dim
+from normonnx.values.shapes import Dim
 
 
 class Algebra:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from normonnx.norm.algebra import Algebra
 from normonnx.norm.interpret import Form, Interpreter, Rule
 from normonnx.norm.polynomial import IntractableError, Poly, plus, scaled
-from normonnx.shapes import attribute_int
+from normonnx.values.shapes import attribute_int
 
 _MAX_POWER = 4
 _INFERENCE_IS_DEFAULT = 7

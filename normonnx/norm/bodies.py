@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.nesting import walk
+from normonnx.graph.nesting import walk
 from normonnx.norm.residual import MICROSOFT
 from normonnx.ops.operators import DOMAIN, OPERATORS, VERSION, typed_name
 from normonnx.rewrite import Context

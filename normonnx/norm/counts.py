@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.rewrite import Context
-from normonnx.shapes import attribute_int, axes_of, normalized
+from normonnx.values.shapes import attribute_int, axes_of, normalized
 
 _SUMS = frozenset({"ReduceSum", "ReduceSumSquare"})
 _SAME_NUMBERS = frozenset({"Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"})

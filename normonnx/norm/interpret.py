@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.constants import is_float
 from normonnx.norm.algebra import Algebra
 from normonnx.norm.layout import Cuts, Groups, Labels
 from normonnx.norm.polynomial import IntractableError, Outside, Poly, X, number
 from normonnx.norm.scalars import Scalars
 from normonnx.rewrite import Context
-from normonnx.shapes import CONTRADICTIONS, Dim
+from normonnx.values.constants import is_float
+from normonnx.values.shapes import CONTRADICTIONS, Dim
 
 _MAX_DEPTH = 16
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from normonnx.shapes import Dim, divide, times
+from normonnx.values.shapes import Dim, divide, times
 
 Group = tuple[int, ...]
 Groups = tuple[Group, ...]

@@ -20,7 +20,7 @@ from normonnx.norm.algebra import Algebra
 from normonnx.norm.arithmetic import difference, product, sum_of
 from normonnx.norm.interpret import Form, Interpreter
 from normonnx.norm.polynomial import IntractableError, Poly, number, plus
-from normonnx.shapes import attribute_int, normalized
+from normonnx.values.shapes import attribute_int, normalized
 
 _EPSILON = float(np.float32(1e-5))
 """The default of all of them."""

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from normonnx.norm.interpret import Form, Interpreter, Rule
 from normonnx.norm.polynomial import IntractableError, scaled
-from normonnx.shapes import attribute_int, axes_of, normalized
+from normonnx.values.shapes import attribute_int, axes_of, normalized
 
 
 def _reduced(it: Interpreter, node: ir.Node, form: Form, *, total: bool, square: bool) -> Form:

@@ -6,9 +6,9 @@ import math
 
 import onnx_ir as ir
 
-from normonnx.constants import Constants
 from normonnx.norm.counts import count_behind
 from normonnx.rewrite import Context
+from normonnx.values.constants import Constants
 
 _MAX_UNIFORM = 1 << 20
 """How many elements of a constant are looked at to see whether all are the same."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.nesting import subgraphs
+from normonnx.graph.nesting import subgraphs
 from normonnx.norm.scalars import Scalars
 from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context
-from normonnx.shapes import attribute_int
+from normonnx.values.shapes import attribute_int
 
 _MAX_NODES = 24
 _MAX_STEPS = 8

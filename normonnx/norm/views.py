@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from normonnx.norm.interpret import Form, Interpreter
 from normonnx.norm.polynomial import IntractableError, number
-from normonnx.shapes import attribute_ints, axes_of, normalized
+from normonnx.values.shapes import attribute_ints, axes_of, normalized
 
 
 def transpose(it: Interpreter, node: ir.Node) -> Form:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from normonnx.nesting import walk
+from normonnx.graph.nesting import walk
 from normonnx.ops.operators import DOMAIN
 
 

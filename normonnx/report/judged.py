@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from normonnx.errors import ExitCode, UsageError
-from normonnx.parity import Verdict
+from normonnx.judge import Verdict
 from normonnx.report.json import Reportable
 from normonnx.report.result import ModelReport, RunReport, Verification
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
-from normonnx.parity import Verdict
-from normonnx.parity.verdict import FeedNote, OutputResult, Tier
+from normonnx.judge import Verdict
+from normonnx.judge.verdict import FeedNote, OutputResult, Tier
 from normonnx.report.json import Reportable
 from normonnx.report.judged import Judged, judged
 

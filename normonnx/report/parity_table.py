@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from normonnx.parity import Verdict
-from normonnx.parity.metrics import ULP_CLASSES, Metrics
-from normonnx.parity.verdict import OutputResult
+from normonnx.judge import Verdict
+from normonnx.judge.metrics import ULP_CLASSES, Metrics
+from normonnx.judge.verdict import OutputResult
 from normonnx.report.names import safe_name
 
 COLUMNS = (

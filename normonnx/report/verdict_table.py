@@ -12,7 +12,7 @@ from normonnx.report.names import safe_name
 from normonnx.report.parity_table import COLUMNS, rows, ulp_histogram, worst_element, worst_of_each
 
 if TYPE_CHECKING:
-    from normonnx.parity import Verdict
+    from normonnx.judge import Verdict
 
 _OUTPUTS_SHOWN = 5
 _ROWS_SHOWN = 60

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import onnx_ir as ir
 from msgspec import Struct, field
 
-from normonnx.constants import Constants
+from normonnx.graph.nesting import graphs_of
 from normonnx.journal import Journal, NearMiss
-from normonnx.nesting import graphs_of
-from normonnx.shapes import Shapes
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
 
 
 class Refusal(Struct, frozen=True):

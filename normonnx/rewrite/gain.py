@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from normonnx.nesting import subgraphs, walk
+from normonnx.graph.nesting import subgraphs, walk
 from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
 
 _COST = {"Constant": 0, "BatchNormalization": 2}

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.exact import Maker
+from normonnx.graph.exact import Maker
 from normonnx.rewrite.context import Context, RefusedError
 
 UNNAMED = "normonnx:"

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import TensorProto
 
 from normonnx import pipeline
-from normonnx.parity.oracle import Oracle
+from normonnx.oracle.oracle import Oracle
 from normonnx.pipeline import Options, Outcome
 from tests.graphs import operators, proto
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from normonnx.affine.map import AffineMap, through_reshape, varying_axis
-from normonnx.shapes import Dim, Product, times
+from normonnx.values.shapes import Dim, Product, times
 
 N = Product(1, ("n",))
 S = Product(1, ("s",))

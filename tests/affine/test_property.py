@@ -18,8 +18,8 @@ import pytest
 from onnx import TensorProto
 
 from normonnx import pipeline
-from normonnx.parity.execution import OracleFailedError
-from normonnx.parity.oracle import Oracle
+from normonnx.oracle.execution import OracleFailedError
+from normonnx.oracle.oracle import Oracle
 from normonnx.pipeline import Options, Outcome
 from tests.graphs import context
 from tests.networks import Network, draw

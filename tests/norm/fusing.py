@@ -13,13 +13,13 @@ import onnx_ir as ir
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from normonnx.constants import Constants
 from normonnx.journal import Journal
 from normonnx.norm import add_bodies, fuse_norms, wanted_opset
 from normonnx.ops.operators import OPERATORS
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
-from normonnx.shapes import Shapes
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 NORMS = {

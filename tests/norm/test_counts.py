@@ -198,7 +198,7 @@ def test_the_model_without_the_rewrite_is_judged_by_the_same_truth() -> None:
     original = ir.from_proto(spelled(SUM, 24))
     outcome = pipeline.run(original, pipeline.Options())
     assert list(outcome.readings) == ["k"]
-    judge = normonnx.parity.Judge(original, readings=outcome.readings)
+    judge = normonnx.judge.Judge(original, readings=outcome.readings)
     bare = pipeline.run(original, pipeline.Options(), limit=0)
     assert not bare.journal.rewrites
     assert judge.judge(bare.model, exact={**outcome.readings, **bare.exact}).status == "pass"
@@ -208,6 +208,6 @@ def test_the_model_without_the_rewrite_is_judged_by_the_same_truth() -> None:
 
 def test_the_judge_takes_no_wrong_reading() -> None:
     original = graphs.model("(float[2] x) => (float[2] y) { y = Mul (x, k) }", k=np.float32(0.1))
-    normonnx.parity.Judge(original, readings={"k": np.asarray(0.1)})
+    normonnx.judge.Judge(original, readings={"k": np.asarray(0.1)})
     with pytest.raises(ValueError, match="rounded"):
-        normonnx.parity.Judge(original, readings={"k": np.asarray(0.1001)})
+        normonnx.judge.Judge(original, readings={"k": np.asarray(0.1001)})

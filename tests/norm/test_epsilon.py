@@ -9,7 +9,7 @@ import pytest
 
 import normonnx
 from normonnx import pipeline
-from normonnx.parity import Judge
+from normonnx.judge import Judge
 
 from .text import layer, model
 

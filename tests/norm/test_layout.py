@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from normonnx.norm.layout import Groups, Labels
-from normonnx.shapes import Product
+from normonnx.values.shapes import Product
 
 N, S = Product(1, ("n",)), Product(1, ("s",))
 NS = Product(1, ("n", "s"))

@@ -7,11 +7,11 @@ import io
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.parity import VerifyOptions, verify
+from normonnx.judge import VerifyOptions, verify
 from normonnx.report import Verification
 from normonnx.report.parity_table import COLUMNS, rows, ulp_histogram, worst_element, worst_of_each
 from normonnx.report.terminal import console_for, show_verification
-from tests.parity.building import graph_model, replace_weight
+from tests.judge.building import graph_model, replace_weight
 
 TEXT = """(float[2, 3] x) => (float[2, 3] y, float[2, 3] z, int64[2] k) {
     y = Mul(x, w)

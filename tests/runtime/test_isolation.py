@@ -11,13 +11,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.parity import VerifyOptions, verify
+from normonnx.judge import VerifyOptions, verify
 from normonnx.runtime import isolation
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.isolation import IsolatedSession
 from normonnx.runtime.sessions import SessionFailedError, Setting
 from normonnx.runtime.wire import NotSendableError, decode, encode
-from tests.parity.building import graph_model, replace_weight
+from tests.judge.building import graph_model, replace_weight
 
 WRITTEN = Setting("cpu", as_shipped=False)
 TEXT = "(float[N, 4] x) => (float[N, 4] y) { y = MatMul(x, w) }"

@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.parity import VerifyOptions, verify
+from normonnx.judge import VerifyOptions, verify
 from normonnx.runtime import hosting, parking
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import ParkedSession
 from normonnx.runtime.sessions import Setting
-from tests.parity.building import Array, graph_model
+from tests.judge.building import Array, graph_model
 
 TEXT = "(float[2, 8] x) => (float[2, 8] y) { y = MatMul(x, w) }"
 WRITTEN, SHIPPED = Setting("cpu", as_shipped=False), Setting("cpu", as_shipped=True)

@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.parity import VerifyOptions
-from normonnx.parity.running import settings
+from normonnx.judge import VerifyOptions
+from normonnx.judge.running import settings
 from normonnx.runtime import hosting
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.sessions import SessionFailedError, Setting
-from tests.parity.building import graph_model
+from tests.judge.building import graph_model
 
 TEXT = "(float[N] x) => (float[N] y) { a = Exp(x) b = Neg(a) y = Abs(b) }"
 WRITTEN = Setting("cpu", as_shipped=False)

@@ -24,7 +24,7 @@ from normonnx.affine.travel.kinds import (
 )
 from normonnx.affine.weights import describe
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import attribute_int, normalized
+from normonnx.values.shapes import attribute_int, normalized
 
 
 def concat_backward(

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from normonnx.affine.map import AffineMap
 from normonnx.affine.weights import describe
 from normonnx.rewrite import Proposal, RefusedError
-from normonnx.shapes import Dim
+from normonnx.values.shapes import Dim
 
 
 class Push(Protocol):

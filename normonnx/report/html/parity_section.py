@@ -11,7 +11,7 @@ from normonnx.report.names import safe_name
 from normonnx.report.parity_table import rank, worst_of_each
 
 if TYPE_CHECKING:
-    from normonnx.parity.verdict import OutputResult, Verdict
+    from normonnx.judge.verdict import OutputResult, Verdict
 
 _COLOURS = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
 _OUTPUT_COLUMNS: list[Content] = [
@@ -26,7 +26,7 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
         verdict: the judge's.
         most_outputs: how many outputs are shown, those nearest to failing first.
     """
-    from normonnx.parity.metrics import ULP_CLASSES
+    from normonnx.judge.metrics import ULP_CLASSES
 
     headline = element("p", sentence(verdict.line()), class_=_COLOURS.get(verdict.status))
     warnings = [element("p", sentence(w), class_="warn") for w in verdict.warnings]

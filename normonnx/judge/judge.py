@@ -1,0 +1,284 @@
+"""The judge: whether an optimised model computes what the original computes.
+
+T0  interface    names, order, types, ranks, dimensions; ONNX Runtime loads the model
+T1  certificates rewrites that were proved one by one, reported by who made them
+T2  algebra      both models in float64
+T3  rounding     both models as they run, against the float64 truth
+T4  discrete     integers, truth values, texts
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.errors import UsageError
+from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.locating.failure import located
+from normonnx.judge.locating.locate import Divergence
+from normonnx.judge.options import VerifyOptions
+from normonnx.judge.outcomes import Outcomes
+from normonnx.judge.running import load, settings
+from normonnx.judge.subject import Case, NotComparableError
+from normonnx.judge.tiers import algebra
+from normonnx.judge.tiers import whole as tiers
+from normonnx.judge.verdict import FeedNote, Tier, Verdict
+from normonnx.ops.presence import needs_kernels
+from normonnx.oracle.kernels import Array
+
+_PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")
+
+
+class Judge:
+    """Judges optimised models against one original, whose feeds and truth are computed once.
+
+    Args:
+        original: the model to compare with; it is read and never changed.
+        options: how to compare.
+        readings: float64 values of constants of the original, as its rewrites read them: each is
+            stored as that value rounded once. They enter the truth, and nothing that is run.
+        kernels: whether a model to judge may have operators of the domain normonnx; then the models
+            are run with the library too, if the original has any it is always.
+
+    Raises:
+        ValueError: if a constant does not hold what it is said to hold, rounded once.
+        EnvironmentLacksError: if a provider is not there.
+        UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
+    """
+
+    def __init__(
+        self,
+        original: ir.Model,
+        options: VerifyOptions | None = None,
+        *,
+        readings: Mapping[str, Array] | None = None,
+        kernels: bool = False,
+    ) -> None:
+        if flaw := algebra.unfaithful(original, readings or {}):
+            raise ValueError(flaw)
+        self._original = original
+        self._options = options or VerifyOptions()
+        self._obstacle = ""
+        _refuse_unknown(self._options.named_outputs, original)
+        self._with_kernels = kernels or needs_kernels(original)
+        wanted = settings(self._options, kernels=self._with_kernels)
+        self._cases: Cases | None = None
+        try:
+            self._cases = Cases(original, self._options, wanted, readings)
+        except NotComparableError as error:
+            self._obstacle = str(error)
+
+    @property
+    def cases(self) -> Cases | None:
+        """The feeds with the original's outputs, None if the original cannot be run."""
+        return self._cases
+
+    def judge(
+        self,
+        optimized: ir.Model,
+        *,
+        exact: Mapping[str, Array] | None = None,
+        exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+        certified: int | None = None,
+        progress: Progress | None = None,
+        locating: bool = False,
+        repro: Path | None = None,
+    ) -> Verdict:
+        """Compare an optimised model with the original.
+
+        Args:
+            optimized: the model; it is read and never changed.
+            exact: the float64 values of its new weights by name, if they are known; then the
+                algebra decides.
+            exact_attributes: float attributes of its new nodes before they were rounded.
+            certified: how many rewrites were proved, if the caller proved any.
+            progress: is called with what is being done, how much of it is done, and of how much.
+            locating: whether to look for the first tensor that diverges, if parity fails.
+            repro: where to write what fails, if parity fails.
+
+        Raises:
+            WriteError: if it cannot be written there.
+        """
+        start = time.monotonic()
+        report = tiers.interface_tier(self._original, optimized, self._options)
+        found = [report.tier]
+        if certified is not None:
+            found.append(tiers.certificate_tier(certified))
+        used: list[Case] = []
+        notes: list[str] = []
+        outcomes: Outcomes | None = None
+        if report.tier.status != "fail":
+            if self._cases is None:
+                found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
+            else:
+                self._cases.restart_clock()
+                meant = tiers.Meant(exact, exact_attributes or {})
+                outcomes = self._run(optimized, self._cases, meant, found, used, progress)
+                notes += self._cases.notes
+        if outcomes is not None:
+            used = outcomes.cases
+            found += outcomes.tiers()
+            notes += outcomes.notes
+        divergence = None
+        if outcomes is not None and (locating or repro is not None):
+            divergence, remarks = located(
+                self._original,
+                optimized,
+                outcomes,
+                self._options,
+                repro=repro,
+                differs=any(t.code == "T2" and t.status == "fail" for t in found),
+            )
+            notes += remarks
+        elif repro is not None and any(t.status == "fail" for t in found):
+            notes.append("there is nothing to replay: the models were not run")
+        return self._verdict(
+            found,
+            used,
+            outcomes,
+            divergence,
+            (*report.notes, *notes),
+            report.warnings,
+            time.monotonic() - start,
+            foreign=exact is None,
+        )
+
+    def _run(
+        self,
+        optimized: ir.Model,
+        cases: Cases,
+        meant: tiers.Meant,
+        found: list[Tier],
+        used: list[Case],
+        progress: Progress | None,
+    ) -> Outcomes | None:
+        """T2 to T4, as far as they come; None where the outputs could not be compared."""
+        loaded = load(optimized, self._options, cases.settings)
+        for setting, complaint in loaded.complaints.items():
+            message = f"the optimised model does not load ({setting.label}): {complaint}"
+            found[0] = Tier("T0", "interface", "fail", message)
+            return None
+        try:
+            used += cases.first(progress)
+        except NotComparableError as error:
+            found.append(Tier("T3", "rounding", "inconclusive", str(error)))
+            return None
+        equal = tiers.algebra_tier(optimized, cases, used, meant, self._options, progress)
+        found.append(equal)
+        outcomes = Outcomes(self._original, cases, used, loaded.sessions, self._options)
+        outcomes.compare(progress, may_redraw=equal.status != "fail")
+        return outcomes
+
+    def _kernels(self) -> str:
+        """What ran the operators of the domain normonnx."""
+        if not self._with_kernels:
+            return ""
+        lacking = {p: self._options.extensions.lacking(p) for p in self._options.providers}
+        if not any(lacking.values()):
+            return "functions and library"
+        reasons = "; ".join(dict.fromkeys(filter(None, lacking.values())))
+        where = "" if all(lacking.values()) else f" on {', '.join(filter(lacking.get, lacking))}"
+        return f"functions only{where}, not the library: {reasons}"
+
+    def _verdict(
+        self,
+        found: list[Tier],
+        used: list[Case],
+        outcomes: Outcomes | None,
+        divergence: Divergence | None,
+        notes: tuple[str, ...],
+        warnings: tuple[str, ...],
+        seconds: float,
+        *,
+        foreign: bool,
+    ) -> Verdict:
+        # What ran tells more than what was computed, unless the computation is exact.
+        order = {"T2": 1} if foreign else {}
+        broken = sorted(
+            (t for t in found if t.status == "fail"), key=lambda t: order.get(t.code, 0)
+        )
+        undecided = [t for t in found if t.status == "inconclusive"]
+        failure = next(iter(broken or undecided), None)
+        return Verdict(
+            status="fail" if broken else "inconclusive" if undecided else "pass",
+            tiers=tuple(found),
+            outputs=() if outcomes is None else tuple(outcomes.results),
+            feeds=tuple(_feed_note(c) for c in used),
+            domains={} if self._cases is None else dict(self._cases.domains),
+            notes=notes,
+            warnings=warnings,
+            first_failure="" if failure is None else failure.message,
+            divergence=divergence,
+            providers=self._options.providers,
+            kernels=self._kernels(),
+            seed=self._options.seed,
+            approximate=self._options.approximate,
+            own_difference=None if outcomes is None else outcomes.own_difference,
+            versions=_versions(),
+            seconds=seconds,
+        )
+
+
+def verify(
+    original: ir.Model,
+    optimized: ir.Model,
+    *,
+    exact: Mapping[str, Array] | None = None,
+    certified: int | None = None,
+    options: VerifyOptions | None = None,
+    progress: Progress | None = None,
+    repro: Path | None = None,
+) -> Verdict:
+    """Compare two models.
+
+    Args:
+        original: the model that is right by definition.
+        optimized: the model that should compute the same.
+        exact: the float64 values of the optimised model's new weights by name, if known.
+        certified: how many rewrites were proved, if the caller proved any.
+        options: how to compare.
+        progress: is called with what is being done, how much of it is done, and of how much.
+        repro: where to write the smallest failing window and its data, if parity fails.
+
+    Raises:
+        WriteError: if it cannot be written there.
+        EnvironmentLacksError: if a provider is not there.
+        UsageError, UnreadableModelError: if the user's data or tolerances are not usable.
+    """
+    judge = Judge(original, options, kernels=needs_kernels(optimized))
+    return judge.judge(
+        optimized, exact=exact, certified=certified, progress=progress, locating=True, repro=repro
+    )
+
+
+def _refuse_unknown(names: frozenset[str], model: ir.Model) -> None:
+    known = [str(v.name) for v in model.graph.outputs]
+    for name in sorted(names):
+        if name not in known:
+            raise UsageError(
+                f"a tolerance is set for '{name}', which is no output",
+                hint=f"the outputs are {', '.join(known)}",
+            )
+
+
+def _feed_note(case: Case) -> FeedNote:
+    feed = case.feed
+    shapes = {name: tuple(np.shape(a)) for name, a in feed.inputs.items()}
+    return FeedNote(feed.draw, feed.title, feed.binding, shapes, feed.decisive)
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

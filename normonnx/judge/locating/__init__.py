@@ -1,0 +1,1 @@
+"""Where two models part: by bisection of rewrites, by their tensors, and as files to replay it."""

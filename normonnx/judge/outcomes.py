@@ -1,0 +1,279 @@
+"""T3 and T4: every output of both models as they run, on every feed in every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+from msgspec.structs import replace
+
+from normonnx.judge import graph_facts
+from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.comparison import (
+    Place,
+    compare_output,
+    flattened,
+    is_float,
+    judged,
+)
+from normonnx.judge.options import VerifyOptions
+from normonnx.judge.running import hosted
+from normonnx.judge.subject import Case
+from normonnx.judge.tiers import discrete, rounding
+from normonnx.judge.tiers.saturation import logarithm, logarithm_of
+from normonnx.judge.verdict import OutputResult, Tier
+from normonnx.oracle.kernels import Array
+from normonnx.oracle.oracle import Oracle
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
+
+_REDRAWS = 3
+# The feeds say little about an output where the original itself is this far off.
+_NUMB = 0.1
+
+
+class Outcomes:
+    """Compares the outputs of an optimised model with the original's.
+
+    Args:
+        original: the original model.
+        cases: the original on its feeds.
+        used: the cases to look at.
+        sessions: the optimised model, loaded.
+        options: how to compare.
+
+    Attributes:
+        cases: the cases looked at, fresh ones included.
+        results: one per output, feed and setting.
+        notes: what a reader should know.
+        own_difference: how far the original is from itself when it runs again; None if unknown.
+    """
+
+    def __init__(
+        self,
+        original: ir.Model,
+        cases: Cases,
+        used: Sequence[Case],
+        sessions: Mapping[Setting, AnySession],
+        options: VerifyOptions,
+    ) -> None:
+        self.cases = list(used)
+        self.results: list[OutputResult] = []
+        self.notes: list[str] = []
+        self.own_difference: float | None = None
+        self._original = original
+        self._source = cases
+        self._sessions = sessions
+        self._options = options
+        self._jumps = graph_facts.jumps(original)
+        self._by_types = False
+
+    def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
+        """Compare; what may be chance is looked at on fresh feeds, unless that is ruled out."""
+        self.results = self._compared(self.cases, progress)
+        if any(r.flaw == "rounding" for r in self.results):
+            self._by_types = True
+            self._compare_again()
+        broken = [r for r in self.results if not r.passed]
+        if broken and may_redraw and self._may_be_chance(broken):
+            self._redraw()
+        self.own_difference = self._source.own_difference(self.cases[0])
+        if self._source.random:
+            names = ", ".join(self._source.random)
+            self.notes.append(f"not compared, as they depend on random numbers: {names}")
+
+    def tiers(self) -> list[Tier]:
+        """T3 and T4 as far as there are such outputs, and what could not be decided."""
+        measured = [r for r in self.results if r.metrics is not None]
+        by_rule = any(not self._options.replaces_rule(r.output) for r in measured)
+        lacking = self._source.lacking if by_rule else ""
+        found = []
+        if measured and lacking and all(r.passed for r in self.results):
+            message = f"{lacking}; set a tolerance to compare without it"
+            found.append(Tier("T3", "rounding", "inconclusive", message))
+        else:
+            found += _tier("T3", "rounding", measured)
+        found += _tier("T4", "discrete", [r for r in self.results if r.metrics is None])
+        found += [Tier("T3", "rounding", "inconclusive", m) for m in self._undecided()]
+        return found
+
+    def _undecided(self) -> list[str]:
+        """Why the comparison says too little, if it does."""
+        decisive = [r for r in self.results if r.decisive]
+        if not decisive:
+            return ["there is no output to compare"]
+        sentences = []
+        for name in dict.fromkeys(r.output for r in decisive):
+            rows = [r for r in decisive if r.output == name and not r.inner]
+            metrics = [r.metrics for r in rows if r.metrics is not None]
+            count = sum(m.elements for m in metrics)
+            share = sum(m.elements * m.comparable for m in metrics) / count if count else 1.0
+            if share < rounding.LEAST_COMPARABLE:
+                sentences.append(f"only {100 * share:.0f} % of '{name}' is finite")
+        self._note_numb()
+        return sentences
+
+    def _note_numb(self) -> None:
+        """Tell of outputs that these feeds leave cold, or that are all rounding."""
+        values: dict[str, list[tuple[Array, Array]]] = {}
+        for case in self.cases:
+            if case.truth is None or not case.feed.decisive:
+                continue
+            for name, o in next(iter(case.originals.values())).items():
+                t = case.truth.get(name)
+                if t is not None and is_float(o) and o.shape == t.shape and np.isfinite(t).all():
+                    values.setdefault(name, []).append((o.astype(np.float64), t))
+        for name, pairs in values.items():
+            t = np.concatenate([t.reshape(-1) for _, t in pairs])
+            o = np.concatenate([o.reshape(-1) for o, _ in pairs])
+            spread = float(t.std()) if t.size else 0.0
+            off = float(np.sqrt(np.mean(np.square(o - t)))) if t.size else 0.0
+            if t.size > 1 and spread == 0:
+                self.notes.append(f"'{name}' has the same value everywhere on every feed")
+            elif off > _NUMB * spread > 0:
+                share = 100 * off / spread
+                self.notes.append(
+                    f"'{name}' says little on these feeds: rounding is {share:.0f} % of its range"
+                )
+
+    def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
+        results: list[OutputResult] = []
+        has_truth = all(c.truth is not None for c in cases)
+        for number, (setting, session) in enumerate(self._sessions.items()):
+            if progress is not None:
+                progress("optimised model", number, len(self._sessions))
+            rows: dict[str, list[OutputResult]] = {}
+            double: set[str] = set()
+            for case in cases:
+                for result in self._on_case(case, setting, session):
+                    rows.setdefault(result.output, []).append(result)
+                double |= {n for n, o in case.originals[setting].items() if o.dtype == np.float64}
+            for name, row in rows.items():
+                ruled = has_truth and not self._options.replaces_rule(name)
+                results.extend(self._ruled(row, cases, name in double) if ruled else row)
+        return results
+
+    def _ruled(
+        self, row: Sequence[OutputResult], cases: Sequence[Case], double: bool
+    ) -> list[OutputResult]:
+        """The rounding rule, applied to one output on all feeds."""
+        least = dict.fromkeys((r.draw for r in row), rounding.NOTHING)
+        if self._by_types:
+            promised = {c.feed.draw: self._source.promised(c) for c in cases}
+            least = {d: promised[d].get(row[0].output, rounding.NOTHING) for d in least}
+        measured = [(r.metrics, least[r.draw]) for r in row if r.metrics and r.decisive]
+        pooled = rounding.pooled_distance([m for m, _ in measured], [p for _, p in measured])
+        return [judged(r, pooled, double=double, promised=least[r.draw]) for r in row]
+
+    def _compare_again(self) -> None:
+        """Judge what broke the rule by what the types of the original promise."""
+        before = {(r.output, r.setting): r for r in self.results if r.flaw == "rounding"}
+        self.results = self._compared(self.cases, None)
+        still = {(r.output, r.setting) for r in self.results if not r.passed}
+        for key, result in before.items():
+            if key not in still:
+                remark = "no farther than its types let the original be on any runtime"
+                self.notes.append(f"{result.message} ({result.setting}): {remark}")
+
+    def _on_case(self, case: Case, setting: Setting, session: AnySession) -> list[OutputResult]:
+        place = Place(case.feed.draw, setting.label, case.feed.decisive)
+        try:
+            found = flattened(session.run(case.feed.inputs))
+        except SessionFailedError as error:
+            message = f"the optimised model does not run on feed {place.draw}: {error}"
+            where = ("*", place.draw, place.setting)
+            return [OutputResult(*where, False, "missing", np.inf, message, None, True)]
+        results = []
+        for name, original in case.originals[setting].items():
+            if name in self._source.random:
+                continue
+            truth = None if case.truth is None else case.truth.get(name)
+            result = compare_output(name, original, found.get(name), truth, place, self._options)
+            if result.flaw == "discrete":
+                result = self._excused(result, original, found[name], case, setting)
+            results.append(result)
+            relative = self._source.saturating.get(
+                name
+            ) == "Softmax" and not self._options.replaces_rule(name)
+            if relative and result.passed and truth is not None:
+                results.append(self._logarithmic(name, original, found[name], truth, place))
+        return results
+
+    def _logarithmic(
+        self, name: str, original: Array, optimized: Array, truth: Array, place: Place
+    ) -> OutputResult:
+        """The same output on a logarithmic scale."""
+        o, y, t = (logarithm(v, original.dtype) for v in (original, optimized, truth))
+        result = compare_output(logarithm_of(name), o, y, t, place, self._options)
+        return replace(result, inner=True)
+
+    def _excused(
+        self, result: OutputResult, original: Array, optimized: Array, case: Case, setting: Setting
+    ) -> OutputResult:
+        """A discrete difference is no error where the truth does not tell the candidates apart."""
+        output = next((v for v in self._original.graph.outputs if v.name == result.output), None)
+        choice = None if output is None else discrete.choice_behind(output)
+        if choice is None or case.truth is None:
+            return result
+        name = str(choice.data.name)
+        truth = Oracle(self._original).run(case.feed.inputs, also=(choice.data,)).extras[name]
+        with hosted(self._original, self._options) as host:
+            session = host.session(setting, marked={name: name})
+            computed = session.run(case.feed.inputs).get(name)
+        if computed is None:
+            return result
+        if discrete.excused(choice, original, optimized, truth, computed):
+            remark = "differs within rounding"
+            return replace(result, passed=True, flaw="", excess=0.0, message=remark)
+        return result
+
+    def _may_be_chance(self, broken: Sequence[OutputResult]) -> bool:
+        """Whether what is broken could be a rare rounding rather than an error.
+
+        A small breach can be; and of a model that jumps, a large one or another integer.
+        """
+        if any(self._options.replaces_rule(r.output) for r in broken):
+            return False
+        if self._jumps:
+            return all(r.flaw in ("rounding", "discrete") for r in broken)
+        return all(r.flaw == "rounding" and r.excess <= rounding.CHANCE for r in broken)
+
+    def _redraw(self) -> None:
+        """Look again on fresh feeds: an output that most of them clear is cleared."""
+        fresh = self._source.redrawn(_REDRAWS)
+        if not fresh:
+            return
+        self.cases += fresh
+        suspects = {(r.output, r.setting) for r in self.results if not r.passed}
+        numbers = {c.feed.draw for c in fresh}
+        again = self._compared(self.cases, None)
+        cleared = set()
+        for suspect in suspects:
+            votes = [r for r in again if (r.output, r.setting) == suspect and r.draw in numbers]
+            if 2 * sum(r.passed for r in votes) > len(votes):
+                cleared.add(suspect)
+        remark = f"a lone breach, not confirmed on {len(fresh)} fresh feeds"
+        self.results = []
+        for result in again:
+            if not result.passed and (result.output, result.setting) in cleared:
+                self.notes.append(f"{result.message}: {remark}")
+                result = replace(result, passed=True, flaw="", message=remark)
+            self.results.append(result)
+
+
+def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
+    if not results:
+        return []
+    broken = [r for r in results if not r.passed]
+    if broken:
+        worst = max(broken, key=lambda r: r.excess)
+        message = f"{worst.message} ({worst.setting}, feed {worst.draw})"
+        return [Tier(code, title, "fail", message)]
+    counts = (
+        ("output", len({r.output for r in results})),
+        ("feed", len({r.draw for r in results})),
+        ("setting", len({r.setting for r in results})),
+    )
+    message = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts)
+    return [Tier(code, title, "pass", message)]

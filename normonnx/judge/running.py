@@ -1,0 +1,81 @@
+"""Models as the options of a comparison want them run, in every setting that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import replace
+
+from normonnx.judge.options import VerifyOptions
+from normonnx.ops.presence import needs_kernels
+from normonnx.runtime.hosting import Host
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
+
+
+class Loaded(Struct, frozen=True):
+    """A model in ONNX Runtime.
+
+    Attributes:
+        sessions: by setting, where it loads; settings that make no difference share a session.
+        complaints: what the runtime says, where it does not.
+    """
+
+    sessions: dict[Setting, AnySession]
+    complaints: Mapping[Setting, str]
+
+
+def settings(options: VerifyOptions, *, kernels: bool) -> tuple[Setting, ...]:
+    """Every way in which models are compared.
+
+    Args:
+        options: of the comparison.
+        kernels: whether operators of the domain normonnx are to be run by the library too.
+    """
+    plain = tuple(Setting(p, shipped) for p in options.providers for shipped in (False, True))
+    if not kernels:
+        return plain
+    lacking = {p for p in options.providers if options.extensions.lacking(p)}
+    return plain + tuple(replace(s, kernels=True) for s in plain if s.provider not in lacking)
+
+
+def load(model: ir.Model, options: VerifyOptions, wanted: Sequence[Setting]) -> Loaded:
+    """Load a model in several settings.
+
+    Raises:
+        EnvironmentLacksError: if a provider is not there.
+    """
+    sessions: dict[Setting, AnySession] = {}
+    complaints: dict[Setting, str] = {}
+    # The library changes nothing about a model without its operators.
+    indifferent = not needs_kernels(model)
+    with hosted(model, options) as host, ThreadPoolExecutor(max_workers=2) as pool:
+        # Processes of their own start while the others load; of a large model one is loaded at a
+        # time.
+        apart = [s for s in wanted if s.kernels and not indifferent and not host.is_large]
+        started = {setting: pool.submit(host.session, setting) for setting in apart}
+        for setting in wanted:
+            plain = replace(setting, kernels=False)
+            if indifferent and plain in sessions:
+                sessions[setting] = sessions[plain]
+                continue
+            try:
+                begun = started.get(setting)
+                sessions[setting] = host.session(setting) if begun is None else begun.result()
+            except SessionFailedError as error:
+                complaints[setting] = str(error)
+    return Loaded(sessions, complaints)
+
+
+def hosted(model: ir.Model, options: VerifyOptions) -> Host:
+    """A host of the model."""
+    return Host(
+        model,
+        isolated=options.isolated,
+        allow_fallback=options.allow_cpu_fallback,
+        seconds=options.budget_seconds,
+        extensions=options.extensions,
+    )

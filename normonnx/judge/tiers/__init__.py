@@ -1,0 +1,1 @@
+"""The tiers of a verdict: interface, algebra, rounding, discrete outputs."""

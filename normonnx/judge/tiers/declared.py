@@ -1,0 +1,85 @@
+"""The float types that a model declares for its values and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from normonnx.oracle.reference import schema_of
+
+_BY_NAME: dict[str, np.dtype[Any]] = {
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(bfloat16)": np.dtype(ml_dtypes.bfloat16),
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+}
+_FLOATS = frozenset(_BY_NAME.values())
+
+
+def declared_types(model: ir.Model) -> dict[ir.Value, np.dtype[Any]]:
+    """The float types of the values of the main graph, as far as the operators tell them."""
+    known: dict[ir.Value, np.dtype[Any]] = {}
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        _note(value, value.dtype, known)
+    for node in model.graph:
+        schema = schema_of(node.domain, node.op_type, model.opset_imports.get(node.domain, 1))
+        for index, value in enumerate(node.outputs):
+            _note(value, value.dtype, known)
+            if value not in known and schema is not None:
+                found = _by_schema(node, index, schema, known)
+                if found is not None:
+                    known[value] = found
+    return known
+
+
+def _note(value: ir.Value, dtype: ir.DataType | None, known: dict[ir.Value, np.dtype[Any]]) -> None:
+    if dtype is not None and dtype.is_floating_point() and dtype.numpy() in _FLOATS:
+        known[value] = np.dtype(dtype.numpy())
+
+
+def _by_schema(
+    node: ir.Node,
+    index: int,
+    schema: onnx.defs.OpSchema,
+    known: Mapping[ir.Value, np.dtype[Any]],
+) -> np.dtype[Any] | None:
+    """The type of an output: named by an attribute, fixed by the operator, or that of an input."""
+    if node.op_type == "Cast":
+        return _float(ir.DataType(node.attributes["to"].as_int()))
+    if "value" in node.attributes and node.op_type in ("Constant", "ConstantOfShape"):
+        return _float(node.attributes["value"].as_tensor().dtype)
+    if node.op_type == "ConstantOfShape":
+        return np.dtype(np.float32)
+    formal = str(schema.outputs[min(index, len(schema.outputs) - 1)].type_str)
+    if formal in _BY_NAME:
+        return _BY_NAME[formal]
+    for position, value in enumerate(node.inputs):
+        same = schema.inputs[min(position, len(schema.inputs) - 1)].type_str == formal
+        if same and value is not None and value in known:
+            return known[value]
+    return None
+
+
+def _float(dtype: ir.DataType) -> np.dtype[Any] | None:
+    found = np.dtype(dtype.numpy())
+    return found if found in _FLOATS else None
+
+
+def narrowest_weight(model: ir.Model) -> np.dtype[Any]:
+    """The narrowest float type of a weight in any graph, float32 where there are none."""
+    found: set[np.dtype[Any]] = set()
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                dtype = _float(value.const_value.dtype)
+                found |= set() if dtype is None else {dtype}
+        for node in graph:
+            if node.op_type == "Constant" and "value" in node.attributes:
+                dtype = _float(node.attributes["value"].as_tensor().dtype)
+                found |= set() if dtype is None else {dtype}
+    return max(found, key=lambda d: float(ml_dtypes.finfo(d).eps), default=np.dtype(np.float32))

@@ -1,0 +1,1 @@
+"""Models and parts of models in float64. It knows no engine and no judge."""

@@ -1,0 +1,119 @@
+"""If, Loop and Scan: graphs inside nodes, which see the values of the graphs around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.graph.nesting import subgraphs
+from normonnx.oracle.execution import Frame, LacksOperatorError, Plan, Runner, walk
+from normonnx.oracle.kernels import Inputs, Outputs
+
+Planning = Callable[[ir.Graph, Mapping[str, int]], Plan]
+
+_CONTROL = frozenset(("If", "Loop", "Scan"))
+
+
+def is_control(node: ir.Node) -> bool:
+    """Whether the node runs graphs of its own."""
+    return node.domain == "" and node.op_type in _CONTROL
+
+
+def reads(node: ir.Node) -> set[ir.Value]:
+    """The values that a node reads, those read inside its graphs included."""
+    result = {v for v in node.inputs if v is not None}
+    for graph in subgraphs(node):
+        result.update(graph.outputs)
+        for inner in graph:
+            result |= reads(inner)
+    return result
+
+
+def runner(plan: Planning, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
+    """How to compute an If, a Loop or a Scan."""
+    plans = {
+        name: plan(attribute.as_graph(), opsets)
+        for name, attribute in node.attributes.items()
+        if attribute.type == ir.AttributeType.GRAPH
+    }
+    if node.op_type == "If":
+        return _branch(plans["then_branch"], plans["else_branch"])
+    if node.op_type == "Loop":
+        return _loop(plans["body"], len(node.outputs))
+    return _scan(plans["body"], node, opsets.get("", 1))
+
+
+def _branch(then: Plan, otherwise: Plan) -> Runner:
+    def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
+        chosen = then if inputs[0] is not None and inputs[0].reshape(-1)[0] else otherwise
+        return tuple(walk(chosen, frame))
+
+    return run
+
+
+def _loop(body: Plan, outputs: int) -> Runner:
+    def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
+        trips, condition = (*inputs, None, None)[:2]
+        limit = None if trips is None else int(trips.reshape(-1)[0])
+        going = condition is None or bool(condition.reshape(-1)[0])
+        carried = list(inputs[2:])
+        collected: list[list[Any]] = [[] for _ in range(outputs - len(carried))]
+        for number in count():
+            if not going or (limit is not None and number >= limit):
+                break
+            iteration = (np.asarray(number, dtype=np.int64), np.asarray(going), *carried)
+            frame.values.update(zip(body.inputs, iteration, strict=True))
+            again, *results = walk(body, frame)
+            going = bool(np.asarray(again).reshape(-1)[0])
+            carried = results[: len(carried)]
+            for column, item in zip(collected, results[len(carried) :], strict=True):
+                column.append(item)
+        return (*carried, *(_stacked(column) for column in collected))
+
+    return run
+
+
+def _stacked(column: list[Any]) -> Any:
+    """The results of a scan output; a loop that never ran gives an empty tensor."""
+    return np.stack(column) if column else np.empty((0,), dtype=np.float64)
+
+
+def _scan(body: Plan, node: ir.Node, opset: int) -> Runner:
+    if opset < 9:
+        raise LacksOperatorError("Scan of operator set 8")
+
+    def ints(name: str, size: int) -> list[int]:
+        attribute = node.attributes.get(name)
+        return [0] * size if attribute is None else [int(v) for v in attribute.as_ints()]
+
+    scanned = node.attributes["num_scan_inputs"].as_int()
+    states = len(node.inputs) - scanned
+    results = len(node.outputs) - states
+    axes, backwards = ints("scan_input_axes", scanned), ints("scan_input_directions", scanned)
+    out_axes = ints("scan_output_axes", results)
+    out_backwards = ints("scan_output_directions", results)
+
+    def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
+        carried: list[Any] = list(inputs[:states])
+        columns = []
+        for array, axis, backward in zip(inputs[states:], axes, backwards, strict=True):
+            moved = np.moveaxis(np.asarray(array), axis, 0)
+            columns.append(moved[::-1] if backward else moved)
+        collected: list[list[Any]] = [[] for _ in range(results)]
+        for row in zip(*columns, strict=True):
+            frame.values.update(zip(body.inputs, (*carried, *map(np.asarray, row)), strict=True))
+            made = walk(body, frame)
+            carried = made[:states]
+            for column, item in zip(collected, made[states:], strict=True):
+                column.append(item)
+        scans = []
+        for column, axis, backward in zip(collected, out_axes, out_backwards, strict=True):
+            stacked = _stacked(column[::-1] if backward else column)
+            scans.append(np.moveaxis(stacked, 0, axis) if column else stacked)
+        return (*carried, *scans)
+
+    return run

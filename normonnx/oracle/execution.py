@@ -1,0 +1,180 @@
+"""A prepared graph, what is known while it runs, and the walk over it in float64."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from msgspec import Struct, field
+
+from normonnx.oracle import promotion, shape_arithmetic
+from normonnx.oracle.kernels import Array, Inputs, Outputs
+from normonnx.oracle.roundoff import Roundoff
+from normonnx.oracle.work import multiplications
+
+# Promoted weights are kept for the next evaluation up to this many bytes.
+_CACHE_BYTES = 1 << 28
+
+Attributes = Mapping[str, ir.Attr]
+# (inputs, frame, in float64 or else in the model's own types) → outputs
+Runner = Callable[[Inputs, "Frame", bool], Outputs]
+
+
+class OverBudgetError(Exception):
+    """The evaluation was given up because its time was over."""
+
+
+class OracleFailedError(Exception):
+    """An operator could not be evaluated on these inputs."""
+
+
+class LacksOperatorError(Exception):
+    """Nothing here can compute this operator in float64."""
+
+
+class Step(Struct):
+    """One node, ready to run, and the values that nobody reads after it."""
+
+    node: ir.Node
+    run: Runner
+    drops: tuple[ir.Value, ...] = ()
+
+
+class Plan(Struct, frozen=True):
+    """A graph, ready to run."""
+
+    inputs: tuple[ir.Value, ...]
+    outputs: tuple[ir.Value, ...]
+    steps: tuple[Step, ...]
+
+
+class Weights:
+    """The initializers of a model in float64, read when they are needed.
+
+    Args:
+        exact: float64 values by name, taken instead of the stored ones.
+        roundoff: what disturbs them, if anything does.
+    """
+
+    def __init__(self, exact: Mapping[str, Array], roundoff: Roundoff | None = None) -> None:
+        self.exact = exact
+        self._roundoff = roundoff
+        self._kept: dict[ir.Value, Array] = {}
+        self._bytes = 0
+
+    def __getitem__(self, value: ir.Value) -> Array:
+        """The promoted value.
+
+        Raises:
+            OracleFailedError: if the value is no initializer.
+        """
+        found = self._kept.get(value)
+        if found is not None:
+            return found
+        if value.const_value is None:
+            raise OracleFailedError(f"'{value.name}' has no value")
+        stored = self.exact.get(str(value.name))
+        array: Array = promotion.promote(
+            np.asarray(value.const_value.numpy() if stored is None else stored)
+        )
+        if self._roundoff is not None:
+            array = self._roundoff.weight(value, array)
+        if self._bytes + array.nbytes <= _CACHE_BYTES:
+            self._kept[value] = array
+            self._bytes += array.nbytes
+        return array
+
+
+class Frame(Struct):
+    """What is known while one graph, or one call of a function, is evaluated.
+
+    Attributes:
+        values: the values, narrow floats promoted.
+        weights: where initializers come from.
+        attributes: the attributes of the function call.
+        keep: values that are wanted at the end.
+        deadline: when to give up, on the clock of `time.monotonic`.
+        shapes: the values that follow from dimensions, in the model's own types.
+        narrow: operators that gave a float narrower than float64.
+        spent: how many multiplications were made, the callers' included.
+        roundoff: what rounds the computed values, if anything does.
+    """
+
+    values: dict[ir.Value, Any]
+    weights: Weights
+    attributes: Attributes = field(default_factory=dict)
+    keep: frozenset[ir.Value] = frozenset()
+    deadline: float = float("inf")
+    shapes: shape_arithmetic.Followed = field(default_factory=shape_arithmetic.Followed)
+    narrow: set[str] = field(default_factory=set)
+    spent: list[int] = field(default_factory=lambda: [0])
+    roundoff: Roundoff | None = None
+
+    def __getitem__(self, value: ir.Value) -> Any:
+        """The value: computed before, or a weight."""
+        return self.values[value] if value in self.values else self.weights[value]
+
+    def inner(self, values: dict[ir.Value, Any], attributes: Attributes) -> Frame:
+        """The frame of a function called from this one."""
+        return Frame(
+            values,
+            self.weights,
+            attributes,
+            deadline=self.deadline,
+            narrow=self.narrow,
+            spent=self.spent,
+            roundoff=self.roundoff,
+        )
+
+
+def walk(plan: Plan, frame: Frame) -> list[Any]:
+    """Run every step of a plan and hand back its outputs.
+
+    Raises:
+        LacksOperatorError: if an operator is met that nothing here computes.
+        OracleFailedError: if an operator fails.
+        OverBudgetError: if the deadline of the frame passes.
+    """
+    for step in plan.steps:
+        if time.monotonic() > frame.deadline:
+            raise OverBudgetError
+        node = step.node
+        inputs = [None if v is None else frame[v] for v in node.inputs]
+        outputs = _outputs(step, inputs, frame)
+        frame.spent[0] += multiplications(node, inputs, outputs)
+        for value, array in zip(node.outputs, outputs, strict=False):
+            if promotion.is_narrow(array) and any(_is_wide(a) for a in inputs):
+                frame.narrow.add(node.op_type)
+            promoted = promotion.promote(array)
+            if frame.roundoff is not None and value not in frame.shapes.derived:
+                is_weight = node.op_type == "Constant"
+                told = frame.roundoff.weight if is_weight else frame.roundoff.value
+                promoted = told(value, promoted)
+            frame.values[value] = promoted
+        for value in step.drops:
+            if value not in frame.keep:
+                frame.values.pop(value, None)
+    return [frame[v] for v in plan.outputs]
+
+
+def _is_wide(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.float64
+
+
+def _outputs(step: Step, inputs: Inputs, frame: Frame) -> Outputs | Sequence[Any]:
+    node = step.node
+    try:
+        integers = frame.shapes.follow(node, inputs, lambda native: step.run(native, frame, False))
+        outputs = step.run(inputs, frame, True) if integers is None else integers
+    except (OverBudgetError, OracleFailedError, LacksOperatorError):
+        raise
+    except Exception as error:
+        where = f"{node.op_type} '{node.name}'"
+        raise OracleFailedError(f"{where}: {type(error).__name__}: {error}") from error
+    if node.op_type == "Constant" and node.domain == "":
+        exact = frame.weights.exact.get(str(node.outputs[0].name))
+        return outputs if exact is None else (exact,)
+    return outputs

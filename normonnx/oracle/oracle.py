@@ -1,0 +1,106 @@
+"""A model evaluated in float64: the truth that the original and the optimised model approximate.
+
+The graph is walked node by node. Operators come from `kernels` and otherwise from onnx.reference;
+control flow and functions are walked as well, so that precision and memory are handled in one
+place. A value is dropped after its last use.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx.oracle.execution import Frame, LacksOperatorError, Weights, walk
+from normonnx.oracle.kernels import Array
+from normonnx.oracle.planner import Planner
+from normonnx.oracle.promotion import promote
+from normonnx.oracle.roundoff import Roundoff
+
+
+class Evaluation(Struct, frozen=True):
+    """The result of one evaluation.
+
+    Attributes:
+        outputs: the outputs of the model in order, by name, floats in float64.
+        extras: the further values that were asked for, by name.
+        narrow: operators that were computed in less than float64, sorted.
+        multiplications: about how many it took.
+        seconds: how long it took.
+    """
+
+    outputs: dict[str, Any]
+    extras: dict[str, Any]
+    narrow: tuple[str, ...]
+    multiplications: int
+    seconds: float
+
+
+class Oracle:
+    """A model, ready to be evaluated in float64.
+
+    Args:
+        model: the model; it is read and never changed, its weights when they are needed.
+        exact: float64 values of initializers by name, taken instead of the stored ones.
+        exact_attributes: float attributes of nodes as they were meant, before float32.
+
+    Attributes:
+        lacking: operators that nothing here computes, sorted; a model with any cannot be run.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        *,
+        exact: Mapping[str, Array] | None = None,
+        exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+    ) -> None:
+        planner = Planner(model.functions, exact_attributes=exact_attributes)
+        self._weights = Weights(exact or {})
+        self._plan = planner.plan(model.graph, dict(model.opset_imports))
+        self.lacking = tuple(sorted(planner.lacking))
+
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        *,
+        also: Collection[ir.Value] = (),
+        deadline: float = float("inf"),
+        roundoff: Roundoff | None = None,
+    ) -> Evaluation:
+        """Evaluate the model.
+
+        Args:
+            feeds: the inputs by name; those with an initializer may be left out.
+            also: further values of the main graph to hand back.
+            deadline: when to give up, on the clock of `time.monotonic`.
+            roundoff: rounds the values, instead of carrying them in float64.
+
+        Raises:
+            LacksOperatorError: if there is an operator that nothing here computes.
+            OracleFailedError: if an operator fails on these inputs.
+            OverBudgetError: if the deadline passes.
+        """
+        if self.lacking:
+            raise LacksOperatorError(", ".join(self.lacking))
+        start = time.monotonic()
+        given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
+        weights = self._weights
+        if roundoff is not None and roundoff.weights:
+            weights = Weights(weights.exact, roundoff)
+        frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outputs = walk(self._plan, frame)
+        return Evaluation(
+            {str(v.name): a for v, a in zip(self._plan.outputs, outputs, strict=True)},
+            {str(v.name): frame[v] for v in also},
+            tuple(sorted(frame.narrow)),
+            frame.spent[0],
+            time.monotonic() - start,
+        )

@@ -1,0 +1,81 @@
+"""What rounding alone does to a model: an evaluation in which every value is rounded to its type.
+
+A runtime may be luckier than the types of a model promise. ONNX Runtime's CPU kernels compute much
+of a float16 model in float32, and an output of four elements may happen to lie near the truth. What
+the types promise is found by rounding each value in float64, up or down by chance:
+
+    ⌊v/ulp + u⌋·ulp,    u uniform in [0, 1)
+
+which leaves alone what needs no rounding, and has no bias. Its variance is twice that of rounding
+to nearest, so distances found with it are divided by √2. Values of float64 are rounded already:
+they are moved by an ulp at most.
+
+Weights are moved by an ulp at most as well. A fold rounds them once more, so a model whose outputs
+hang on their last bit, such as one that subtracts a mean from values close to it and divides by
+next to nothing, has no claim to more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.judge.metrics import ulps_at
+from normonnx.oracle.kernels import Array
+
+BY_CHANCE = math.sqrt(2.0)
+"""How much farther values are that are rounded by chance than those rounded to nearest."""
+
+_DOUBLE = np.dtype(np.float64)
+Types = Mapping[ir.Value, np.dtype[Any]]
+
+
+class Roundoff:
+    """Rounds the values of one evaluation.
+
+    Args:
+        types: the float type of each value; one for all; values without one stay as they are.
+        seed: of the chance.
+        weights: disturb the stored weights as well, each by an ulp at most, as if they had been
+            rounded once more.
+    """
+
+    def __init__(self, types: Types | np.dtype[Any], *, seed: int, weights: bool = False) -> None:
+        self._types = types
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self.weights = weights
+
+    def value(self, value: ir.Value, array: Any) -> Any:
+        """What becomes of a computed value."""
+        dtype = self._type_of(value)
+        if dtype is None or not _is_double(array):
+            return array
+        if dtype == _DOUBLE:
+            return self._moved(array, dtype)
+        unit = ulps_at(np.abs(array), dtype)
+        rounded: Array = np.floor(array / unit + self._random.random(array.shape)) * unit
+        return rounded
+
+    def weight(self, value: ir.Value, array: Any) -> Any:
+        """What becomes of a stored one."""
+        dtype = self._type_of(value)
+        return array if dtype is None or not self.weights else self._moved(array, dtype)
+
+    def _moved(self, array: Any, dtype: np.dtype[Any]) -> Any:
+        """By an ulp at most; zeros stay."""
+        if not _is_double(array):
+            return array
+        unit = ulps_at(np.abs(array), dtype)
+        moved: Array = array + unit * self._random.uniform(-1, 1, array.shape) * (array != 0)
+        return moved
+
+    def _type_of(self, value: ir.Value) -> np.dtype[Any] | None:
+        return self._types.get(value) if isinstance(self._types, Mapping) else self._types
+
+
+def _is_double(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype == _DOUBLE

@@ -1,0 +1,1 @@
+"""Pictures of rewrites, drawn while both sides are in the graph."""

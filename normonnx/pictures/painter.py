@@ -1,0 +1,127 @@
+"""Pictures of the distinct rewrites of a run, drawn while both sides are there to be seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import onnx_ir as ir
+
+from normonnx.journal import Rewrite
+from normonnx.pictures.drawing import MOST_NODES, Box, Drawing, Picture
+from normonnx.rewrite import Proposal
+
+_MOST_PICTURES = 12
+_WEIGHTS_SHOWN = 2
+
+
+class Painter:
+    """A witness that draws the first rewrite of each kind."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[str, str], tuple[str, Drawing, Drawing]] = {}
+        self._kind: tuple[str, str] | None = None
+        self._site = ""
+        self._before = Drawing((), ())
+
+    def before(self, proposal: Proposal, summary: str, nodes: Sequence[ir.Node]) -> None:
+        """Draw the nodes that will go, if their kind of rewrite is a new one."""
+        kind = (proposal.rule, summary)
+        self._kind = None
+        if kind not in self._drawn and len(self._drawn) < _MOST_PICTURES:
+            self._kind, self._site = kind, proposal.site
+            self._before = _draw([node for node in nodes if node.op_type != "Constant"])
+
+    def after(self, nodes: Sequence[ir.Node]) -> None:
+        """Draw the nodes that have come."""
+        if self._kind is not None:
+            self._drawn[self._kind] = (self._site, self._before, _draw(nodes))
+
+    def pictures(self, rewrites: Iterable[Rewrite]) -> tuple[Picture, ...]:
+        """A picture of each kind, the most frequent first."""
+        kinds = Counter((rewrite.rule, rewrite.summary) for rewrite in rewrites)
+        found = []
+        for (rule, summary), count in kinds.most_common():
+            if (rule, summary) in self._drawn:
+                site, before, after = self._drawn[rule, summary]
+                found.append(Picture(rule, summary, count, site, before, after))
+        return tuple(found)
+
+
+def _draw(nodes: Sequence[ir.Node]) -> Drawing:
+    """The nodes with what enters and leaves; the farthest from the end are left out of many."""
+    inside = set(nodes)
+    shown = sorted(nodes, key=lambda node: _depth(node, inside))
+    kept, rest = shown[:MOST_NODES], shown[MOST_NODES:]
+    boxes: list[Box] = []
+    numbers: dict[object, int] = {}
+    edges: dict[tuple[int, int], None] = {}
+
+    def number(key: object, box: Box) -> int:
+        if key not in numbers:
+            numbers[key] = len(boxes)
+            boxes.append(box)
+        return numbers[key]
+
+    more = Box(f"{len(rest)} more", kind="more")
+    for node in kept:
+        number(node, Box(node.op_type, str(node.name or ""), _weights(node)))
+    for node in kept:
+        for value in node.inputs:
+            producer = None if value is None else value.producer()
+            if value is None or _is_weight(value):
+                continue
+            if producer in inside:
+                start = numbers[producer] if producer in numbers else number("more", more)
+            else:
+                start = number(value, Box(str(value.name), kind="value"))
+            edges[start, numbers[node]] = None
+        for out in node.outputs:
+            if out.is_graph_output() or any(use.node not in inside for use in out.uses()):
+                end = number((out, "end"), Box(str(out.name), kind="value"))
+                edges[numbers[node], end] = None
+    return Drawing(tuple(boxes), tuple(edges), len(rest))
+
+
+def _depth(node: ir.Node, inside: set[ir.Node]) -> int:
+    """Steps to the end of the window."""
+    seen, level, steps = {node}, [node], 0
+    while level:
+        level = [
+            use.node
+            for one in level
+            for out in one.outputs
+            for use in out.uses()
+            if use.node in inside and use.node not in seen
+        ]
+        seen.update(level)
+        steps += bool(level)
+    return steps
+
+
+def _is_weight(value: ir.Value, steps: int = 4) -> bool:
+    """An initializer, or what few nodes make of constants alone."""
+    producer = value.producer()
+    if producer is None:
+        return value.is_initializer()
+    if producer.op_type == "Constant":
+        return True
+    inputs = [before for before in producer.inputs if before is not None]
+    return bool(inputs) and steps > 0 and all(_is_weight(v, steps - 1) for v in inputs)
+
+
+def _weights(node: ir.Node) -> str:
+    """The constants a node reads, by their shapes."""
+    shapes = []
+    for value in node.inputs:
+        if value is None or not _is_weight(value):
+            continue
+        tensor = value.const_value
+        producer = value.producer()
+        if producer is not None and "value" in producer.attributes:
+            tensor = producer.attributes["value"].as_tensor()
+        if tensor is not None:
+            shape = "×".join(str(size) for size in tensor.shape.numpy())
+            shapes.append(shape or "scalar")
+    more = len(shapes) - _WEIGHTS_SHOWN
+    return ", ".join(shapes[:_WEIGHTS_SHOWN]) + (f" and {more} more" if more > 0 else "")

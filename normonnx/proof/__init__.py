@@ -1,0 +1,1 @@
+"""The proof of one rewrite: both sides evaluated, and each stored number checked."""

@@ -1,0 +1,264 @@
+"""What is constant in a model, and its value: in its own type, and exactly in float64.
+
+A value is constant when it is an initializer that no caller can override, the output of a
+Constant node, or the output of a deterministic operator all of whose inputs are constant. Raw
+exporter output hides parameters behind Identity, Cast, CastLike, Expand, ConstantOfShape and
+arithmetic; nothing is folded into the model for that, the value is worked out where it is asked
+for.
+
+In float64 every cast between floating types is the identity: that is the real arithmetic which
+both the certificates and the judge's oracle take for the truth.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.graph.exact import ExactValues, Maker
+from normonnx.graph.nesting import walk
+from normonnx.oracle.planner import compute
+
+_MAX_FOLDED_BYTES = 64 << 20
+"""No constant larger than this, and than twice its inputs, is worked out (expansion bombs)."""
+
+_FLOATS = frozenset(
+    {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+)
+
+_PASS_THROUGH = frozenset({"Identity", "Cast", "CastLike"})
+
+_FOLDABLE = _PASS_THROUGH | frozenset(
+    """Abs Add And Ceil Clip Concat ConstantOfShape Div Equal Erf Exp Expand Flatten Floor Gather
+    Greater GreaterOrEqual Less LessOrEqual Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal
+    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round Sign Slice Split Sqrt Squeeze
+    Sub Sum Tile Transpose Unsqueeze Where""".split()
+)
+
+_CONSTANT_ATTRIBUTES = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+
+def is_float(dtype: ir.DataType | None) -> bool:
+    """Whether the type is one of float16, bfloat16, float32, float64."""
+    return dtype in _FLOATS
+
+
+class Constants:
+    """The constants of one model.
+
+    Attributes:
+        exact: float64 value by name of each constant that normonnx made and rounded.
+    """
+
+    def __init__(self, model: ir.Model, *, frozen_inputs: bool = False) -> None:
+        """Find the constants.
+
+        Args:
+            model: the model; it is only read.
+            frozen_inputs: whether initializers that are also inputs of the graph, which a caller
+                may override from IR version 4 on, are constants too.
+        """
+        self._frozen_inputs = frozen_inputs
+        self._opsets = model.opset_imports  # which may still be raised
+        self._derived: set[ir.Value] = set()
+        self._arrays: dict[ir.Value, np.ndarray] = {}
+        self._float64: dict[ir.Value, np.ndarray] = {}
+        self.exact = ExactValues()
+        for graph in (model.graph, *model.functions.values()):
+            for node in walk(graph):
+                self.visit(node)
+
+    def visit(self, node: ir.Node) -> None:
+        """Note the outputs of a node as constant if its inputs are; inputs come first."""
+        if node.domain == "" and node.op_type in _FOLDABLE and node.outputs[0] not in self._derived:
+            if any(attribute.is_ref() for attribute in node.attributes.data.values()):
+                return
+            inputs = [value for value in node.inputs if value is not None]
+            if inputs and all(self.is_constant(value) for value in inputs):
+                self._derived.update(node.outputs)
+
+    def learn(self, value: ir.Value, array: np.ndarray, exact: np.ndarray | None = None) -> None:
+        """Declare a value constant that only other knowledge shows to be so.
+
+        Args:
+            value: such as the Shape of a tensor whose dimensions are all known.
+            array: its value, in its own type.
+            exact: its value in float64, if that is not simply `array`.
+        """
+        self._derived.add(value)
+        self._arrays[value] = array
+        self._float64[value] = array if exact is None else exact
+
+    def is_constant(self, value: ir.Value | None) -> bool:
+        """Whether the value is the same in every run; reads no data."""
+        if value is None:
+            return False
+        if value in self._derived:
+            return True
+        producer = value.producer()
+        if producer is not None:
+            return _constant_node(producer)
+        if value.const_value is None or not value.is_initializer():
+            return False
+        return self._frozen_inputs or not value.is_graph_input()
+
+    def array(self, value: ir.Value | None) -> np.ndarray | None:
+        """The constant in its own type, or None if the value is no constant."""
+        return self._evaluate(value, exactly=False) if value is not None else None
+
+    def float64(self, value: ir.Value | None) -> np.ndarray | None:
+        """The constant as float64, never rounded on the way, or None if it is no constant."""
+        if value is None:
+            return None
+        if value.name is not None and value.name in self.exact and self.is_constant(value):
+            return self.exact[value.name]
+        array = self._evaluate(value, exactly=True)
+        return None if array is None else array.astype(np.float64, copy=False)
+
+    def unrounded(self, value: ir.Value | None) -> np.ndarray | None:
+        """As `float64`, but a weight that is stored in float32 is given in that type."""
+        if value is None:
+            return None
+        tensor = self._tensor(value)
+        stored = tensor is not None and tensor.dtype == ir.DataType.FLOAT
+        if not stored or value.name in self.exact or not self.is_constant(value):
+            return self.float64(value)
+        return self._evaluate(value, exactly=False)
+
+    def maker(self, value: ir.Value) -> Maker | None:
+        """What makes `float64(value)` again, None unless that is a weight as it is stored."""
+        if value.name is not None and value.name in self.exact:
+            return self.exact.maker(value.name)
+        tensor = self._tensor(value)
+        return None if tensor is None else lambda: tensor.numpy().astype(np.float64)
+
+    def shape(self, value: ir.Value) -> ir.Shape | None:
+        """The shape of an initializer or Constant, without reading its data."""
+        tensor = self._tensor(value)
+        return None if tensor is None else ir.Shape(tensor.shape.numpy())
+
+    def dtype(self, value: ir.Value) -> ir.DataType | None:
+        """The type of a constant, without working out its value where that is avoidable."""
+        tensor = self._tensor(value)
+        if tensor is not None:
+            return tensor.dtype
+        if value.dtype is not None:
+            return value.dtype
+        array = self.array(value)
+        return None if array is None else ir.DataType.from_numpy(array.dtype)
+
+    def _tensor(self, value: ir.Value) -> ir.TensorProtocol | None:
+        producer = value.producer()
+        if producer is None:
+            return value.const_value
+        if not _constant_node(producer) or "value" not in producer.attributes:
+            return None
+        tensor: ir.TensorProtocol = producer.attributes["value"].value
+        return tensor
+
+    def _evaluate(self, value: ir.Value, *, exactly: bool) -> np.ndarray | None:
+        memo = self._float64 if exactly else self._arrays
+        pending = [value]
+        while pending:
+            current = pending[-1]
+            if current in memo:
+                pending.pop()
+                continue
+            if not self.is_constant(current):
+                return None
+            producer = current.producer()
+            if producer is None or _constant_node(producer):
+                memo_value = _leaf(current)
+                if memo_value is None:
+                    return None
+                if exactly and memo_value.dtype.kind not in "iub":
+                    memo_value = memo_value.astype(np.float64)
+                if current is value:
+                    return memo_value  # weights are not kept: they can be read again
+                memo[current] = memo_value
+                continue
+            inputs = [v for v in producer.inputs if v is not None]
+            missing = [v for v in inputs if v not in memo]
+            if missing:
+                pending.extend(missing)
+                continue
+            results = self._run(producer, [memo[v] for v in inputs], exactly=exactly)
+            if results is None:
+                self._derived.difference_update(producer.outputs)
+                return None
+            memo.update(zip(producer.outputs, results, strict=False))
+        return memo[value]
+
+    def _run(
+        self, node: ir.Node, inputs: list[np.ndarray], *, exactly: bool
+    ) -> list[np.ndarray] | None:
+        if exactly and node.op_type in _PASS_THROUGH:
+            target = _cast_target(node, inputs)
+            if target is None or is_float(target):
+                floats = inputs[0].dtype.kind not in "iub"
+                return [inputs[0] if floats or target is None else inputs[0].astype(np.float64)]
+        if _result_bytes(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
+            return None
+        arrays = iter(inputs)
+        padded = [None if value is None else next(arrays) for value in node.inputs]
+        try:
+            with np.errstate(all="ignore"):
+                results = compute(node, padded, self._opsets or {"": 21})
+        except Exception:
+            # An operator or a combination that nothing here computes: not a constant to us.
+            return None
+        return [np.asarray(result) for result in results]
+
+
+def _constant_node(node: ir.Node) -> bool:
+    if node.op_type != "Constant" or node.domain != "":
+        return False
+    attribute = next(iter(node.attributes.data.values()), None)
+    if attribute is None or attribute.is_ref():
+        return False
+    return attribute.name == "value" or attribute.name in _CONSTANT_ATTRIBUTES
+
+
+def _leaf(value: ir.Value) -> np.ndarray | None:
+    producer = value.producer()
+    if producer is None:
+        assert value.const_value is not None
+        tensor = value.const_value
+    else:
+        name, attribute = next(iter(producer.attributes.data.items()))
+        if name in _CONSTANT_ATTRIBUTES:
+            return np.array(attribute.value, dtype=_CONSTANT_ATTRIBUTES[name])
+        tensor = attribute.value
+    if tensor.dtype == ir.DataType.STRING:
+        return None
+    return tensor.numpy()
+
+
+def _cast_target(node: ir.Node, inputs: list[np.ndarray]) -> ir.DataType | None:
+    """The type a Cast or CastLike gives; None for Identity."""
+    if node.op_type == "Cast":
+        return ir.DataType(node.attributes["to"].as_int())
+    if node.op_type == "CastLike":
+        return ir.DataType.from_numpy(inputs[1].dtype)
+    return None
+
+
+def _result_bytes(node: ir.Node, inputs: list[np.ndarray]) -> int:
+    """An upper bound of the result's size where an operator can blow a small input up."""
+    if node.op_type == "ConstantOfShape":
+        return 8 * math.prod(int(d) for d in inputs[0].reshape(-1))
+    if node.op_type == "Expand":
+        return inputs[0].itemsize * inputs[0].size * math.prod(int(d) for d in inputs[1].ravel())
+    if node.op_type == "Tile":
+        return inputs[0].nbytes * math.prod(int(d) for d in inputs[1].ravel())
+    if node.op_type == "Range":
+        start, limit, delta = (float(array.reshape(-1)[0]) for array in inputs)
+        return 8 * int(max(0.0, (limit - start) / delta)) if delta else 0
+    return 0

@@ -1,0 +1,304 @@
+"""What is known of the values of one model: a table beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from normonnx.graph.dims import Dim, Dims, Product, unknown
+from normonnx.graph.nesting import walk
+from normonnx.values.constants import Constants, is_float
+from normonnx.values.shapes.contradiction import CONTRADICTIONS
+from normonnx.values.shapes.rules import DIM_RULES, split
+from normonnx.values.shapes.vectors import VECTOR_RULES
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_VECTOR = 64
+_STRIP_BYTES = 1000
+_T = TypeVar("_T")
+
+
+class Shapes:
+    """Dimensions, types and dimension vectors of the values of one model."""
+
+    def __init__(self, model: ir.Model, constants: Constants) -> None:
+        """Infer what can be inferred; a static Shape is told to `constants`."""
+        self._constants = constants
+        self._dims: dict[ir.Value, tuple[Dim, ...] | None] = {}
+        self._dtypes: dict[ir.Value, ir.DataType] = {}
+        self._vectors: dict[ir.Value, tuple[Dim, ...]] = {}
+        self._named = {
+            dim.value
+            for value in model.graph.inputs
+            for dim in (value.shape or ())
+            if isinstance(dim, ir.SymbolicDim) and dim.value
+        }
+        self._read_inferred(model)
+        for graph in (model.graph, *(f.graph for f in model.functions.values())):
+            for node in walk(graph):
+                self._visit(node)
+
+    def dims(self, value: ir.Value | None) -> tuple[Dim, ...] | None:
+        """The dimensions, or None if not even the rank is known."""
+        if value is None:
+            return None
+        if value not in self._dims:
+            self._dims[value] = self._declared(value)
+        return self._dims[value]
+
+    def rank(self, value: ir.Value | None) -> int | None:
+        """The number of dimensions, if known."""
+        dims = self.dims(value)
+        return None if dims is None else len(dims)
+
+    def static(self, value: ir.Value | None) -> tuple[int, ...] | None:
+        """The dimensions if every one of them is a number."""
+        dims = self.dims(value)
+        if dims is None or not all(isinstance(dim, int) for dim in dims):
+            return None
+        return tuple(dim for dim in dims if isinstance(dim, int))
+
+    def dtype(self, value: ir.Value | None) -> ir.DataType | None:
+        """The element type, if known."""
+        if value is None:
+            return None
+        if value in self._dtypes:
+            return self._dtypes[value]
+        if value.dtype is not None:
+            return value.dtype
+        if self._constants.is_constant(value):
+            return self._constants.dtype(value)
+        return None
+
+    def vector(self, value: ir.Value | None) -> tuple[Dim, ...] | None:
+        """The contents of an integer tensor of rank 0 or 1 as dimensions, if known."""
+        if value is None:
+            return None
+        if value in self._vectors:
+            return self._vectors[value]
+        if self._constants.is_constant(value) and _small(value):
+            array = self._constants.array(value)
+            if (
+                array is not None
+                and array.dtype.kind in "iu"
+                and array.ndim <= 1
+                and array.size <= _LARGEST_VECTOR
+            ):
+                self._vectors[value] = tuple(int(item) for item in array.reshape(-1))
+                return self._vectors[value]
+        return None
+
+    def adopt(self, new: ir.Value, old: ir.Value) -> None:
+        """Let a new value have what is known of the old one whose place it takes."""
+        self._dims[new] = self.dims(old)
+        dtype = self.dtype(old)
+        if dtype is not None:
+            self._dtypes[new] = dtype
+
+    def set(self, value: ir.Value, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:
+        """State what the maker of a new value knows of it."""
+        self._dims[value] = None if dims is None else tuple(dims)
+        if dtype is not None:
+            self._dtypes[value] = dtype
+
+    # -- what onnx infers ------------------------------------------------------------------
+
+    def _read_inferred(self, model: ir.Model) -> None:
+        proto = _light_proto(model)
+        try:
+            proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        except Exception as error:
+            _log.info("onnx.shape_inference failed: %s", error)
+        pending = [(model.graph, proto.graph)]
+        while pending:
+            graph, graph_proto = pending.pop()
+            inferred = {
+                info.name: info.type.tensor_type
+                for infos in (graph_proto.value_info, graph_proto.output)
+                for info in infos
+                if info.type.HasField("tensor_type")
+            }
+            nodes = {node.output[0]: node for node in graph_proto.node if node.output}
+            for value in graph.inputs:
+                self._dims[value] = self._declared(value)
+            for node in graph:
+                for value in node.outputs:
+                    if value.name in inferred:
+                        self._read(value, inferred[value.name])
+                twin = nodes.get(node.outputs[0].name or "") if node.outputs else None
+                if twin is not None:
+                    pending.extend(_twins(node, twin))
+
+    def _read(self, value: ir.Value, tensor: onnx.TypeProto.Tensor) -> None:
+        if tensor.elem_type:
+            self._dtypes[value] = ir.DataType(tensor.elem_type)
+        if not tensor.HasField("shape"):
+            return
+        self._dims[value] = tuple(
+            self._dim(
+                value, axis, dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+            )
+            for axis, dim in enumerate(tensor.shape.dim)
+        )
+
+    def _declared(self, value: ir.Value) -> tuple[Dim, ...] | None:
+        shape = value.shape
+        if shape is None:
+            shape = self._constants.shape(value)
+        if shape is None:
+            return None
+        return tuple(
+            self._dim(value, axis, dim if isinstance(dim, int) else dim.value)
+            for axis, dim in enumerate(shape)
+        )
+
+    def _dim(self, value: ir.Value, axis: int, dim: int | str | None) -> Dim:
+        if isinstance(dim, int) and dim >= 0:
+            return dim
+        # "?" and the like are how exporters write "unknown", not a name that means one size.
+        if isinstance(dim, str) and dim not in ("", "?", "None", "-1"):
+            return Product(1, (dim,))
+        return unknown(value.name, axis)
+
+    def _open(self, dim: Dim) -> bool:
+        """Whether nothing is known of the dimension but that it exists."""
+        if isinstance(dim, int) or len(dim.symbols) != 1 or dim.symbols[0] in self._named:
+            return False
+        return dim.symbols[0].startswith(("?", "unk__"))
+
+    # -- what we add -----------------------------------------------------------------------
+
+    def _visit(self, node: ir.Node) -> None:
+        self._constants.visit(node)
+        if node.domain != "" or not node.outputs:
+            return
+        out = node.outputs[0]
+        follow = VECTOR_RULES.get(node.op_type)
+        if follow is not None:
+            vector = _unless_contradictory(lambda: follow(self, node))
+            if vector is not None and len(vector) <= _LARGEST_VECTOR:
+                self._vectors[out] = vector
+                if all(isinstance(dim, int) for dim in vector) and node.op_type in (
+                    "Shape",
+                    "Size",
+                ):
+                    array = np.array(vector, dtype=np.int64)
+                    self._constants.learn(out, array if node.op_type == "Shape" else array[0])
+        if node.op_type == "CastLike":
+            self._learn_cast(node)
+        if node.op_type == "Split":
+            parts = _unless_contradictory(lambda: split(self, node)) or ()
+            for out, dims in zip(node.outputs, parts, strict=False):
+                self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
+        elif node.op_type in DIM_RULES:
+            rule = DIM_RULES[node.op_type]
+            self._refine(out, node, lambda: rule(self, node))
+
+    def _learn_cast(self, node: ir.Node) -> None:
+        """A constant cast to the type of a value that is none is a constant all the same."""
+        if len(node.inputs) < 2:
+            return  # an opset that does not have it
+        source, like = node.inputs[0], node.inputs[1]
+        target = self.dtype(like)
+        if self._constants.is_constant(node.outputs[0]) or target is None:
+            return
+        array = self._constants.array(source)
+        if array is not None:
+            exact = self._constants.float64(source) if is_float(target) else None
+            self._constants.learn(node.outputs[0], array.astype(target.numpy()), exact)
+
+    def _refine(self, out: ir.Value, node: ir.Node, infer: Callable[[], Dims | None]) -> None:
+        known = self.dims(out)
+        if known is not None and not any(self._open(dim) for dim in known):
+            return
+        refined = _unless_contradictory(infer)
+        if refined is None:
+            return
+        if known is not None and len(known) == len(refined):
+            refined = tuple(
+                new if self._open(old) else old for old, new in zip(known, refined, strict=True)
+            )
+        self._dims[out] = tuple(refined)
+        if out not in self._dtypes and node.inputs and node.op_type not in ("Cast", "Shape"):
+            dtype = self.dtype(node.inputs[0])
+            if dtype is not None:
+                self._dtypes[out] = dtype
+
+
+def _unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
+    """What a rule finds; nothing where the model contradicts itself."""
+    try:
+        return infer()
+    except CONTRADICTIONS:
+        return None
+
+
+def _small(value: ir.Value) -> bool:
+    return value.const_value is None or value.const_value.size <= _LARGEST_VECTOR
+
+
+def _light_proto(model: ir.Model) -> onnx.ModelProto:
+    """The model as a proto without its large weights, which become inputs of their shape."""
+    proto = onnx.ModelProto(ir_version=model.ir_version)
+    for domain, version in model.opset_imports.items():
+        proto.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
+    for function in model.functions.values():
+        ir.serde.serialize_function_into(proto.functions.add(), function)
+    graph, light = model.graph, proto.graph
+    light.name = graph.name or "graph"
+    for value in graph.inputs:
+        ir.serde.serialize_value_into(light.input.add(), value)
+    for value in graph.outputs:
+        ir.serde.serialize_value_into(light.output.add(), value)
+    for name, value in graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes > _STRIP_BYTES:
+            if tensor is not None and not value.is_graph_input():
+                light.input.append(_info(name, tensor))
+        else:
+            ir.serde.serialize_tensor_into(light.initializer.add(), from_=tensor)
+            light.initializer[-1].name = name
+    for node in graph:
+        tensor = _large_constant(node)
+        if tensor is not None:
+            light.input.append(_info(str(node.outputs[0].name), tensor))
+            continue
+        ir.serde.serialize_node_into(light.node.add(), from_=node)
+        for value in node.outputs:
+            if value.name and value.type is not None and not value.is_graph_output():
+                ir.serde.serialize_value_into(light.value_info.add(), value)
+    return proto
+
+
+def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, tensor.dtype.value, tensor.shape.numpy())
+
+
+def _large_constant(node: ir.Node) -> ir.TensorProtocol | None:
+    """The tensor of a Constant node that is too large to be handed on, if it is one."""
+    attribute = node.attributes.get("value")
+    if node.op_type != "Constant" or node.domain or attribute is None or attribute.is_ref():
+        return None
+    tensor: ir.TensorProtocol = attribute.value
+    if tensor.nbytes <= _STRIP_BYTES or node.outputs[0].is_graph_output():
+        return None
+    return tensor
+
+
+def _twins(node: ir.Node, proto: onnx.NodeProto) -> list[tuple[ir.Graph, onnx.GraphProto]]:
+    pairs: list[tuple[ir.Graph, onnx.GraphProto]] = []
+    for attribute in proto.attribute:
+        mine = node.attributes.get(attribute.name)
+        if mine is None or mine.is_ref():
+            continue
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            pairs.append((mine.as_graph(), attribute.g))
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            pairs.extend(zip(mine.as_graphs(), attribute.graphs, strict=True))
+    return pairs

@@ -1,0 +1,115 @@
+"""Feeds are what the original accepts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from normonnx.feeds.source import FeedSource, NoFeedError
+from normonnx.feeds.values import Family
+from normonnx.runtime.sessions import SessionFailedError
+from tests.judge.building import graph_model
+
+TEXT = "(float[N, M] x, int64[N] lengths) => (float[N, M] y) { y = Neg(x) }"
+
+
+def source(text: str = TEXT, seed: int = 0) -> FeedSource:
+    return FeedSource(ir.from_proto(graph_model(text)), seed=seed)
+
+
+def soon() -> float:
+    return time.monotonic() + 10
+
+
+def test_three_sizes_where_all_is_accepted() -> None:
+    feeds = source()
+    feeds.ask(lambda inputs: None, deadline=soon())
+    assert [b["M"] for b in feeds.bindings] == [17, 8, 1]
+    assert feeds.refused == 0
+
+
+def test_the_original_is_asked_until_two_sizes_fit() -> None:
+    tried: list[tuple[int, ...]] = []
+
+    def run(inputs: Mapping[str, Any]) -> None:
+        shape = inputs["x"].shape
+        tried.append(shape)
+        if shape[1] < 200 or shape[0] != 1:
+            raise SessionFailedError("too short")
+
+    feeds = source()
+    feeds.ask(run, deadline=soon())
+    assert len(feeds.bindings) == 2
+    assert all(b["M"] >= 200 and b["N"] == 1 for b in feeds.bindings)
+    assert feeds.refused == len(tried) - 2
+
+
+def test_nothing_fits() -> None:
+    def run(inputs: Mapping[str, Any]) -> None:
+        raise SessionFailedError("never")
+
+    with pytest.raises(NoFeedError, match="accepts no generated inputs: never"):
+        source().ask(run, deadline=soon())
+
+
+def test_asking_ends_with_the_time() -> None:
+    with pytest.raises(NoFeedError, match="takes too long"):
+        source().ask(lambda inputs: None, deadline=time.monotonic() - 1)
+
+
+def test_a_binding_taken_out_is_replaced() -> None:
+    feeds = source()
+    feeds.ask(lambda inputs: None, deadline=soon())
+    del feeds.bindings[1:]
+    feeds.ask(lambda inputs: None, deadline=soon())
+    assert len(feeds.bindings) == 2
+    assert feeds.bindings[0] != feeds.bindings[1]
+
+
+def test_draws_differ_and_repeat() -> None:
+    feeds, again, other = source(), source(), source(seed=1)
+    for each in (feeds, again, other):
+        each.ask(lambda inputs: None, deadline=soon())
+    first, second = feeds.decisive(0), feeds.decisive(3)
+    assert first.binding == second.binding
+    assert first.title == second.title == "normal"
+    assert not np.array_equal(first.inputs["x"], second.inputs["x"])
+    np.testing.assert_array_equal(first.inputs["x"], again.decisive(0).inputs["x"])
+    assert not np.array_equal(first.inputs["x"], other.decisive(0).inputs["x"])
+
+
+def test_another_input_changes_no_values() -> None:
+    more = TEXT.replace("int64[N] lengths", "int64[N] lengths, float[3] z")
+    values = []
+    for text in (TEXT, more):
+        feeds = source(text)
+        feeds.ask(lambda inputs: None, deadline=soon())
+        values.append(feeds.decisive(0).inputs["x"])
+    np.testing.assert_array_equal(*values)
+
+
+def test_lengths_go_with_the_sequence() -> None:
+    feeds = source()
+    feeds.ask(lambda inputs: None, deadline=soon())
+    feed = feeds.decisive(0)
+    assert feed.inputs["lengths"].max() == feed.inputs["x"].shape[1] == 17
+
+
+def test_stress_feeds_do_not_decide_on_rounding() -> None:
+    feeds = source()
+    feeds.ask(lambda inputs: None, deadline=soon())
+    stress = feeds.stress(50, Family.EDGE)
+    assert not stress.decisive
+    assert stress.title == "edge"
+    assert (stress.inputs["x"] == 0).any()
+
+
+def test_sequences_cannot_be_drawn() -> None:
+    text = "(seq(float[N]) s) => (int64 y) { y = SequenceLength(s) }"
+    with pytest.raises(NoFeedError, match="input 's' is no tensor"):
+        source(text)
