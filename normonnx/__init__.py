@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from normonnx.errors import ExitCode, NormonnxError
 from normonnx.lazily import attributes_of
+from normonnx.version import __version__
 
 if TYPE_CHECKING:
     from normonnx.api import Optimized, bench, inspect, optimize, verify
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from normonnx.report import Inspection, ModelReport, Site
     from normonnx.runtime.library import library_path, register_custom_ops
     from normonnx.runtime.opening import session
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BenchReport",

@@ -8,9 +8,9 @@ from importlib import metadata
 
 from msgspec import Struct
 
-from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
 from normonnx.runtime import library
+from normonnx.version import __version__
 
 _PACKAGES = ("onnx", "onnx_ir", "onnxscript", "numpy", "click", "rich")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

@@ -53,6 +53,21 @@ class NearMiss(Struct, frozen=True):
     remedy: str = ""
 
 
+class Refusal(Struct, frozen=True):
+    """Why a rewrite is not made: one sentence without a full stop, and the way out or ""."""
+
+    reason: str
+    remedy: str = ""
+
+
+class RefusedError(Exception):
+    """Raised inside the building of a proposal; `commit`'s callers turn it into a near miss."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, remedy)
+
+
 class Witness(Protocol):
     """Somebody who looks at rewrites as they are made."""
 

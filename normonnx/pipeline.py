@@ -14,11 +14,11 @@ from msgspec import Struct, field
 
 from normonnx import norm
 from normonnx.affine import fold_affine
+from normonnx.drawing import Picture
 from normonnx.graph.exact import ExactValues
 from normonnx.journal import Journal
 from normonnx.opset import raise_opset
-from normonnx.pictures.drawing import Picture
-from normonnx.pictures.painter import Painter
+from normonnx.pictures import Painter
 from normonnx.rewrite import Context
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes

@@ -15,7 +15,7 @@ from normonnx import model_io
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
-from normonnx.judge.tiers.interface import required_inputs
+from normonnx.graph.interface import required_inputs
 from normonnx.model_io import Source
 from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.extensions import Extensions

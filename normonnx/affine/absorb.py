@@ -34,7 +34,8 @@ from normonnx.affine.weights import (
     scaled_weight,
     weight_of,
 )
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int
 

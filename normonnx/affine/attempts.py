@@ -13,7 +13,8 @@ from normonnx.affine.norm_scale import without_map
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
 from normonnx.affine.weights import describe
-from normonnx.rewrite import SHAPE_READERS, Context, Proposal, Refusal, RefusedError, gain
+from normonnx.journal import Refusal, RefusedError
+from normonnx.rewrite import SHAPE_READERS, Context, Proposal, gain
 from normonnx.values.shapes import CONTRADICTIONS
 
 _GELU_ROOTS = frozenset({"Erf", "Tanh"})

@@ -25,13 +25,8 @@ from normonnx.affine.norm_scale import NORMS, own_map
 from normonnx.affine.norm_scale import RULE as RULE_NORM_SCALE
 from normonnx.affine.parallel import merge_parallel
 from normonnx.affine.recognise import Affine, recognise
-from normonnx.journal import Rewrite
-from normonnx.rewrite import (
-    Context,
-    Refusal,
-    commit,
-    miss,
-)
+from normonnx.journal import Refusal, Rewrite
+from normonnx.rewrite import Context, commit, miss
 from normonnx.values.unread import is_left_unread
 
 _ROUNDS = 4

@@ -34,7 +34,8 @@ from normonnx.affine.weights import (
     parameter,
     per_group,
 )
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.shapes import Shapes, attribute_int, attribute_ints
 
 MAX_BIAS_MAP_BYTES = 1 << 20

@@ -13,7 +13,8 @@ import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
 from normonnx.affine.weights import float_type, parameter
-from normonnx.rewrite import Context, Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Context, Proposal
 
 RULE = "NX006"
 

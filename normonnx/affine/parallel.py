@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, parameter
-from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain, miss
+from normonnx.journal import Refusal, RefusedError
+from normonnx.rewrite import Context, Proposal, commit, gain, miss
 from normonnx.values.shapes import CONTRADICTIONS, attribute_int, attribute_ints
 
 RULE = "NX005"

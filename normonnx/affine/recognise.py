@@ -12,7 +12,8 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.affine.map import AffineMap, varying_axis
-from normonnx.rewrite import Context, Refusal
+from normonnx.journal import Refusal
+from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int, normalized
 

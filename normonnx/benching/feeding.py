@@ -13,7 +13,7 @@ from normonnx.benching.options import BenchOptions
 from normonnx.errors import UsageError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import FeedSource, NoFeedError
-from normonnx.judge.tiers.interface import required_inputs
+from normonnx.graph.interface import required_inputs
 from normonnx.ops.presence import needs_kernels
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession

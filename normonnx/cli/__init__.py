@@ -17,7 +17,6 @@ from typing import NoReturn
 
 import click
 
-from normonnx import __version__
 from normonnx.cli.benching import bench
 from normonnx.cli.deferral import start_lightly
 from normonnx.cli.looking import doctor, explain, inspect, verify
@@ -27,6 +26,7 @@ from normonnx.cli.running import run
 from normonnx.cli.settings import Settings, defaults, find
 from normonnx.cli.streams import console_on
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
+from normonnx.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

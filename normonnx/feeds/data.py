@@ -8,9 +8,9 @@ test_data_set_0/input_0.pb  TensorProtos in the order of the inputs, or named li
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -18,7 +18,9 @@ import onnx_ir as ir
 
 from normonnx.errors import UnreadableModelError, UsageError
 from normonnx.feeds.source import Feed
-from normonnx.judge.options import Data
+
+Data: TypeAlias = "Path | Callable[[], Iterable[Mapping[str, Any]]]"
+"""Feeds of the user: a file or folder, or a function that gives one mapping per feed."""
 
 _NUMBER = re.compile(r"(\d+)")
 

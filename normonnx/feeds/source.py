@@ -12,7 +12,7 @@ from msgspec import Struct
 from normonnx.feeds.dimensions import Binding, OpenShapes, open_shapes
 from normonnx.feeds.domains import Domain, domain_of
 from normonnx.feeds.values import Family, stream, values
-from normonnx.judge.tiers.interface import required_inputs
+from normonnx.graph.interface import required_inputs
 from normonnx.runtime.sessions import SessionFailedError
 
 # The families of the first draws; later ones start over.

@@ -18,11 +18,12 @@ import onnx_ir as ir
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from normonnx import __version__, model_io
+from normonnx import model_io
 from normonnx.errors import NormonnxError
 from normonnx.fleet.one import Task
 from normonnx.journal import Rewrite
 from normonnx.report import ModelReport, Written
+from normonnx.version import __version__
 
 NAME = ".normonnx-finished.jsonl"
 _NOTE = "finished by an earlier run"

@@ -10,9 +10,10 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
+from normonnx.journal import RefusedError
 from normonnx.norm.site import NormSite
 from normonnx.ops.operators import OPERATORS
-from normonnx.rewrite import Context, RefusedError
+from normonnx.rewrite import Context
 from normonnx.values.shapes import Dim, attribute_int, axes_of, normalized
 
 _MOST_STEPS = 12

@@ -12,7 +12,8 @@ from normonnx.lazily import attributes_of
 
 if TYPE_CHECKING:
     from normonnx.judge.judge import Judge, verify
-    from normonnx.judge.locating.locate import Divergence, bisect, first_divergence
+    from normonnx.judge.locating.divergence import Divergence
+    from normonnx.judge.locating.locate import bisect, first_divergence
     from normonnx.judge.options import VerifyOptions
     from normonnx.judge.verdict import Verdict
 
@@ -29,7 +30,7 @@ __all__ = [
 __getattr__ = attributes_of(
     __name__,
     {
-        "Divergence": "normonnx.judge.locating.locate",
+        "Divergence": "normonnx.judge.locating.divergence",
         "Judge": "normonnx.judge.judge",
         "Verdict": "normonnx.judge.verdict",
         "VerifyOptions": "normonnx.judge.options",

@@ -15,11 +15,11 @@ import onnx_ir as ir
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
 from normonnx.feeds.values import Family
+from normonnx.graph.interface import required_inputs
 from normonnx.judge.comparison import is_float
 from normonnx.judge.graph_facts import random_outputs
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.subject import Case, NotComparableError, Subject
-from normonnx.judge.tiers.interface import required_inputs
 from normonnx.judge.tiers.rounding import LEAST_COMPARABLE, Promised
 from normonnx.judge.tiers.saturation import saturating_outputs
 from normonnx.oracle.execution import OverBudgetError

@@ -20,8 +20,8 @@ import onnx_ir as ir
 
 from normonnx.errors import UsageError
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.locating.divergence import Divergence
 from normonnx.judge.locating.failure import located
-from normonnx.judge.locating.locate import Divergence
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
 from normonnx.judge.running import load, settings

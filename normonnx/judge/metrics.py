@@ -7,12 +7,12 @@ the optimised model's and in the truth.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import ml_dtypes
 import numpy as np
 from msgspec import Struct
 
+from normonnx.graph.ulps import ulps_at
 from normonnx.oracle.kernels import Array
 
 # Upper ends of the classes of the ulp histogram: 0, 1, 2, 4, …, and all above.
@@ -80,15 +80,6 @@ class Metrics(Struct, frozen=True):
         if self.rms_original == 0:
             return 1.0 if self.rms_optimized == 0 else math.inf
         return self.rms_optimized / self.rms_original
-
-
-def ulps_at(magnitudes: Array, dtype: np.dtype[Any]) -> Array:
-    """The distance between neighbouring numbers of this type at each of these magnitudes."""
-    info = ml_dtypes.finfo(dtype)
-    clipped = np.clip(np.asarray(magnitudes, np.float64), float(info.tiny), float(info.max))
-    exponents = np.frexp(clipped)[1] - 1
-    spacing: Array = np.ldexp(1.0, exponents - info.nmant)
-    return spacing
 
 
 def measure(original: Array, optimized: Array, truth: Array) -> Metrics:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from normonnx.errors import UsageError
+from normonnx.feeds.data import Data
 from normonnx.runtime.extensions import Extensions
 from normonnx.runtime.providers import PROVIDERS
-
-Data: TypeAlias = "Path | Callable[[], Iterable[Mapping[str, Any]]]"
-"""Feeds of the user: a file or folder, or a function that gives one mapping per feed."""
 
 Bound: TypeAlias = "float | Mapping[str, float] | None"
 """A tolerance for all outputs, or by output; the name "" stands for those not named."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from normonnx.journal import Refusal, RefusedError
 from normonnx.norm.bodies import note_types
 from normonnx.norm.quantized import note_quantized
 from normonnx.norm.recognise import find_sites, recognise
@@ -11,7 +12,7 @@ from normonnx.norm.search import NORMALISERS, roots
 from normonnx.norm.site import NormMiss, NormSite
 from normonnx.norm.write import propose, summary
 from normonnx.ops.operators import DOMAIN
-from normonnx.rewrite import Context, Refusal, RefusedError, commit, miss
+from normonnx.rewrite import Context, commit, miss
 
 _GROUP_NORM = "NX103"
 _RULES = ("NX101", "NX102", _GROUP_NORM, "NX104")

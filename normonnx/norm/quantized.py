@@ -5,9 +5,10 @@ A kernel could write the integers itself; ours do not, so the norm is written an
 
 from __future__ import annotations
 
+from normonnx.journal import Refusal
 from normonnx.norm.bodies import nodes_of
 from normonnx.ops.operators import DOMAIN, OPERATORS
-from normonnx.rewrite import Context, Refusal, miss
+from normonnx.rewrite import Context, miss
 
 _QUANTIZERS = frozenset({"DynamicQuantizeLinear", "QuantizeLinear"})
 _LAYER_NORM, _RMS_NORM = "NX101", "NX102"

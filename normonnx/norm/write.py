@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.journal import RefusedError
 from normonnx.norm import seats
 from normonnx.norm.attach import Operand
 from normonnx.norm.bodies import name_for
@@ -24,7 +25,7 @@ from normonnx.norm.operators import INSTANCE, Operator
 from normonnx.norm.residual import MICROSOFT, Joint, Residual
 from normonnx.norm.site import NormSite
 from normonnx.ops.operators import DOMAIN
-from normonnx.rewrite import Context, Proposal, RefusedError
+from normonnx.rewrite import Context, Proposal
 
 _NEGATIVE_AXES = 11
 """From which opset on axes are counted from the end."""

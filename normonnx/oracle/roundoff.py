@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.judge.metrics import ulps_at
+from normonnx.graph.ulps import ulps_at
 from normonnx.oracle.kernels import Array
 
 BY_CHANCE = math.sqrt(2.0)

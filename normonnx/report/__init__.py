@@ -18,6 +18,7 @@ from normonnx.report.result import (
     counted,
     worst,
 )
+from normonnx.shown import Shown, render_pages_with
 
 
 def render(result: Reportable, form: str) -> str:
@@ -34,6 +35,14 @@ def render(result: Reportable, form: str) -> str:
     told: Callable[[Reportable], str] = getattr(module, f"render_{form}")
     return told(result)
 
+
+def _page(result: Shown) -> str:
+    from normonnx.report.html import embedded
+
+    return embedded(result)
+
+
+render_pages_with(_page)
 
 __all__ = [
     "Inspection",

@@ -14,8 +14,8 @@ from normonnx.shown import Shown
 
 if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
+    from normonnx.drawing import Picture
     from normonnx.judge import Verdict
-    from normonnx.pictures.drawing import Picture
 
 SCHEMA = "normonnx.report/1"
 

@@ -8,7 +8,7 @@ then touches the graph. Nothing else in normonnx changes a graph.
 from __future__ import annotations
 
 from normonnx.rewrite.commit import MAX_COPIED_BYTES, commit
-from normonnx.rewrite.context import Context, Refusal, RefusedError, miss
+from normonnx.rewrite.context import Context, miss
 from normonnx.rewrite.gain import gain
 from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
 
@@ -17,8 +17,6 @@ __all__ = [
     "SHAPE_READERS",
     "Context",
     "Proposal",
-    "Refusal",
-    "RefusedError",
     "commit",
     "gain",
     "miss",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.journal import Rewrite
+from normonnx.journal import Refusal, Rewrite
 from normonnx.proof.certificate import Window, certify
-from normonnx.rewrite.context import Refusal
 from normonnx.rewrite.gain import dying, saved
 from normonnx.rewrite.pitfalls import pitfall
 from normonnx.rewrite.placing import place, remove, take_place

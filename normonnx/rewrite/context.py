@@ -8,25 +8,9 @@ import onnx_ir as ir
 from msgspec import Struct, field
 
 from normonnx.graph.nesting import graphs_of
-from normonnx.journal import Journal, NearMiss
+from normonnx.journal import Journal, NearMiss, Refusal
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
-
-
-class Refusal(Struct, frozen=True):
-    """Why a rewrite is not made: one sentence without a full stop, and the way out or ""."""
-
-    reason: str
-    remedy: str = ""
-
-
-class RefusedError(Exception):
-    """Raised inside the building of a proposal; `commit`'s callers turn it into a near miss."""
-
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(reason)
-        self.refusal = Refusal(reason, remedy)
-
 
 _POPULAR = 1000
 

@@ -10,7 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.exact import Maker
-from normonnx.rewrite.context import Context, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite.context import Context
 
 UNNAMED = "normonnx:"
 """Prefix of the names that the outputs of new nodes have until they are committed."""

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from normonnx import __version__
 from normonnx.errors import EnvironmentLacksError
 from normonnx.ops import operators
+from normonnx.version import __version__
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.rewrite import RefusedError
+from normonnx.journal import RefusedError
 from normonnx.values.constants import Constants
 
 READ_BELOW = 4 << 20

@@ -7,7 +7,7 @@ import pytest
 
 from normonnx.affine import recognise
 from normonnx.affine.recognise import Affine
-from normonnx.rewrite import Refusal
+from normonnx.journal import Refusal
 from tests.graphs import context, model, node
 
 X = "(float[2,4,5,4] x) => (float[] y)"

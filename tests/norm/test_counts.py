@@ -9,8 +9,9 @@ import pytest
 
 import normonnx
 from normonnx import pipeline
+from normonnx.journal import Refusal
 from normonnx.norm.counts import rounded_reciprocal
-from normonnx.rewrite import Proposal, Refusal, commit
+from normonnx.rewrite import Proposal, commit
 from tests import graphs
 
 from .fusing import fuse

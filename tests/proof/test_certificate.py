@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.rewrite import Proposal, Refusal, commit
+from normonnx.journal import Refusal
+from normonnx.rewrite import Proposal, commit
 from tests.graphs import context, model, node, value
 
 CONV = """(float[2,3,9,9] x) => (float[] y) {

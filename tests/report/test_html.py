@@ -19,8 +19,8 @@ from normonnx.benching.options import Setting
 from normonnx.benching.result import BenchReport, Comparison, Measured, OperatorTime
 from normonnx.benching.statistics import ratio, spread
 from normonnx.cli import main
+from normonnx.drawing import Box, Drawing, Picture
 from normonnx.journal import NearMiss
-from normonnx.pictures.drawing import Box, Drawing, Picture
 from normonnx.report import Reverted, RunReport, Verification
 from normonnx.report.html import render_html as render
 from normonnx.report.html.charts import histogram

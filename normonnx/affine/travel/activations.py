@@ -22,7 +22,8 @@ from normonnx.affine.travel.kinds import (
     source_of,
 )
 from normonnx.affine.weights import describe
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 
 
 def backward(proposal: Proposal, node: ir.Node, index: int, m: AffineMap, push: Push) -> ir.Value:

@@ -23,7 +23,8 @@ from normonnx.affine.travel.kinds import (
     source_of,
 )
 from normonnx.affine.weights import describe
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.shapes import attribute_int, normalized
 
 

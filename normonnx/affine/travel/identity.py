@@ -15,7 +15,8 @@ import onnx_ir as ir
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel.kinds import Push, Rest, rewired, source_of
 from normonnx.affine.weights import describe
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 
 _PRECISION = {

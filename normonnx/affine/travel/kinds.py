@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
 from normonnx.affine.weights import describe
-from normonnx.rewrite import Proposal, RefusedError
+from normonnx.journal import RefusedError
+from normonnx.rewrite import Proposal
 from normonnx.values.shapes import Dim
 
 

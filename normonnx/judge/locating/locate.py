@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from msgspec import Struct
 
 from normonnx.judge.comparison import is_float
+from normonnx.judge.locating.divergence import Divergence
 from normonnx.judge.locating.tensors import Match, Tensors, collect, named_tensors
-from normonnx.judge.locating.windows import NoWindowError, Window, cut
+from normonnx.judge.locating.windows import NoWindowError, cut
 from normonnx.judge.metrics import measure
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.tiers import rounding
@@ -27,7 +27,6 @@ from normonnx.runtime.sessions import SessionFailedError, Setting
 
 # How many tensors that part are computed alone before the first of them is believed.
 _MOST_SUSPECTS = 8
-_NODES_NAMED = 4
 
 
 def bisect(count: int, fails: Callable[[int], bool]) -> int | None:
@@ -52,56 +51,6 @@ def bisect(count: int, fails: Callable[[int], bool]) -> int | None:
         else:
             right = middle
     return wrong - 1
-
-
-class Divergence(Struct, frozen=True):
-    """The first tensor at which the models part.
-
-    Attributes:
-        tensor: its name in the optimised model.
-        producer: the operator and the name of the node that makes it there.
-        excess: its distance over what is allowed.
-        isolated: the same, computed alone from right inputs; None if that could not be done.
-        nodes: the optimised model's nodes between the last tensors that are right and this one.
-        replaced: the original's nodes there.
-        compared: how many tensors were compared.
-        window: these nodes as a model, with their data; None if they could not be cut out.
-    """
-
-    tensor: str
-    producer: str
-    excess: float
-    isolated: float | None
-    nodes: tuple[str, ...]
-    replaced: tuple[str, ...]
-    compared: int
-    window: Window | None = None
-
-    def __repr__(self) -> str:
-        return f"<Divergence: {self.sentence()}>"
-
-    def sentence(self) -> str:
-        """Such as ``first parts at 'c' (Conv 'conv2'), 8.1× what is allowed``."""
-        text = f"first parts at '{self.tensor}' ({self.producer}), {_times(self.excess)}"
-        if self.isolated is not None:
-            text += f", alone {_times(self.isolated)}" if self.isolated > 1 else ", right alone"
-        if len(self.nodes) > 1:
-            text += f"; made by {_listed(self.nodes)}"
-        if self.replaced:
-            text += f" in the place of {_listed(self.replaced)}"
-        return text
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, infinities as texts."""
-        numbers = {"excess": self.excess, "isolated": self.isolated}
-        return {
-            "tensor": self.tensor,
-            "producer": self.producer,
-            **{k: str(v) if v is not None and np.isinf(v) else v for k, v in numbers.items()},
-            "nodes": list(self.nodes),
-            "replaced": list(self.replaced),
-            "compared": self.compared,
-        }
 
 
 def first_divergence(
@@ -216,13 +165,3 @@ def _excess(o: Any, y: Any, t: Any) -> float:
     metrics = measure(o, y, t)
     pooled = rounding.pooled_distance([metrics])
     return rounding.excess(metrics, pooled, double=o.dtype == np.float64).worst
-
-
-def _times(excess: float) -> str:
-    return f"{excess:.3g}× what is allowed" if np.isfinite(excess) else "beyond any measure"
-
-
-def _listed(nodes: tuple[str, ...]) -> str:
-    more = len(nodes) - _NODES_NAMED
-    text = ", ".join(nodes[:_NODES_NAMED])
-    return f"{text} and {more} more" if more > 0 else text

@@ -16,10 +16,10 @@ import onnx_ir as ir
 
 from normonnx import model_io
 from normonnx.feeds.datasets import write_set
-from normonnx.judge.locating.windows import Window
+from normonnx.judge.locating.divergence import Excerpt
 
 
-def save_window(window: Window, directory: Path) -> Path:
+def save_window(window: Excerpt, directory: Path) -> Path:
     """Write the smallest failing window.
 
     Returns:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from msgspec import Struct
 
 from normonnx.judge.comparison import is_float
+from normonnx.judge.locating.divergence import Excerpt, Part
 from normonnx.judge.locating.tensors import Match, Tensors
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
@@ -22,57 +22,13 @@ class NoWindowError(Exception):
     """The nodes before a tensor cannot be cut out as a model."""
 
 
-class Part(Struct, frozen=True):
-    """Some nodes of a model, as a model.
-
-    Attributes:
-        model: the nodes.
-        inputs: the float64 values of what they read, rounded to its type, by name.
-        nodes: the operators and names of the nodes.
-    """
-
-    model: ir.Model
-    inputs: Mapping[str, Any]
-    nodes: tuple[str, ...]
-
-
-class Window(Struct, frozen=True):
-    """The part of each model that computes one tensor from tensors on which both agree.
-
-    Attributes:
-        made: the optimised model's part.
-        reference: the original's.
-        output: the name of the tensor in the optimised model.
-        optimized: what the optimised model's part computes.
-        original: what the original's part computes.
-        truth: the float64 value.
-    """
-
-    made: Part
-    reference: Part
-    output: str
-    optimized: Array
-    original: Array
-    truth: Array
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The optimised model's nodes in it."""
-        return self.made.nodes
-
-    @property
-    def replaced(self) -> tuple[str, ...]:
-        """The original's nodes in it."""
-        return self.reference.nodes
-
-
 def cut(
     suspect: Match,
     agreed: Mapping[ir.Value, Match],
     tensors: Tensors,
     setting: Setting,
     options: VerifyOptions,
-) -> Window:
+) -> Excerpt:
     """Cut out what computes a tensor, in both models, and compute it from right inputs.
 
     Args:
@@ -96,7 +52,7 @@ def cut(
             outputs.append(next(iter(host.session(setting).run(part.inputs).values())))
     truth = next(iter(Oracle(reference.model).run(reference.inputs).outputs.values()))
     arrays = (np.asarray(outputs[0]), np.asarray(outputs[1]), np.asarray(truth))
-    return Window(made, reference, str(suspect.new.name), *arrays)
+    return Excerpt(made, reference, str(suspect.new.name), *arrays)
 
 
 def _golden(match: Match) -> Array:

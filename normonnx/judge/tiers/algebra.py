@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.judge.metrics import ulps_at
+from normonnx.graph.ulps import ulps_at
 from normonnx.oracle.kernels import Array
 
 RELATIVE = 1e-9

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from normonnx import model_io
 from normonnx.errors import WriteError
+from normonnx.graph.interface import required_inputs
 
 
 class InterfaceReport(Struct, frozen=True):
@@ -26,11 +27,6 @@ class InterfaceReport(Struct, frozen=True):
 
     violations: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-def required_inputs(model: ir.Model) -> list[ir.Value]:
-    """The inputs without a default: those that a caller has to give."""
-    return [v for v in model.graph.inputs if v.const_value is None]
 
 
 def compare(original: ir.Model, optimized: ir.Model) -> InterfaceReport:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from msgspec import Struct, field
 
-from normonnx.pictures.drawing import Drawing
+from normonnx.drawing import Drawing
 from normonnx.report.html.markup import Markup, element, joined
 from normonnx.report.names import safe_name
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from normonnx.pictures.drawing import Picture
+from normonnx.drawing import Picture
 from normonnx.report.grouping import grouped, site_of
 from normonnx.report.html.bench_section import latency
 from normonnx.report.html.charts import bars

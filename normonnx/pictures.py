@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
+from normonnx.drawing import MOST_NODES, Box, Drawing, Picture
 from normonnx.journal import Rewrite
-from normonnx.pictures.drawing import MOST_NODES, Box, Drawing, Picture
 from normonnx.rewrite import Proposal
 
 _MOST_PICTURES = 12

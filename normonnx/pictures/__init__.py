@@ -1,1 +1,0 @@
-"""Pictures of rewrites, drawn while both sides are in the graph."""
