@@ -42,6 +42,7 @@ from normonnx.judge import Judge, VerifyOptions
 from normonnx.judge.comparison import flattened
 from normonnx.judge.tiers.whole import Meant, algebra_tier
 from normonnx.judge.verdict import Verdict
+from normonnx.options import Options
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.hosting import Host
@@ -243,7 +244,7 @@ def files() -> list[Path]:
 
 def optimized(name: str, model: onnx.ModelProto) -> Pair | None:
     original = ir.from_proto(model)
-    outcome = pipeline.run(original, pipeline.Options())
+    outcome = pipeline.run(original, Options())
     return Pair(name, original, outcome) if outcome.journal.rewrites else None
 
 

@@ -26,9 +26,10 @@ import onnxruntime
 from normonnx import model_io, pipeline
 from normonnx.graph.nesting import walk
 from normonnx.journal import Journal
-from normonnx.norm.scalars import Scalars
-from normonnx.norm.search import NORMALISERS, roots, subjects
-from normonnx.pipeline import Options
+from normonnx.norm.algebra.scalars import Scalars
+from normonnx.norm.match.search import NORMALISERS, roots, subjects
+from normonnx.options import Options
+from normonnx.steps import Workspace
 
 HOUSE = Path(__file__).parent.parent
 RESULTS = HOUSE / "benchmarks" / "results"
@@ -69,7 +70,7 @@ def norms(model: ir.Model) -> int:
 
 def left(model: ir.Model, journal: Journal) -> list[tuple[str, str]]:
     """The roots over a mean in a result, each with the reason that was given."""
-    context = pipeline.context_of(model.clone(), Journal(), Options())
+    context = Workspace(model.clone(), Options()).context
     told = {m.key.partition(":")[2]: m.reason for m in journal.near_misses.values()}
     found = []
     for root in roots(context):

@@ -28,7 +28,7 @@ import onnxruntime
 
 from normonnx import model_io, pipeline
 from normonnx.feeds.source import FeedSource
-from normonnx.pipeline import Options
+from normonnx.options import Options
 from normonnx.runtime.sessions import SessionFailedError
 
 HOUSE = Path(__file__).parent.parent

@@ -32,6 +32,7 @@ from models.layers import layer_norm, linear
 from models.network import torch_network
 from normonnx import pipeline
 from normonnx.judge import verify
+from normonnx.options import Options
 from normonnx.oracle.oracle import Oracle
 
 LAYERS, WIDTH, HEADS, TOKENS = 6, 768, 12, 128
@@ -117,7 +118,7 @@ def measured(name: str) -> Row:
     found = oracle.run({str(model.graph.inputs[0].name): feed})
     first = (time.perf_counter() - clock, time.process_time() - processor)
     del oracle
-    outcome = pipeline.run(model, pipeline.Options())
+    outcome = pipeline.run(model, Options())
     before, peak, over = own_megabytes(), [0], threading.Event()
 
     def watch() -> None:

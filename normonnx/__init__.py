@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
     from normonnx.fleet import optimize_many
     from normonnx.judge import Verdict
+    from normonnx.options import Options
     from normonnx.report import Inspection, ModelReport, Site
     from normonnx.runtime.library import library_path, register_custom_ops
     from normonnx.runtime.opening import session
@@ -33,6 +34,7 @@ __all__ = [
     "ModelReport",
     "NormonnxError",
     "Optimized",
+    "Options",
     "Site",
     "Verdict",
     "__version__",
@@ -53,6 +55,7 @@ __getattr__ = attributes_of(
         "Inspection": "normonnx.report",
         "ModelReport": "normonnx.report",
         "Optimized": "normonnx.api",
+        "Options": "normonnx.options",
         "Site": "normonnx.report",
         "Verdict": "normonnx.judge",
         "bench": "normonnx.api",

@@ -7,30 +7,28 @@ import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import onnx_ir as ir
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from normonnx import judge as judging
 from normonnx import model_io, pipeline
-from normonnx.errors import UsageError, WriteError
+from normonnx.errors import WriteError
 from normonnx.facts import facts_of
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.ops.presence import needs_kernels
-from normonnx.pipeline import Options, Outcome
+from normonnx.options import Asked, Options
+from normonnx.pipeline import Outcome
 from normonnx.plan import Plan
 from normonnx.report import Inspection, ModelReport, Reverted, safe_name
-from normonnx.rules import RULES
 from normonnx.runtime.extensions import Extensions
 
 if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport
     from normonnx.judge import Verdict, VerifyOptions
-
-TARGETS = ("onnx", "ort", "normonnx")
 
 _MOST_REVERTED = 8
 """After so many guilty rewrites the fault is not in single rewrites."""
@@ -124,44 +122,23 @@ class Optimized(Struct, frozen=True):
 def optimize(
     model: Source,
     *,
-    target: str = "onnx",
-    opset: int | None = None,
-    verify: bool = True,
-    freeze_initializers: bool = False,
-    allow_duplicate: bool = False,
-    rules_on: Iterable[str] = (),
-    rules_off: Iterable[str] = (),
-    providers: tuple[str, ...] = ("cpu",),
-    seed: int = 0,
-    custom_ops: Iterable[str | os.PathLike[str]] = (),
-    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
-    allow_hardlinks: bool = False,
-    untrusted: bool = False,
+    options: Options | None = None,
     plan: Plan | None = None,
     partial: bool = False,
     progress: Progress | None = None,
+    **asked: Unpack[Asked],
 ) -> Optimized:
     """Fold and fuse every normalisation of a model that can be, and prove that it still holds.
 
     Args:
         model: a path, ``-``, bytes, an ``onnx.ModelProto``, an ``onnx_ir.Model`` or a
             ``torch.onnx.ONNXProgram``; never changed.
-        target: whose operators may be written: "onnx", "ort" or "normonnx".
-        opset: the highest default-domain opset the result may have; None for as far as is needed.
-        verify: whether to judge the result against the original.
-        freeze_initializers: take initializers that are also inputs for constants.
-        allow_duplicate: copy a layer that others read too, to fold into the copy.
-        rules_on: codes of rules to use that are off by default.
-        rules_off: codes of rules not to use.
-        providers: what to judge on, of "cpu" and "cuda".
-        seed: of the generated feeds.
-        custom_ops: files of libraries with the model's own operators, for ONNX Runtime.
-        allow_data_dir: further directories that external data may lie in.
-        allow_hardlinks: accept data files with more than one name.
-        untrusted: refuse data files reached through links.
+        options: what is asked for; None for the defaults.
         plan: make exactly its rewrites, under its options instead of those given here.
         partial: make what of the plan still fits, where some of it does not.
         progress: told what is going on.
+        asked: fields of `normonnx.Options` by name, which take precedence over ``options``, such
+            as ``target="ort"`` or ``verify=False``.
 
     Returns:
         The new model and its report; `Optimized.save` writes it.
@@ -169,32 +146,13 @@ def optimize(
     Raises:
         NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
     """
-    options = _options(
-        target=target,
-        opset=opset,
-        freeze_initializers=freeze_initializers,
-        allow_duplicate=allow_duplicate,
-        rules_on=rules_on,
-        rules_off=rules_off,
-    )
+    options = (options or Options()).but(**asked)
     if plan is not None:
-        options = _options(**_arguments(plan.options))
-    extensions = Extensions.of(custom_ops)
-    judged = (
-        judging.VerifyOptions(
-            providers=providers,
-            seed=seed,
-            isolated=untrusted,
-            extensions=extensions,
-        )
-        if verify
-        else None
-    )
+        options = options.but(**plan.asked)
+    judged = _judging(options) if options.verify else None
     start = time.perf_counter()
     _tell(progress, "load")
-    loaded = model_io.load(
-        model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
-    )
+    loaded = model_io.load(model, **_reading(options))
     _tell(progress, "rewrite")
     only = None if plan is None else plan.keys
 
@@ -204,6 +162,8 @@ def optimize(
     own = loaded.give()
     before = facts_of(own)
     outcome = rewrite(own)
+    if outcome.is_inlined:
+        outcome = replace(outcome, model=loaded.model, notes=())
     report = ModelReport(
         name=loaded.name,
         status="unverified",
@@ -216,7 +176,7 @@ def optimize(
     if report.unfit and not partial:
         report = replace(report, status="unfit")
     elif is_original:
-        report = replace(report, status="pass" if verify else "unverified")
+        report = replace(report, status="pass" if options.verify else "unverified")
     elif judged is not None:
         outcome, verdict, reverted = _judged(loaded, outcome, rewrite, judged, progress)
         report = replace(report, status=verdict.status, verdict=verdict)
@@ -319,49 +279,21 @@ def verify(
     )
 
 
-def inspect(
-    model: Source,
-    *,
-    target: str = "onnx",
-    opset: int | None = None,
-    freeze_initializers: bool = False,
-    allow_duplicate: bool = False,
-    rules_on: Iterable[str] = (),
-    rules_off: Iterable[str] = (),
-    allow_data_dir: Iterable[str | os.PathLike[str]] = (),
-    allow_hardlinks: bool = False,
-    untrusted: bool = False,
-) -> Inspection:
+def inspect(model: Source, *, options: Options | None = None, **asked: Unpack[Asked]) -> Inspection:
     """Every normalisation of a model: what would happen to it, or why not and what to do.
 
     Args:
-        model: see `optimize`, as for the other arguments.
-        target: whose operators may be written.
-        opset: the highest default-domain opset that may be needed.
-        freeze_initializers: take initializers that are also inputs for constants.
-        allow_duplicate: copy a layer that others read too, to fold into the copy.
-        rules_on: codes of rules to use that are off by default.
-        rules_off: codes of rules not to use.
-        allow_data_dir: further directories that external data may lie in.
-        allow_hardlinks: accept data files with more than one name.
-        untrusted: refuse data files reached through links.
+        model: see `optimize`.
+        options: what is asked for, as for `optimize`; what is about judging does not matter.
+        asked: fields of `normonnx.Options` by name.
 
     Raises:
         NormonnxError: the model is unreadable, invalid or unsafe, or the options make no sense.
     """
     from normonnx.inspection import survey
 
-    options = _options(
-        target=target,
-        opset=opset,
-        freeze_initializers=freeze_initializers,
-        allow_duplicate=allow_duplicate,
-        rules_on=rules_on,
-        rules_off=rules_off,
-    )
-    loaded = model_io.load(
-        model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks, untrusted=untrusted
-    )
+    options = (options or Options()).but(**asked)
+    loaded = model_io.load(model, **_reading(options))
     return survey(loaded.model, loaded.name, options)
 
 
@@ -429,38 +361,23 @@ def bench(
     )
 
 
-def _options(
-    *,
-    target: str,
-    opset: int | None,
-    freeze_initializers: bool,
-    allow_duplicate: bool,
-    rules_on: Iterable[str],
-    rules_off: Iterable[str],
-) -> Options:
-    """What the pipeline is asked for, once it makes sense."""
-    if target not in TARGETS:
-        raise UsageError(f"no such target: {target!r}", hint=f"choose from {', '.join(TARGETS)}")
-    if opset is not None and opset < 1:
-        raise UsageError(f"no such opset: {opset}")
-    on, off = frozenset(rules_on), frozenset(rules_off)
-    for code in sorted(on | off):
-        if code not in RULES:
-            raise UsageError(f"no such rule: {code!r}", hint=f"choose from {', '.join(RULES)}")
-    if both := on & off:
-        raise UsageError(f"asked for and switched off: {', '.join(sorted(both))}")
-    return Options(
-        target=target,
-        opset=opset,
-        freeze_initializers=freeze_initializers,
-        allow_duplicate=allow_duplicate,
-        rules_on=on,
-        rules_off=off,
+def _reading(options: Options) -> dict[str, Any]:
+    """How a model is read, as `model_io.load` takes it."""
+    return {
+        "allow_data_dir": options.allow_data_dir,
+        "allow_hardlinks": options.allow_hardlinks,
+        "untrusted": options.untrusted,
+    }
+
+
+def _judging(options: Options) -> VerifyOptions:
+    """How the result is judged."""
+    return judging.VerifyOptions(
+        providers=options.providers,
+        seed=options.seed,
+        isolated=options.untrusted,
+        extensions=Extensions.of(options.custom_ops),
     )
-
-
-def _arguments(options: Options) -> dict[str, Any]:
-    return asdict(options)
 
 
 def _judged(

@@ -18,7 +18,7 @@ from msgspec import Struct, to_builtins
 from normonnx.errors import UsageError
 from normonnx.journal import Journal, NearMiss, Rewrite
 from normonnx.model_io import write_bytes
-from normonnx.pipeline import Options
+from normonnx.options import Asked, Options
 
 SCHEMA = "normonnx.plan/1"
 
@@ -58,8 +58,8 @@ class Plan(Struct, frozen=True):
         rewrites: in the order they were made.
         target: whose operators are written.
         opset: the highest opset the result may have, None for no cap.
-        freeze_initializers: see `pipeline.Options`.
-        allow_duplicate: see `pipeline.Options`.
+        freeze_initializers: see `Options`.
+        allow_duplicate: see `Options`.
         rules_on: codes of rules that are off by default.
         model: the name of the model it was made on.
     """
@@ -91,15 +91,16 @@ class Plan(Struct, frozen=True):
         return frozenset(planned.key for planned in self.rewrites)
 
     @property
-    def options(self) -> Options:
-        """What the pipeline is to be asked for."""
-        return Options(
-            target=self.target,
-            opset=self.opset,
-            freeze_initializers=self.freeze_initializers,
-            allow_duplicate=self.allow_duplicate,
-            rules_on=frozenset(self.rules_on),
-        )
+    def asked(self) -> Asked:
+        """What of the options decides which rewrites there are."""
+        return {
+            "target": self.target,
+            "opset": self.opset,
+            "freeze_initializers": self.freeze_initializers,
+            "allow_duplicate": self.allow_duplicate,
+            "rules_on": self.rules_on,
+            "rules_off": (),
+        }
 
     def unfit(self, journal: Journal) -> tuple[NearMiss, ...]:
         """What of the plan a run did not make, and why."""

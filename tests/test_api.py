@@ -18,7 +18,8 @@ import normonnx
 from normonnx import api, pipeline
 from normonnx.errors import UsageError, WriteError
 from normonnx.judge import Judge, Verdict
-from normonnx.pipeline import Options, Outcome
+from normonnx.options import Options
+from normonnx.pipeline import Outcome
 
 BATCHNORM = "conv1d_batchnorm.onnx"
 LAYERNORM = "tutorial_dense_layernorm.onnx"
@@ -268,8 +269,12 @@ def test_public_names() -> None:
 
 
 def test_version_is_the_package_s(models_dir: Path) -> None:
-    project = tomllib.loads((models_dir.parent / "pyproject.toml").read_text())["project"]
-    assert project["version"] == normonnx.__version__
+    """It stands in one file, which the build reads."""
+    settings = tomllib.loads((models_dir.parent / "pyproject.toml").read_text())
+    assert settings["project"]["dynamic"] == ["version"]
+    source = settings["tool"]["scikit-build"]["metadata"]["version"]["input"]
+    text = (models_dir.parent / source).read_text()
+    assert f'__version__ = "{normonnx.__version__}"' in text
 
 
 def test_results_are_frozen(models_dir: Path) -> None:

@@ -9,7 +9,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from normonnx.pipeline import Options, run
+from normonnx.options import Options
+from normonnx.pipeline import run
 from tests.graphs import model, operators, proto
 
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.onnx"))
@@ -38,7 +39,8 @@ def test_a_second_run_finds_nothing_left(path: Path) -> None:
 
 def test_the_result_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import sys, hashlib, onnx_ir as ir\nfrom normonnx.pipeline import Options, run\n"
+        "import sys, hashlib, onnx_ir as ir\nfrom normonnx.options import Options\n"
+        "from normonnx.pipeline import run\n"
         "o = run(ir.load(sys.argv[1]), Options())\n"
         "b = ir.to_proto(o.model).SerializeToString(deterministic=True)\n"
         "print(hashlib.sha256(b).hexdigest(), [r.key for r in o.journal.rewrites])"

@@ -14,10 +14,10 @@ from normonnx.cli.destinations import PIPE
 from normonnx.cli.parameters import (
     FILE,
     READING,
-    REWRITING,
     UNTRUSTED,
     RuleCodeType,
     ToleranceType,
+    asked,
     judging,
     reading,
     reporting,
@@ -136,7 +136,7 @@ def inspect(model: str, **options: Any) -> ExitCode:
     from normonnx.report import render_json
     from normonnx.report.terminal import show_inspection, show_line
 
-    result = api.inspect(model, **_inspecting(options))
+    result = api.inspect(model, options=asked(options))
     write_reports(options["reports"], result)
     if options["form"] == "json":
         click.echo(render_json(result), nl=False)
@@ -171,7 +171,7 @@ def explain(code: str | None, model: str | None, **options: Any) -> ExitCode:
         return ExitCode.OK
     from normonnx import api
 
-    result = api.inspect(model, **_inspecting(options))
+    result = api.inspect(model, options=asked(options))
     sites = tuple(site for site in result.sites if site.rule == code)
     console.print()
     show_inspection(replace(result, sites=sites), console, verbosity=1)
@@ -191,7 +191,3 @@ def doctor() -> ExitCode:
         diagnosis = replace(diagnosis, remarks=(*diagnosis.remarks, note))
     show_diagnosis(diagnosis, console_for_people())
     return ExitCode.OK if diagnosis.healthy else ExitCode.INCONCLUSIVE
-
-
-def _inspecting(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in (*REWRITING, *READING)}

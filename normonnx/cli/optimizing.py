@@ -13,9 +13,8 @@ import click
 from normonnx.cli.destinations import PIPE, destinations, refuse_mixtures
 from normonnx.cli.parameters import (
     FILE,
-    READING,
-    REWRITING,
     UNTRUSTED,
+    asked,
     judging,
     reading,
     reporting,
@@ -134,16 +133,9 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
 
 
 def _plan(report: ModelReport, options: dict[str, Any]) -> Plan:
-    from normonnx.pipeline import Options
     from normonnx.plan import Plan
 
-    given = {name: options[name] for name in REWRITING if not name.startswith("rules")}
-    asked = Options(
-        **given,
-        rules_on=frozenset(options["rules_on"]),
-        rules_off=frozenset(options["rules_off"]),
-    )
-    return Plan.of(report.rewrites, asked, model=report.name)
+    return Plan.of(report.rewrites, asked(options), model=report.name)
 
 
 def _writes(options: dict[str, Any]) -> bool:
@@ -161,19 +153,10 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
         if _writes(options)
         else [None] * len(found)
     )
-    shared = {name: options[name] for name in (*REWRITING, *READING)}
+    judged = not (options["no_verify"] or options["check"] or options["diff"])
+    given = asked(options, verify=judged)
     return [
-        Task(
-            source=entry.source,
-            destination=destination,
-            verify=not (options["no_verify"] or options["check"] or options["diff"]),
-            providers=options["providers"] or ("cpu",),
-            seed=options["seed"],
-            custom_ops=options["custom_ops"],
-            bench=options["bench"],
-            untrusted=options["untrusted"],
-            **shared,
-        )
+        Task(entry.source, destination, given, bench=options["bench"])
         for entry, destination in zip(found, places, strict=True)
     ]
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
+from normonnx.options import TARGETS, Options
 from normonnx.rules import RULES
 
-TARGETS = ("onnx", "ort", "normonnx")
 PROVIDERS = ("cpu", "cuda")
 REPORT_FORMATS = ("json", "html", "junit", "markdown")
 
@@ -116,6 +116,12 @@ def _together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+def asked(given: Mapping[str, Any], **more: Any) -> Options:
+    """What a command was asked for, of its options by name; what it lacks has its default."""
+    fields = {f: given[f] for f in Options.__struct_fields__ if given.get(f) not in (None, ())}
+    return Options().but(**fields, **more)
+
+
 reading = _together(
     click.option(
         "--allow-data-dir",
@@ -173,14 +179,6 @@ rewriting = _together(
 )
 """Options of every command that rewrites, or says what it would rewrite."""
 
-REWRITING = (
-    "target",
-    "opset",
-    "freeze_initializers",
-    "allow_duplicate",
-    "rules_on",
-    "rules_off",
-)
 READING = ("allow_data_dir", "allow_hardlinks")
 
 custom_operators = click.option(

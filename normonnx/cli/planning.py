@@ -9,7 +9,7 @@ import click
 
 from normonnx.cli.destinations import destinations
 from normonnx.cli.optimizing import carry_out
-from normonnx.cli.parameters import FILE, READING, UNTRUSTED, judging, reading, reporting, talking
+from normonnx.cli.parameters import FILE, UNTRUSTED, asked, judging, reading, reporting, talking
 from normonnx.errors import ExitCode
 
 
@@ -49,16 +49,11 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
         else destinations(models_among([model]), options["output"], None)[0]
     )
     task = Task(
-        source=model,
-        destination=place,
-        verify=not options["no_verify"],
-        providers=options["providers"] or ("cpu",),
-        seed=options["seed"],
-        custom_ops=options["custom_ops"],
+        model,
+        place,
+        asked(options, verify=not options["no_verify"]),
         plan=reviewed,
         partial=options["partial"],
-        untrusted=options["untrusted"],
-        **{name: options[name] for name in READING},
     )
     run, console = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})
     show_line(run.line(), console)

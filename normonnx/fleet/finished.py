@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx_ir as ir
 from msgspec import to_builtins
 from msgspec.structs import replace
@@ -61,7 +62,7 @@ class Finished:
                 return ModelReport(
                     name=str(entry["name"]),
                     status=entry["status"],
-                    target=task.target,
+                    target=task.options.target,
                     rewrites=tuple(map(_rewrite, entry["rewrites"])),
                     notes=(_NOTE,),
                     written=written,
@@ -107,9 +108,9 @@ def fingerprint(task: Task) -> str | None:
     try:
         loaded = model_io.load(
             task.source,
-            allow_data_dir=task.allow_data_dir,
-            allow_hardlinks=task.allow_hardlinks,
-            untrusted=task.untrusted,
+            allow_data_dir=task.options.allow_data_dir,
+            allow_hardlinks=task.options.allow_hardlinks,
+            untrusted=task.options.untrusted,
         )
         files = {
             str(tensor.path)
@@ -120,11 +121,8 @@ def fingerprint(task: Task) -> str | None:
     except (NormonnxError, OSError):
         return None
     parts.append("" if task.destination is None else os.path.abspath(task.destination))
-    parts += [
-        f"{name}={getattr(task, name)!r}"
-        for name in Task.__struct_fields__
-        if name not in ("source", "destination")
-    ]
+    asked = (task.options, task.plan, task.partial, task.bench)
+    parts.append(msgspec.json.encode(asked, order="deterministic").decode())
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
 

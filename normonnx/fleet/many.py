@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from normonnx.errors import UsageError
 from normonnx.fleet.one import Task, died, optimize_one
 from normonnx.fleet.sources import models_among
+from normonnx.options import Asked, Options
 from normonnx.report import ModelReport, RunReport
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def optimize_many(
     jobs: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
-    **options: Any,
+    **asked: Unpack[Asked],
 ) -> RunReport:
     """Optimise many models into a directory, each on its own.
 
@@ -43,7 +44,7 @@ def optimize_many(
         resume: skip what an earlier run with `resume` has finished: same content of the model and
             its data files, same options and version, and the result is still there as it was.
         progress: told how many are done.
-        **options: as for `optimize`: "target", "opset", "verify", and so on.
+        asked: fields of `normonnx.Options` by name, as for `optimize`.
 
     Returns:
         The reports in the order of the models. One model that fails, crashes or eats up the
@@ -68,13 +69,11 @@ def optimize_many(
                 hint="choose another directory",
             )
         destination.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        tasks = [
-            Task(entry.source, destination, **options).absolute()
-            for entry, destination in zip(found, destinations, strict=True)
-        ]
-    except TypeError as error:
-        raise UsageError(f"no such option: {error}") from error
+    options = Options().but(**asked)
+    tasks = [
+        Task(entry.source, destination, options).absolute()
+        for entry, destination in zip(found, destinations, strict=True)
+    ]
     finished = Finished(directory) if resume else None
     reports = dict(
         work_through(tasks, workers=jobs, executor=executor, finished=finished, progress=progress)

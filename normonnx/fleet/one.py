@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from normonnx import api
 from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
+from normonnx.options import Options
 from normonnx.plan import Plan
 from normonnx.report import ModelReport, Written, safe_name
 
@@ -25,42 +26,18 @@ class Task(Struct, frozen=True):
     Attributes:
         source: a path, or ``-`` for standard input.
         destination: where to write the result; None to write nothing.
-        target: see `api.optimize`, as for all below.
-        opset: see `api.optimize`.
-        verify: see `api.optimize`.
-        freeze_initializers: see `api.optimize`.
-        allow_duplicate: see `api.optimize`.
-        rules_on: see `api.optimize`.
-        rules_off: see `api.optimize`.
-        providers: see `api.optimize`.
-        seed: see `api.optimize`.
-        custom_ops: see `api.optimize`.
+        options: see `api.optimize`, as for the next two.
+        plan: the rewrites to make; None for all.
+        partial: make what of the plan still fits.
         bench: measure the result against the model when it is fine.
-        plan: see `api.optimize`.
-        partial: see `api.optimize`.
-        allow_data_dir: see `api.optimize`.
-        allow_hardlinks: see `api.optimize`.
-        untrusted: see `api.optimize`.
     """
 
     source: str
     destination: Path | None
-    target: str = "onnx"
-    opset: int | None = None
-    verify: bool = True
-    freeze_initializers: bool = False
-    allow_duplicate: bool = False
-    rules_on: tuple[str, ...] = ()
-    rules_off: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ("cpu",)
-    seed: int = 0
-    custom_ops: tuple[Path, ...] = ()
-    bench: bool = False
+    options: Options = Options()
     plan: Plan | None = None
     partial: bool = False
-    allow_data_dir: tuple[Path, ...] = ()
-    allow_hardlinks: bool = False
-    untrusted: bool = False
+    bench: bool = False
 
     def absolute(self) -> Task:
         """The same for whoever works in another directory."""
@@ -70,8 +47,7 @@ class Task(Struct, frozen=True):
             destination=None
             if self.destination is None
             else Path(os.path.abspath(self.destination)),
-            custom_ops=tuple(Path(os.path.abspath(path)) for path in self.custom_ops),
-            allow_data_dir=tuple(Path(os.path.abspath(path)) for path in self.allow_data_dir),
+            options=self.options.absolute(),
         )
 
 
@@ -91,19 +67,7 @@ def optimize_one(
     try:
         result = api.optimize(
             task.source,
-            target=task.target,
-            opset=task.opset,
-            verify=task.verify,
-            freeze_initializers=task.freeze_initializers,
-            allow_duplicate=task.allow_duplicate,
-            rules_on=task.rules_on,
-            rules_off=task.rules_off,
-            providers=task.providers,
-            seed=task.seed,
-            custom_ops=task.custom_ops,
-            allow_data_dir=task.allow_data_dir,
-            allow_hardlinks=task.allow_hardlinks,
-            untrusted=task.untrusted,
+            options=task.options,
             plan=task.plan,
             partial=task.partial,
             progress=progress,
@@ -132,9 +96,9 @@ def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -
         measured = api.bench(
             result.original,
             result.model,
-            providers=task.providers,
-            seed=task.seed,
-            custom_ops=task.custom_ops,
+            providers=task.options.providers,
+            seed=task.options.seed,
+            custom_ops=task.options.custom_ops,
             seconds=_BENCH_SECONDS,
             progress=progress,
         )
@@ -150,7 +114,7 @@ def _failed(task: Task, error: NormonnxError, start: float) -> ModelReport:
     return ModelReport(
         name=_name(task),
         status="inconclusive" if lacks else "refused",
-        target=task.target,
+        target=task.options.target,
         error=error.message,
         error_code=error.code,
         error_where=error.where,
@@ -180,7 +144,7 @@ def died(task: Task, of: str = "") -> ModelReport:
     return ModelReport(
         name=_name(task),
         status="error",
-        target=task.target,
+        target=task.options.target,
         error=f"the process that worked on {safe_name(task.source)!r} died{of and f' ({of})'}",
         error_code=InternalError.code,
         error_hint="out of memory, or a crash in ONNX Runtime: try this model alone",

@@ -18,13 +18,15 @@ from normonnx.graph.nesting import walk
 from normonnx.inspection import parameters
 from normonnx.inspection.parameters import Parameters
 from normonnx.inspection.scopes import owners_of, scope_of
-from normonnx.journal import Journal, NearMiss, Rewrite
-from normonnx.norm.recognise import find_sites
-from normonnx.norm.site import NormSite
+from normonnx.journal import NearMiss, Rewrite
+from normonnx.norm.match.recognise import find_sites
+from normonnx.norm.match.site import NormSite
 from normonnx.ops.operators import OPERATORS
-from normonnx.pipeline import Options, Outcome
+from normonnx.options import Options
+from normonnx.pipeline import Outcome
 from normonnx.report import Inspection, Site
 from normonnx.report.inspected import FUSED
+from normonnx.steps import InlineFunctions, Workspace
 from normonnx.values.unread import is_left_unread
 
 _KIND_OF_OPERATOR = {
@@ -73,7 +75,9 @@ class _Survey:
 
     def __init__(self, model: ir.Model, options: Options, outcome: Outcome) -> None:
         original = model.clone()
-        self._context = pipeline.context_of(original, Journal(), options, read_large=False)
+        work = Workspace(original, options, read_large=False)
+        work.run([InlineFunctions(work)])
+        self._context = work.context
         self._owners = owners_of(original)
         self._journal = outcome.journal
         self._norms = {site.key: site for site in find_sites(self._context)}

@@ -13,8 +13,9 @@ import onnxruntime
 from onnx import TensorProto
 
 from normonnx import pipeline
+from normonnx.options import Options
 from normonnx.oracle.oracle import Oracle
-from normonnx.pipeline import Options, Outcome
+from normonnx.pipeline import Outcome
 from tests.graphs import operators, proto
 
 EXACT = 1e-9

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normonnx.pipeline import Options
+from normonnx.options import Options
 from tests.affine.rows import Row, bn, channel, check
 
 FREE = "(float[n,3,h,w] x) => (float[] y)"

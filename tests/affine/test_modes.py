@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from normonnx import pipeline
-from normonnx.pipeline import Options
+from normonnx.options import Options
 from tests.affine.rows import Row, bn, channel, check
 from tests.graphs import operators, proto
 

@@ -18,9 +18,10 @@ import pytest
 from onnx import TensorProto
 
 from normonnx import pipeline
+from normonnx.options import Options
 from normonnx.oracle.execution import OracleFailedError
 from normonnx.oracle.oracle import Oracle
-from normonnx.pipeline import Options, Outcome
+from normonnx.pipeline import Outcome
 from tests.graphs import context
 from tests.networks import Network, draw
 

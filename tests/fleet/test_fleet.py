@@ -19,6 +19,7 @@ import normonnx
 from normonnx import fleet, model_io
 from normonnx.errors import UsageError
 from normonnx.fleet.finished import NAME, Finished
+from normonnx.options import Options
 from normonnx.report import ModelReport
 
 SMALL = ("conv1d_batchnorm.onnx", "tutorial_dense_batchnorm.onnx", "tutorial_dense_layernorm.onnx")
@@ -192,7 +193,7 @@ def test_an_interrupted_run_goes_on(house: Path, tmp_path: Path) -> None:
     """A run that is stopped after its first model; the next one does the other two."""
     out = tmp_path / "out"
     out.mkdir()
-    todo = [fleet.Task(str(house / name), out / name, verify=False) for name in SMALL[:2]]
+    todo = [fleet.Task(str(house / name), out / name, Options(verify=False)) for name in SMALL[:2]]
     work = fleet.work_through(todo, finished=Finished(out))
     next(work)
     work.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from normonnx.graph.exact import ExactValues
-from normonnx.pipeline import Options, run
+from normonnx.options import Options
+from normonnx.pipeline import run
 from tests.graphs import model
 
 SMALL, LARGE = np.arange(8.0), np.arange(1e5)

@@ -10,7 +10,8 @@ import pytest
 import normonnx
 from normonnx import pipeline
 from normonnx.journal import Refusal
-from normonnx.norm.counts import rounded_reciprocal
+from normonnx.norm.algebra.counts import rounded_reciprocal
+from normonnx.options import Options
 from normonnx.rewrite import Proposal, commit
 from tests import graphs
 
@@ -104,7 +105,7 @@ def test_the_reciprocal_of_another_count_is_not_read(n: int) -> None:
 
 def test_a_matrix_without_dimensions_is_no_count() -> None:
     proto = spelled(SUM.replace("m = Mul (s, k)", "m = MatMul (s, k)"), 24)
-    outcome = pipeline.run(ir.from_proto(proto), pipeline.Options())
+    outcome = pipeline.run(ir.from_proto(proto), Options())
     assert not outcome.journal.rewrites
 
 
@@ -197,10 +198,10 @@ def _proposed(name: str, exact: float) -> object:
 def test_the_model_without_the_rewrite_is_judged_by_the_same_truth() -> None:
     """That is how a guilty rewrite is told from an innocent one."""
     original = ir.from_proto(spelled(SUM, 24))
-    outcome = pipeline.run(original, pipeline.Options())
+    outcome = pipeline.run(original, Options())
     assert list(outcome.readings) == ["k"]
     judge = normonnx.judge.Judge(original, readings=outcome.readings)
-    bare = pipeline.run(original, pipeline.Options(), limit=0)
+    bare = pipeline.run(original, Options(), limit=0)
     assert not bare.journal.rewrites
     assert judge.judge(bare.model, exact={**outcome.readings, **bare.exact}).status == "pass"
     # Where only one side reads it exactly, they differ.

@@ -10,6 +10,7 @@ import pytest
 import normonnx
 from normonnx import pipeline
 from normonnx.judge import Judge
+from normonnx.options import Options
 
 from .text import layer, model
 
@@ -43,7 +44,7 @@ def test_the_judge_agrees(opset: int, cap: int | None, written: str) -> None:
 
 def test_it_would_not_without_the_exact_one() -> None:
     original = ir.from_proto(unbiased(17))
-    outcome = pipeline.run(original, pipeline.Options())
+    outcome = pipeline.run(original, Options())
     [(node, exact)] = outcome.exact_attributes.items()
     assert exact["epsilon"] != float(np.float32(exact["epsilon"]))
     judge = Judge(original)

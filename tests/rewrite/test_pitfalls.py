@@ -8,7 +8,8 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from normonnx.pipeline import Options, run
+from normonnx.options import Options
+from normonnx.pipeline import run
 from tests.graphs import proto
 
 BETWEEN = """(float[2,3,4] x) => (float[2,5] y) {{

@@ -1,0 +1,254 @@
+"""The passes of a run, as passes of onnx_ir, and what they hand on beside the model.
+
+    InlineFunctions → UnlistInitializers → RaiseOpset → FuseNorms → FoldAffine → Finish
+
+Each works on the model as the one before left it. What is known of the model (its constants, its
+shapes) is worked out once and kept up to date by the passes that say so; behind any other pass it
+is worked out anew, so that a pass may stand anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx_ir as ir
+from msgspec import Struct, field
+from onnx_ir.passes import InPlacePass, PassBase, PassResult
+
+from normonnx import norm
+from normonnx.affine import fold_affine
+from normonnx.graph.exact import ExactValues
+from normonnx.inlining import inline_functions
+from normonnx.journal import Journal
+from normonnx.opset import raise_opset
+from normonnx.options import Options
+from normonnx.rewrite import Context
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
+from normonnx.values.unread import UnreadConstants
+
+
+class Workspace(Struct):
+    """What the passes of one run share.
+
+    Attributes:
+        model: the model, the run's own copy.
+        options: what may be written and assumed.
+        journal: the record of the run.
+        read_large: whether large weights in data files may be read.
+        notes: what was done besides rewrites, one sentence each.
+        inlined: whether functions were put in the place of their calls.
+        exact: float64 values of new constants, by name.
+        exact_attributes: float attributes of new nodes before their rounding to float32.
+    """
+
+    model: ir.Model
+    options: Options
+    journal: Journal = field(default_factory=Journal)
+    read_large: bool = True
+    notes: list[str] = field(default_factory=list)
+    inlined: bool = False
+    exact: ExactValues = field(default_factory=ExactValues)
+    exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
+    _context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """What the engines work with, on the model as it is now."""
+        if self._context is None:
+            self._context = self._made()
+        return self._context
+
+    def forget(self) -> None:
+        """Let what is known of the model be worked out anew: something else changed it."""
+        self._context = None
+
+    def run(self, steps: Iterable[PassBase]) -> bool:
+        """Run passes in order; any pass of onnx_ir that works in place may be among them.
+
+        Returns:
+            Whether any of them changed the model.
+        """
+        changed = False
+        for step in steps:
+            result = step(self.model)
+            changed |= bool(result.modified)
+            if result.modified and not getattr(step, "keeps_context", False):
+                self.forget()
+        return changed
+
+    def _made(self) -> Context:
+        options = self.options
+        find = Constants if self.read_large else UnreadConstants
+        constants = find(self.model, frozen_inputs=options.freeze_initializers)
+        constants.exact = self.exact
+        return Context(
+            self.model,
+            constants,
+            Shapes(self.model, constants),
+            self.journal,
+            target=options.target,
+            allow_duplicate=options.allow_duplicate,
+            rules_on=options.rules_on,
+            rules_off=options.rules_off,
+            exact_attributes=self.exact_attributes,
+        )
+
+
+class Step(InPlacePass):
+    """A pass of a run.
+
+    Attributes:
+        keeps_context: whether it keeps up to date what the workspace knows of the model.
+    """
+
+    keeps_context = False
+
+    def __init__(self, work: Workspace) -> None:
+        super().__init__()
+        self.work = work
+
+
+class InlineFunctions(Step):
+    """Put the model's functions in the place of their calls."""
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Inline what can be."""
+        notes = inline_functions(model)
+        self.work.notes += notes
+        self.work.inlined = bool(notes)
+        return PassResult(model, modified=bool(notes))
+
+
+class UnlistInitializers(Step):
+    """Take initializers out of the inputs where they are there by force, or are to be frozen.
+
+    IR version 3 required every initializer to be an input. From version 4 on listing one means
+    that a caller may override it.
+    """
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Keep the inputs that a caller gives."""
+        graph = model.graph
+        listed = [value for value in graph.inputs if value.is_initializer()]
+        frozen = model.ir_version < 4 or self.work.options.freeze_initializers
+        if not listed or not frozen:
+            return PassResult(model, modified=False)
+        kept = [value for value in graph.inputs if not value.is_initializer()]
+        graph.inputs.clear()
+        graph.inputs.extend(kept)
+        model.ir_version = max(model.ir_version, 4)
+        self.work.notes.append(f"{len(listed)} initializers are no longer listed as inputs")
+        return PassResult(model, modified=True)
+
+
+class RaiseOpset(Step):
+    """Raise the opset as far as the norms of the model need it, and as the options allow."""
+
+    keeps_context = True
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Raise it by number where the operators allow it, else by onnx's converter."""
+        work, context = self.work, self.work.context
+        cap = work.options.opset
+        if cap is not None and cap < context.opset:
+            kept = f"opset stays {context.opset}: a model is never brought down to {cap}"
+            work.notes.append(kept)
+            cap = context.opset
+        while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
+            raised, note = raise_opset(model, wanted, rank=context.shapes.rank)
+            work.notes.append(note)
+            if raised is model:
+                context.opset = wanted
+                context.names.update(model.graph.initializers)
+                return PassResult(model, modified=True)
+            if raised is not None:
+                model.graph = raised.graph
+                model.ir_version = raised.ir_version
+                work.forget()
+                return PassResult(model, modified=True)
+            # A lower opset may be reached, and may do for some of the norms.
+            cap = wanted - 1
+        return PassResult(model, modified=False)
+
+
+class FuseNorms(Step):
+    """Write every spelled-out norm as one operator."""
+
+    keeps_context = True
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Run the norm engine."""
+        before = len(self.work.journal.rewrites)
+        norm.fuse_norms(self.work.context)
+        return PassResult(model, modified=len(self.work.journal.rewrites) > before)
+
+
+class FoldAffine(Step):
+    """Fold BatchNormalization and affine arithmetic into the layers around them."""
+
+    keeps_context = True
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Run the affine engine."""
+        before = len(self.work.journal.rewrites)
+        fold_affine(self.work.context)
+        return PassResult(model, modified=len(self.work.journal.rewrites) > before)
+
+
+class Finish(Step):
+    """Bring a model whose rewrites are made into order, and its journal too.
+
+    Its operators get their functions, what nothing reads any more goes, and a near miss of a node
+    that another rewrite removed is none.
+    """
+
+    keeps_context = True
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Nothing but the journal is touched where there is no rewrite."""
+        context = self.work.context
+        rewritten = bool(context.journal.rewrites)
+        if rewritten:
+            norm.add_bodies(context)
+            for graph in context.graphs():
+                _drop_unread_constants(graph)
+                if not _is_sorted(graph):
+                    graph.sort()
+            _drop_unread_initializers(context)
+        _forget_the_gone(context)
+        return PassResult(model, modified=rewritten)
+
+
+def _drop_unread_constants(graph: ir.Graph) -> None:
+    for node in list(graph):
+        out = node.outputs[0] if node.outputs else None
+        unread = out is not None and not out.uses() and not out.is_graph_output()
+        if node.op_type == "Constant" and node.domain == "" and unread:
+            graph.remove(node, safe=True)
+
+
+def _drop_unread_initializers(context: Context) -> None:
+    for value in context.popular:
+        owner = value.graph
+        listed = value.is_graph_input() or value.is_graph_output()
+        if owner is not None and not listed and not value.uses():
+            owner.initializers.pop(str(value.name))
+
+
+def _forget_the_gone(context: Context) -> None:
+    names = {str(out.name) for graph in context.graphs() for node in graph for out in node.outputs}
+    misses = context.journal.near_misses
+    for key in [key for key in misses if key.partition(":")[2] not in names]:
+        del misses[key]
+
+
+def _is_sorted(graph: ir.Graph) -> bool:
+    seen: set[ir.Node] = set()
+    for node in graph:
+        for value in node.inputs:
+            producer = None if value is None else value.producer()
+            if producer is not None and producer.graph is graph and producer not in seen:
+                return False
+        seen.add(node)
+    return True

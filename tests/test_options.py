@@ -1,0 +1,112 @@
+"""One record of options: the API, the command line, plans, fleets and passes name the same ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+import msgspec
+import pytest
+
+import normonnx
+from normonnx.cli import cli
+from normonnx.cli.parameters import asked
+from normonnx.errors import UsageError
+from normonnx.options import Asked, Options
+from normonnx.passes import FoldAffine, FuseNorms
+from normonnx.plan import Plan
+
+FIELDS = set(Options.__struct_fields__)
+OTHERS: dict[str, Any] = {
+    "target": "ort",
+    "opset": 17,
+    "freeze_initializers": True,
+    "allow_duplicate": True,
+    "rules_on": ["NX103"],
+    "rules_off": ["NX005"],
+    "verify": False,
+    "providers": ["cuda"],
+    "seed": 3,
+    "custom_ops": [Path("lib.so")],
+    "untrusted": True,
+    "allow_data_dir": [Path("weights")],
+    "allow_hardlinks": True,
+}
+
+
+def test_the_keyword_arguments_are_the_record_s() -> None:
+    assert set(get_type_hints(Asked)) == FIELDS == set(OTHERS)
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_each_is_taken_and_different_from_its_default(name: str) -> None:
+    changed = Options().but(**{name: OTHERS[name]})
+    assert changed != Options()
+    others = FIELDS - {name}
+    assert all(getattr(changed, other) == getattr(Options(), other) for other in others)
+    assert changed.but() == changed
+    assert FoldAffine(**{name: OTHERS[name]}).options == changed
+    assert FuseNorms(**{name: OTHERS[name]}).options == changed
+
+
+def test_the_command_line_has_each() -> None:
+    command = cli.commands["optimize"]
+    given = {param.name for param in command.params if isinstance(param, click.Option)}
+    assert given >= FIELDS - {"verify"}
+    assert "no_verify" in given
+    for name in ("inspect", "explain"):
+        taken = {param.name for param in cli.commands[name].params}
+        assert taken >= {"target", "opset", "rules_on", "rules_off", "allow_duplicate"}
+
+
+def test_what_the_command_line_gives_becomes_the_record() -> None:
+    given = {name: OTHERS[name] for name in FIELDS - {"verify"}} | {"quiet": True, "reports": ()}
+    assert asked(given, verify=False) == Options().but(**OTHERS)
+    # What was not given, click has as None or as nothing.
+    nothing = dict.fromkeys(("opset", "target"), None) | dict.fromkeys(
+        ("providers", "rules_on"), ()
+    )
+    assert asked(nothing) == Options()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"target": "tensorrt"}, "no such target: 'tensorrt'"),
+        ({"target": 3}, "target cannot be 3"),
+        ({"opset": 0}, "no such opset: 0"),
+        ({"rules_on": ["NX999"]}, "no such rule: 'NX999'"),
+        ({"rules_on": ["NX103"], "rules_off": ["NX103"]}, "asked for and switched off: NX103"),
+        ({"seed": "many"}, "seed cannot be 'many'"),
+        ({"colour": "red"}, "no such option: colour"),
+    ],
+)
+def test_nonsense_is_one_error(given: dict[str, Any], told: str, models_dir: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        Options().but(**given)
+    with pytest.raises(UsageError, match=told):
+        normonnx.optimize(models_dir / "conv1d_batchnorm.onnx", **given)
+
+
+def test_options_and_keywords_together(models_dir: Path) -> None:
+    options = Options(target="normonnx", verify=False)
+    model = models_dir / "tutorial_dense_layernorm.onnx"
+    result = normonnx.optimize(model, options=options, rules_off=["NX101"])
+    assert result.report.target == "normonnx"
+    assert not result.report.rewrites
+    assert normonnx.inspect(model, options=options).sites
+
+
+def test_a_plan_keeps_what_decides_the_rewrites() -> None:
+    options = Options().but(**OTHERS)
+    plan = Plan.of((), options)
+    again = Options().but(**plan.asked)
+    for name in ("target", "opset", "freeze_initializers", "allow_duplicate", "rules_on"):
+        assert getattr(again, name) == getattr(options, name)
+
+
+def test_it_is_plain_data() -> None:
+    options = Options().but(**OTHERS)
+    assert msgspec.json.decode(msgspec.json.encode(options), type=Options) == options
+    assert options.absolute().custom_ops == (str(Path("lib.so").resolve()),)
