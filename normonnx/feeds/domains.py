@@ -14,7 +14,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.feeds.trace import Functions, Reading, constant, number, readings
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 
 class Kind(Enum):

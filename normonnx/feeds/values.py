@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.feeds.domains import Domain, Kind
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 Random = np.random.Generator
 

@@ -22,8 +22,8 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.subject import Case, NotComparableError, Subject
 from normonnx.judge.tiers.rounding import LEAST_COMPARABLE, Promised
 from normonnx.judge.tiers.saturation import saturating_outputs
+from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import OverBudgetError
-from normonnx.oracle.kernels import Array
 from normonnx.runtime.sessions import Setting
 
 Progress = Callable[[str, int, int], None]

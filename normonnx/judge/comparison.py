@@ -15,7 +15,7 @@ from normonnx.judge.metrics import Metrics, measure
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.tiers import discrete, rounding
 from normonnx.judge.verdict import Flaw, OutputResult
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 
 class Place(Struct, frozen=True):

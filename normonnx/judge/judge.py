@@ -29,8 +29,8 @@ from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.tiers import algebra
 from normonnx.judge.tiers import whole as tiers
 from normonnx.judge.verdict import FeedNote, Tier, Verdict
+from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
-from normonnx.oracle.kernels import Array
 
 _PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")
 

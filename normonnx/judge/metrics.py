@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from normonnx.graph.ulps import ulps_at
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 # Upper ends of the classes of the ulp histogram: 0, 1, 2, 4, …, and all above.
 ULP_CLASSES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)

@@ -23,7 +23,7 @@ from normonnx.judge.subject import Case
 from normonnx.judge.tiers import discrete, rounding
 from normonnx.judge.tiers.saturation import logarithm, logarithm_of
 from normonnx.judge.verdict import OutputResult, Tier
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError, Setting

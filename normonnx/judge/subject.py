@@ -17,8 +17,8 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import load
 from normonnx.judge.tiers.declared import declared_types
 from normonnx.judge.tiers.rounding import NOTHING, Promised
+from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
-from normonnx.oracle.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types
 from normonnx.runtime.providers import PROVIDERS

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
+from normonnx.operators.kernels import Inputs, Outputs
 from normonnx.oracle.execution import Frame, LacksOperatorError, Plan, Runner, walk
-from normonnx.oracle.kernels import Inputs, Outputs
 
 Planning = Callable[[ir.Graph, Mapping[str, int]], Plan]
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct, field
 
+from normonnx.operators.kernels import Array, Inputs, Outputs
 from normonnx.oracle import promotion, shape_arithmetic
-from normonnx.oracle.kernels import Array, Inputs, Outputs
 from normonnx.oracle.roundoff import Roundoff
 from normonnx.oracle.work import multiplications
 

@@ -16,8 +16,8 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import Frame, LacksOperatorError, Weights, walk
-from normonnx.oracle.kernels import Array
 from normonnx.oracle.planner import Planner
 from normonnx.oracle.promotion import promote
 from normonnx.oracle.roundoff import Roundoff

@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
+from normonnx.operators.kernels import KERNELS, Call, Inputs, Kernel, Outputs
 from normonnx.oracle import control_flow, promotion
 from normonnx.oracle.execution import (
     Attributes,
@@ -22,7 +23,6 @@ from normonnx.oracle.execution import (
     Weights,
     walk,
 )
-from normonnx.oracle.kernels import KERNELS, Call, Inputs, Kernel, Outputs
 from normonnx.oracle.reference import (
     BodyFoundError,
     NeedsTypesError,

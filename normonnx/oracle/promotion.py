@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.oracle.kernels import Call, Inputs, Outputs
+from normonnx.operators.kernels import Call, Inputs, Outputs
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
 _FLOATS = frozenset(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from normonnx.operators.kernels import Array, Inputs, Outputs
 from normonnx.oracle.execution import LacksOperatorError
-from normonnx.oracle.kernels import Array, Inputs, Outputs
 
 
 class BodyFoundError(Exception):

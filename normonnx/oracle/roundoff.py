@@ -25,7 +25,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.ulps import ulps_at
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 BY_CHANCE = math.sqrt(2.0)
 """How much farther values are that are rounded by chance than those rounded to nearest."""

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct, field
 
-from normonnx.oracle.kernels import Array, Inputs, Outputs
+from normonnx.operators.kernels import Array, Inputs, Outputs
 
 # Longer tensors are data, not dimensions.
 _LONGEST = 64

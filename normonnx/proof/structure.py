@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.oracle.kernels.call import Call
-from normonnx.oracle.kernels.convolution import transposed_windows
-from normonnx.oracle.kernels.windows import windows
+from normonnx.operators.kernels.call import Call
+from normonnx.operators.kernels.convolution import transposed_windows
+from normonnx.operators.kernels.windows import windows
 from normonnx.values.shapes import attribute_int, attribute_ints
 
 FILTERS = frozenset({"Conv", "ConvTranspose"})

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from normonnx.oracle.kernels import KERNELS
+from normonnx.operators.kernels import KERNELS
 from normonnx.oracle.oracle import Oracle
 from tests.judge.building import Array, feeds_of, node_model, run_ort
 from tests.oracle import test_plain_kernels as plain

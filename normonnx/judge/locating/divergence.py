@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 _NODES_NAMED = 4
 

@@ -14,7 +14,7 @@ from normonnx.judge.metrics import measure
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
 from normonnx.judge.tiers import rounding
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.sessions import Setting
 

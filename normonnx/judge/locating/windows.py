@@ -13,7 +13,7 @@ from normonnx.judge.locating.divergence import Excerpt, Part
 from normonnx.judge.locating.tensors import Match, Tensors
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.sessions import Setting
 

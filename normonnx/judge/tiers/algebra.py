@@ -20,7 +20,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.graph.ulps import ulps_at
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 RELATIVE = 1e-9
 _AMPLIFIED = 64 * 2.0**-29

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 _SAME_ORDER = frozenset(("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten"))
 # operator → which output holds the chosen places

@@ -21,7 +21,7 @@ import numpy as np
 from msgspec import Struct
 
 from normonnx.judge.metrics import Metrics
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 RMS_FACTOR = 2.0
 MAX_FACTOR = 4.0

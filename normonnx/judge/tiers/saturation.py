@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.oracle.kernels import Array
+from normonnx.operators.kernels import Array
 
 _SATURATING = frozenset(("Softmax", "Sigmoid"))
 _MOVING = frozenset(("Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Flatten", "Cast"))

@@ -18,12 +18,12 @@ from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.tiers.rounding import Promised
 from normonnx.judge.tiers.saturation import logarithm, logarithm_of
 from normonnx.judge.verdict import Tier
+from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import (
     LacksOperatorError,
     OracleFailedError,
     OverBudgetError,
 )
-from normonnx.oracle.kernels import Array
 from normonnx.oracle.oracle import Oracle
 
 _DOUBLE = np.dtype(np.float64)

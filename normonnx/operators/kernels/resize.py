@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def upsample(call: Call, inputs: Inputs) -> Outputs | None:

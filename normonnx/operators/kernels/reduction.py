@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Kernel, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Kernel, Outputs, optional, present
 
 
 def reduction(function: Callable[..., Any], *, integers: bool = False) -> Kernel:

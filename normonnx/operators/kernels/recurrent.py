@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from msgspec import Struct
 
-from normonnx.oracle.kernels.activation import sigmoid_of
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.activation import sigmoid_of
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 Function = Callable[[Array], Array]
 # (state, x·Wᵀ + input bias at one instant) → state; the first of the state is the output.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Kernel, Outputs, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Kernel, Outputs, present
 
 _BROADCASTING = 7
 """The operator set from which operands broadcast as in NumPy."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, present
 
 # The `at` methods also count an index that comes twice.
 _REDUCTIONS = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normonnx.oracle.kernels import (
+from normonnx.operators.kernels import (
     activation,
     arithmetic,
     convolution,
@@ -24,7 +24,7 @@ from normonnx.oracle.kernels import (
     reduction,
     resize,
 )
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Kernel, Outputs
+from normonnx.operators.kernels.call import Array, Call, Inputs, Kernel, Outputs
 
 __all__ = ["KERNELS", "Array", "Call", "Inputs", "Kernel", "Outputs"]
 

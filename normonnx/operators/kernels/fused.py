@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from normonnx.oracle.kernels.activation import sigmoid_of
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
-from normonnx.oracle.kernels.convolution import conv
+from normonnx.operators.kernels.activation import sigmoid_of
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.convolution import conv
 
 _LAST_TWO = (-2, -1)
 

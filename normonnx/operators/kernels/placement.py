@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Call, Inputs, Outputs, optional, present
 
 
 def _numbers(call: Call, inputs: Inputs, index: int, name: str) -> list[int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Call, Inputs, Outputs, optional, present
 
 
 def matmul(call: Call, inputs: Inputs) -> Outputs:

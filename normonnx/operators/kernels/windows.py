@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from normonnx.oracle.kernels.call import Array, Call
+from normonnx.operators.kernels.call import Array, Call
 
 
 class Windows(Struct, frozen=True):

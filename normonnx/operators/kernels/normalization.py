@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def _centred(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:

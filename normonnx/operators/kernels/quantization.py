@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def dequantize_linear(call: Call, inputs: Inputs) -> Outputs:

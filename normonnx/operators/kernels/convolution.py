@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
-from normonnx.oracle.kernels.windows import Windows, windows
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.windows import Windows, windows
 
 # Columns are laid out for as many output rows at a time as fit into this many elements.
 _COLUMN_ELEMENTS = 1 << 22

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 from normonnx.ops.operators import DOMAIN, OPERATORS
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def _laid(parameter: Array, first: int, rank: int) -> Array:

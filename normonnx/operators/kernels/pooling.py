@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, present
-from normonnx.oracle.kernels.windows import Windows, windows
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, present
+from normonnx.operators.kernels.windows import Windows, windows
 
 
 def max_pool(call: Call, inputs: Inputs) -> Outputs | None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from normonnx.oracle.kernels.call import Array, Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def erf_of(x: Array) -> Array:
