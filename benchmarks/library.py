@@ -7,6 +7,9 @@ and with the library registered, so that what ends a process is a row of the tab
 original and the results run in turns at the runtime's default level, in one process. Without
 arguments the folders are models/ and, where it exists, ../shared/models, and the table goes to
 benchmarks/results/library.json and library.md too.
+
+A model that ONNX Runtime does not load as it came has no row. Where the judge comes to no verdict,
+the result is written without it and compared all the same.
 """
 
 from __future__ import annotations
@@ -29,10 +32,14 @@ import normonnx
 from benchmarks.shared_models import FOLDERS, HERE, installed
 from normonnx.benching.compare import compare
 from normonnx.benching.options import BenchOptions
-from normonnx.errors import NormonnxError
+from normonnx.errors import ExitCode, NormonnxError
 
 TARGETS = ("onnx", "ort", "normonnx")
 DOMAIN = "normonnx"
+_LOAD = """
+import sys, onnxruntime
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
 
 
 @dataclass
@@ -93,6 +100,8 @@ def run(model: Path, target: str, output: Path) -> Run:
     )
     lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or [""]
     made = Run(done.returncode, lines[-1].strip())
+    if done.returncode == ExitCode.INCONCLUSIVE:
+        subprocess.run([*command, "--no-verify", "-q"], capture_output=True, check=False)
     if not output.exists():
         made.problems.append("nothing was written")
         return made
@@ -110,6 +119,12 @@ def run(model: Path, target: str, output: Path) -> Run:
     return made
 
 
+def loads(model: Path) -> bool:
+    """Whether ONNX Runtime loads the model as it came."""
+    command = [sys.executable, "-c", _LOAD, str(model)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def measure(model: Path, made: dict[str, Path], runs: dict[str, Run], seconds: float) -> None:
     """The time of each result over the original's, run in turns."""
     sound = [target for target in made if not runs[target].problems]
@@ -123,7 +138,7 @@ def measure(model: Path, made: dict[str, Path], runs: dict[str, Run], seconds: f
         runs[target].ratio = (ratio.estimate, ratio.low, ratio.high)
 
 
-def table(rows: Sequence[Row], versions: dict[str, str]) -> str:
+def table(rows: Sequence[Row], versions: dict[str, str], unloaded: Sequence[str]) -> str:
     """The rows as Markdown."""
     total = sum(row.runs["normonnx"].operators for row in rows)
     with_any = sum(row.runs["normonnx"].operators > 0 for row in rows)
@@ -162,6 +177,11 @@ def table(rows: Sequence[Row], versions: dict[str, str]) -> str:
     means = [_mean(rows, target) for target in TARGETS]
     lines += ["", f"Geometric means of the times where operators of the library are: {means[0]} "
               f"(onnx), {means[1]} (ort), {means[2]} (normonnx)."]  # fmt: skip
+    if unloaded:
+        lines += ["", f"Not loaded by ONNX Runtime as they came: {', '.join(unloaded)}."]
+    undecided = [row.model for row in rows if row.runs["normonnx"].exit_code]
+    if undecided:
+        lines += ["", f"Written without a verdict of the judge: {', '.join(undecided)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -184,11 +204,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="models with this in their name")
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring per model")
     arguments = parser.parse_args()
-    rows = []
+    rows: list[Row] = []
+    unloaded: list[str] = []
     with tempfile.TemporaryDirectory() as room:
         for source in arguments.folders or FOLDERS:
             for model in sorted(source.glob("*.onnx")):
                 if arguments.only not in model.stem:
+                    continue
+                if not loads(model):
+                    unloaded.append(model.stem)
                     continue
                 made = {target: Path(room) / f"{target}.onnx" for target in TARGETS}
                 for path in made.values():
@@ -198,16 +222,16 @@ def main() -> int:
                 rows.append(Row(model.stem, count(model)[0], runs))
                 print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
     versions = installed()
-    text = table(rows, versions)
+    text = table(rows, versions, unloaded)
     print(text)
     if not arguments.only and not arguments.folders:
         facts = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(),
-                 "versions": versions, "rows": [asdict(row) for row in rows]}  # fmt: skip
+                 "versions": versions, "unloaded": unloaded, "rows": [asdict(row) for row in rows]}  # fmt: skip
         content = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         (HERE / "results" / "library.json").write_text(content, encoding="utf-8")
         (HERE / "results" / "library.md").write_text(text, encoding="utf-8")
     every = [one for row in rows for one in row.runs.values()]
-    return 0 if all(not one.problems and one.exit_code == 0 for one in every) else 1
+    return 1 if any(one.problems for one in every) else 0
 
 
 if __name__ == "__main__":
