@@ -225,8 +225,13 @@ def main() -> int:
     text = table(rows, versions, unloaded)
     print(text)
     if not arguments.only and not arguments.folders:
-        facts = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(),
-                 "versions": versions, "unloaded": unloaded, "rows": [asdict(row) for row in rows]}  # fmt: skip
+        facts = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "cores": os.cpu_count(),
+            "versions": versions,
+            "unloaded": unloaded,
+            "rows": [asdict(row) for row in rows],
+        }
         content = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         (HERE / "results" / "library.json").write_text(content, encoding="utf-8")
         (HERE / "results" / "library.md").write_text(text, encoding="utf-8")
