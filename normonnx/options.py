@@ -14,8 +14,7 @@ from msgspec import Struct, ValidationError, convert, structs
 
 from normonnx.errors import UsageError
 from normonnx.rules import RULES
-
-TARGETS = ("onnx", "ort", "normonnx")
+from normonnx.targets import NAMES
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -61,9 +60,9 @@ class Options(Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: something does not.
         """
-        if self.target not in TARGETS:
+        if self.target not in NAMES:
             raise UsageError(
-                f"no such target: {self.target!r}", hint=f"choose from {', '.join(TARGETS)}"
+                f"no such target: {self.target!r}", hint=f"choose from {', '.join(NAMES)}"
             )
         if self.opset is not None and self.opset < 1:
             raise UsageError(f"no such opset: {self.opset}")

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 import click
 
-from normonnx.options import TARGETS, Options
+from normonnx.options import Options
 from normonnx.rules import RULES
+from normonnx.targets import NAMES
 
 PROVIDERS = ("cpu", "cuda")
 REPORT_FORMATS = ("json", "html", "junit", "markdown")
@@ -139,7 +140,7 @@ reading = _together(
 rewriting = _together(
     click.option(
         "--target",
-        type=click.Choice(TARGETS),
+        type=click.Choice(NAMES),
         default="onnx",
         show_default=True,
         help="Whose operators may be written.",

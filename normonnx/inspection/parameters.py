@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.journal import RefusedError
-from normonnx.norm.site import NormSite
+from normonnx.norm.match.site import NormSite
 from normonnx.ops.operators import OPERATORS
 from normonnx.rewrite import Context
 from normonnx.values.shapes import Dim, attribute_int, axes_of, normalized

@@ -5,17 +5,13 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from normonnx.journal import Refusal, RefusedError
-from normonnx.norm.bodies import note_types
-from normonnx.norm.quantized import note_quantized
-from normonnx.norm.recognise import find_sites, recognise
-from normonnx.norm.search import NORMALISERS, roots
-from normonnx.norm.site import NormMiss, NormSite
-from normonnx.norm.write import propose, summary
-from normonnx.ops.operators import DOMAIN
+from normonnx.norm.match.recognise import find_sites, recognise
+from normonnx.norm.match.search import NORMALISERS, roots
+from normonnx.norm.match.site import NormMiss, NormSite
+from normonnx.norm.write.bodies import note_types
+from normonnx.norm.write.nodes import propose, summary
+from normonnx.norm.write.quantized import note_quantized
 from normonnx.rewrite import Context, commit, miss
-
-_GROUP_NORM = "NX103"
-_RULES = ("NX101", "NX102", _GROUP_NORM, "NX104")
 
 
 def wanted_opset(context: Context, *, cap: int | None = None) -> int:
@@ -40,25 +36,12 @@ def wanted_opset(context: Context, *, cap: int | None = None) -> int:
 
 def fuse_norms(context: Context) -> None:
     """Write every norm of the model as one operator, and note why where one stays as it is."""
-    missed: list[NormMiss] = []
     note_types(context)
-    for root in roots(context):
-        if not isinstance(root.graph, ir.Graph):  # it has gone with a norm before it
-            continue
-        found = recognise(context, root)
-        opset = context.opset_of(root.graph)
-        if isinstance(found, tuple) and found[0].needs_opset > opset:
-            found = recognise(context, root, highest=opset)
-        near = None
-        if not isinstance(found, tuple) or not found[0].worth:
-            near = _by_choice(context, root)
-        if near is None:
-            near = _fuse(context, found) if isinstance(found, tuple) else found
-        missed.extend(filter(None, [near]))
-    if context.target == DOMAIN:
+    found = [_fused(context, root) for root in roots(context)]
+    if context.target.has_library:
         note_quantized(context)
-    for near in missed:
-        if near.root.graph is not None:  # it has not gone with another norm
+    for near in found:
+        if near is not None and near.root.graph is not None:  # it has not gone with another norm
             miss(
                 context,
                 key=near.key,
@@ -69,44 +52,55 @@ def fuse_norms(context: Context) -> None:
             )
 
 
+def _fused(context: Context, root: ir.Node) -> NormMiss | None:
+    """Write the norms around a root; why not, where there is something to say."""
+    if not isinstance(root.graph, ir.Graph):  # it has gone with a norm before it
+        return None
+    found = recognise(context, root)
+    opset = context.opset_of(root.graph)
+    if isinstance(found, tuple) and found[0].needs_opset > opset:
+        found = recognise(context, root, highest=opset)
+    near = None
+    if not isinstance(found, tuple) or not found[0].worth:
+        near = _by_choice(context, root)
+    if near is None:
+        near = _written(context, found) if isinstance(found, tuple) else found
+    return near
+
+
 def _by_choice(context: Context, root: ir.Node) -> NormMiss | None:
     """A norm for which there is an operator that is written only if it is asked for."""
-    if _GROUP_NORM in context.rules_on | context.rules_off:
+    chosen = context.rules_on | context.rules_off
+    also = frozenset(op.rule for op in context.target.operators if op.by_choice) - chosen
+    asked = recognise(context, root, also=also) if also else None
+    if not isinstance(asked, tuple) or not asked[0].worth or asked[0].rule not in also:
         return None
-    asked = recognise(context, root, also=frozenset({_GROUP_NORM}))
-    if not isinstance(asked, tuple) or not asked[0].worth or asked[0].rule != _GROUP_NORM:
-        return None
-    return NormMiss(
-        asked[0].kind,
-        root,
-        "GroupNormalization is off by default: ONNX Runtime's CPU provider takes it apart, and "
-        "needs about twice as long as for InstanceNormalization between Reshapes",
-        f"--rule {_GROUP_NORM} writes it, for a runtime with a kernel for it",
-    )
+    refusal = asked[0].operator.by_choice
+    assert refusal is not None
+    return NormMiss(asked[0].kind, root, refusal.reason, refusal.remedy)
 
 
-def _fuse(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:
+def _written(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:
+    """Write the sites of one root; where that is refused, why."""
     root, kind = sites[0].root, sites[0].kind
     refusal = _refusal(context, sites)
     if refusal is not None:
         return NormMiss(kind, root, refusal.reason, refusal.remedy)
-    for rule in _RULES:
-        context.journal.near_misses.pop(f"{rule}:{_name(root)}", None)
+    for operator in context.target.operators:
+        context.journal.near_misses.pop(f"{operator.rule}:{_name(root)}", None)
     return None
 
 
 def _refusal(context: Context, sites: tuple[NormSite, ...]) -> Refusal | None:
     """Write the sites of one root, or say why not."""
-    root = sites[0].root
+    root, first = sites[0].root, sites[0]
     assert isinstance(root.graph, ir.Graph)
-    if root.op_type in NORMALISERS and not sites[0].worth:
+    if root.op_type in NORMALISERS and not first.worth:
         return None
-    opset, first = context.opset_of(root.graph), sites[0]
-    if opset < first.needs_opset:
-        return Refusal(
-            f"{first.operator.name} needs opset {first.needs_opset}, the model has {opset}",
-            f"allow opset {first.needs_opset} (--opset {first.needs_opset}, or no cap)",
-        )
+    if first.residual is None:
+        refusal = first.operator.refuses_opset(context.opset_of(root.graph))
+        if refusal is not None:
+            return refusal
     try:
         proposal = propose(context, sites)
     except RefusedError as refused:

@@ -9,6 +9,8 @@ from msgspec import Struct, field
 
 from normonnx.graph.nesting import graphs_of
 from normonnx.journal import Journal, NearMiss, Refusal
+from normonnx.targets import Target
+from normonnx.targets.onnx import ONNX
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 
@@ -23,7 +25,7 @@ class Context(Struct):
         constants: what is constant in it.
         shapes: what is known of its dimensions and types.
         journal: the record of the run.
-        target: "onnx", "ort" or "normonnx".
+        target: what the model is written for.
         opset: version of the default domain the model has now.
         allow_duplicate: whether a layer with other readers may be copied to fold into the copy.
         rules_on: rules that are off by default and were asked for.
@@ -41,7 +43,7 @@ class Context(Struct):
     constants: Constants
     shapes: Shapes
     journal: Journal
-    target: str = "onnx"
+    target: Target = ONNX
     opset: int = 0
     allow_duplicate: bool = False
     rules_on: frozenset[str] = frozenset()

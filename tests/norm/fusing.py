@@ -18,6 +18,7 @@ from normonnx.norm import add_bodies, fuse_norms, wanted_opset
 from normonnx.ops.operators import OPERATORS
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
+from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 
@@ -75,7 +76,7 @@ def fuse(
 ) -> Fused:
     """Raise the opset as far as the norms need, and fuse them."""
     model = ir.from_proto(proto)
-    options: dict[str, Any] = {"target": target, "rules_on": rules_on}
+    options: dict[str, Any] = {"target": TARGETS[target], "rules_on": rules_on}
     context = context_of(model, **options)
     wanted = wanted_opset(context, cap=cap)
     if wanted > context.opset:

@@ -7,8 +7,8 @@ import math
 import onnx_ir as ir
 import pytest
 
-from normonnx.norm.algebra import Algebra
-from normonnx.norm.polynomial import (
+from normonnx.norm.algebra.operations import Algebra
+from normonnx.norm.algebra.polynomial import (
     IntractableError,
     Moment,
     Outside,

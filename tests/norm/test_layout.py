@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from normonnx.norm.layout import Groups, Labels
+from normonnx.norm.algebra.layout import Labels
+from normonnx.targets.placement import Groups
 from normonnx.values.shapes import Product
 
 N, S = Product(1, ("n",)), Product(1, ("s",))

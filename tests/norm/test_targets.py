@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from normonnx.norm.operators import FIRST_BODY
 from normonnx.ops.functions import FIRST_OPSET
+from normonnx.targets.fused import FIRST_BODY
 
 from .fusing import Fused, difference, fuse, random_feeds
 from .text import LAYER, RMS, WHOLE, Weight, layer, model
