@@ -11,6 +11,7 @@ import onnx_ir as ir
 from msgspec import Struct, field
 
 from normonnx.operators.kernels import Array, Inputs, Outputs
+from normonnx.operators.names import onnx_name
 from normonnx.oracle import promotion, shape_arithmetic
 from normonnx.oracle.roundoff import Roundoff
 from normonnx.oracle.work import multiplications
@@ -150,7 +151,7 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
                 frame.narrow.add(node.op_type)
             promoted = promotion.promote(array)
             if frame.roundoff is not None and value not in frame.shapes.derived:
-                is_weight = node.op_type == "Constant"
+                is_weight = onnx_name(node) == "Constant"
                 told = frame.roundoff.weight if is_weight else frame.roundoff.value
                 promoted = told(value, promoted)
             frame.values[value] = promoted
@@ -174,7 +175,7 @@ def _outputs(step: Step, inputs: Inputs, frame: Frame) -> Outputs | Sequence[Any
     except Exception as error:
         where = f"{node.op_type} '{node.name}'"
         raise OracleFailedError(f"{where}: {type(error).__name__}: {error}") from error
-    if node.op_type == "Constant" and node.domain == "":
+    if onnx_name(node) == "Constant":
         exact = frame.weights.exact.get(str(node.outputs[0].name))
         return outputs if exact is None else (exact,)
     return outputs

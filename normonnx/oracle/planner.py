@@ -11,7 +11,9 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
-from normonnx.operators.kernels import KERNELS, Call, Inputs, Kernel, Outputs
+from normonnx.operators.kernels import Call, Inputs, Kernel, Outputs
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
 from normonnx.oracle import control_flow, promotion
 from normonnx.oracle.execution import (
     Attributes,
@@ -92,8 +94,8 @@ class Planner:
         attributes = _resolved(node, bound)
         call = _call_of(node, attributes, opsets, self._exact_attributes.get(node, {}))
         key = (node.domain, node.op_type)
-        is_cast = node.domain == "" and node.op_type in _CASTS
-        kernel = _TYPED.get(key) or KERNELS.get(key)
+        is_cast = onnx_name(node) in _CASTS
+        kernel = _TYPED.get(key) or facts_of(node).kernel
         if kernel is None and not is_cast:
             return self._stock(node, attributes, opsets)
         rare: list[Runner] = []
@@ -112,7 +114,7 @@ class Planner:
         return run
 
     def _stock(self, node: ir.Node, attributes: Attributes, opsets: Mapping[str, int]) -> Runner:
-        if subgraphs(node) or node.op_type in _BITWISE:
+        if subgraphs(node) or onnx_name(node) in _BITWISE:
             return self._lack(node.op_type)
         proto = onnx.NodeProto()
         proto.op_type, proto.domain = node.op_type, node.domain

@@ -13,10 +13,10 @@ import onnx_ir as ir
 from msgspec import Struct, field
 
 from normonnx.operators.kernels import Array, Inputs, Outputs
+from normonnx.operators.table import facts_of
 
 # Longer tensors are data, not dimensions.
 _LONGEST = 64
-_SOURCES = frozenset(("Shape", "Size"))
 
 
 class Followed(Struct):
@@ -53,7 +53,7 @@ class Followed(Struct):
         if node.op_type == "Constant":
             self._note(node, run([]))
             return None
-        if node.op_type in _SOURCES:
+        if facts_of(node).reads_shape_only:
             outputs = run(inputs)
         elif self.derived.isdisjoint(node.inputs):
             return None

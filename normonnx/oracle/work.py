@@ -8,16 +8,21 @@ from typing import Any
 
 import onnx_ir as ir
 
-_PRODUCTS = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose", "FusedConv", "FusedMatMul"))
+from normonnx.operators.names import MICROSOFT, ONNX, onnx_name
+
+_PRODUCTS = {
+    *((ONNX, name) for name in ("MatMul", "Gemm", "Conv", "ConvTranspose")),
+    *((MICROSOFT, name) for name in ("FusedConv", "FusedMatMul")),
+}
 _RECURRENT = frozenset(("LSTM", "GRU", "RNN"))
 
 
 def multiplications(node: ir.Node, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """An estimate of the multiplications of one node, one per output element by default."""
     size = sum(getattr(a, "size", 0) for a in outputs)
-    if node.op_type in _PRODUCTS and len(inputs) > 1 and inputs[0] is not None:
+    if (node.domain, node.op_type) in _PRODUCTS and len(inputs) > 1 and inputs[0] is not None:
         return size * _inner(node.op_type, inputs[0].shape, inputs[1].shape)
-    if node.op_type in _RECURRENT and len(inputs) > 2:
+    if onnx_name(node) in _RECURRENT and len(inputs) > 2:
         steps = math.prod(inputs[0].shape[:2])
         return int(steps * (inputs[1].size + inputs[2].size))
     return size

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
-from normonnx.ops.operators import DOMAIN, OPERATORS
 
 
 def _laid(parameter: Array, first: int, rank: int) -> Array:
@@ -57,13 +56,3 @@ def _total(call: Call, inputs: Inputs, x_bias: Array | None, scale: Array) -> Ar
         return x + residual
     first = int(call.get("axis", -1)) % x.ndim
     return x + _laid(x_bias.reshape(scale.shape), first, x.ndim) + residual
-
-
-_KERNELS = {
-    "FusedAddLayerNormalization": fused_add_layer_normalization,
-    "FusedAddRMSNormalization": fused_add_rms_normalization,
-    "FusedLayerNormalization": fused_layer_normalization,
-    "FusedRMSNormalization": fused_rms_normalization,
-}
-KERNELS = {(DOMAIN, name): _KERNELS[operator.base] for name, operator in OPERATORS.items()}
-"""By domain and operator, under every name that one has."""

@@ -13,7 +13,7 @@ Nothing is written into the model: this is a table beside it.
 from __future__ import annotations
 
 from normonnx.graph.dims import Dim, Dims, Product, divide, times
-from normonnx.values.shapes.attributes import (
+from normonnx.operators.attributes import (
     attribute_int,
     attribute_ints,
     axes_of,

@@ -12,15 +12,17 @@ import onnx_ir as ir
 
 from normonnx.graph.dims import Dim, Dims, Product, unknown
 from normonnx.graph.nesting import walk
+from normonnx.operators.facts import Facts
+from normonnx.operators.meaning import keeps_type
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants, is_float
 from normonnx.values.shapes.contradiction import CONTRADICTIONS
-from normonnx.values.shapes.rules import DIM_RULES, split
-from normonnx.values.shapes.vectors import VECTOR_RULES
+from normonnx.values.shapes.light import light_proto, twins
 
 _log = logging.getLogger(__name__)
 
 _LARGEST_VECTOR = 64
-_STRIP_BYTES = 1000
 _T = TypeVar("_T")
 
 
@@ -110,7 +112,7 @@ class Shapes:
     # -- what onnx infers ------------------------------------------------------------------
 
     def _read_inferred(self, model: ir.Model) -> None:
-        proto = _light_proto(model)
+        proto = light_proto(model)
         try:
             proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
         except Exception as error:
@@ -118,22 +120,25 @@ class Shapes:
         pending = [(model.graph, proto.graph)]
         while pending:
             graph, graph_proto = pending.pop()
-            inferred = {
-                info.name: info.type.tensor_type
-                for infos in (graph_proto.value_info, graph_proto.output)
-                for info in infos
-                if info.type.HasField("tensor_type")
-            }
+            self._read_graph(graph, graph_proto)
             nodes = {node.output[0]: node for node in graph_proto.node if node.output}
-            for value in graph.inputs:
-                self._dims[value] = self._declared(value)
             for node in graph:
-                for value in node.outputs:
-                    if value.name in inferred:
-                        self._read(value, inferred[value.name])
                 twin = nodes.get(node.outputs[0].name or "") if node.outputs else None
                 if twin is not None:
-                    pending.extend(_twins(node, twin))
+                    pending.extend(twins(node, twin))
+
+    def _read_graph(self, graph: ir.Graph, proto: onnx.GraphProto) -> None:
+        inferred = {
+            info.name: info.type.tensor_type
+            for infos in (proto.value_info, proto.output)
+            for info in infos
+            if info.type.HasField("tensor_type")
+        }
+        for value in graph.inputs:
+            self._dims[value] = self._declared(value)
+        for value in (value for node in graph for value in node.outputs):
+            if value.name in inferred:
+                self._read(value, inferred[value.name])
 
     def _read(self, value: ir.Value, tensor: onnx.TypeProto.Tensor) -> None:
         if tensor.elem_type:
@@ -176,29 +181,31 @@ class Shapes:
 
     def _visit(self, node: ir.Node) -> None:
         self._constants.visit(node)
-        if node.domain != "" or not node.outputs:
+        if not node.outputs:
             return
+        facts = facts_of(node)
         out = node.outputs[0]
-        follow = VECTOR_RULES.get(node.op_type)
-        if follow is not None:
-            vector = _unless_contradictory(lambda: follow(self, node))
-            if vector is not None and len(vector) <= _LARGEST_VECTOR:
-                self._vectors[out] = vector
-                if all(isinstance(dim, int) for dim in vector) and node.op_type in (
-                    "Shape",
-                    "Size",
-                ):
-                    array = np.array(vector, dtype=np.int64)
-                    self._constants.learn(out, array if node.op_type == "Shape" else array[0])
-        if node.op_type == "CastLike":
+        self._follow_vector(node, facts)
+        if onnx_name(node) == "CastLike":
             self._learn_cast(node)
-        if node.op_type == "Split":
-            parts = _unless_contradictory(lambda: split(self, node)) or ()
+        rule, rule_of_each = facts.dims, facts.dims_of_each
+        if rule_of_each is not None:
+            parts = _unless_contradictory(lambda: rule_of_each(self, node)) or ()
             for out, dims in zip(node.outputs, parts, strict=False):
                 self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
-        elif node.op_type in DIM_RULES:
-            rule = DIM_RULES[node.op_type]
+        elif rule is not None:
             self._refine(out, node, lambda: rule(self, node))
+
+    def _follow_vector(self, node: ir.Node, facts: Facts) -> None:
+        """Note what an integer tensor holds that follows from dimensions."""
+        rule, out = facts.vector, node.outputs[0]
+        vector = None if rule is None else _unless_contradictory(lambda: rule(self, node))
+        if vector is None or len(vector) > _LARGEST_VECTOR:
+            return
+        self._vectors[out] = vector
+        if facts.reads_shape_only and all(isinstance(dim, int) for dim in vector):
+            array = np.array(vector, dtype=np.int64)
+            self._constants.learn(out, array[0] if facts.name == "Size" else array)
 
     def _learn_cast(self, node: ir.Node) -> None:
         """A constant cast to the type of a value that is none is a constant all the same."""
@@ -225,7 +232,7 @@ class Shapes:
                 new if self._open(old) else old for old, new in zip(known, refined, strict=True)
             )
         self._dims[out] = tuple(refined)
-        if out not in self._dtypes and node.inputs and node.op_type not in ("Cast", "Shape"):
+        if out not in self._dtypes and node.inputs and keeps_type(node.domain, node.op_type):
             dtype = self.dtype(node.inputs[0])
             if dtype is not None:
                 self._dtypes[out] = dtype
@@ -241,64 +248,3 @@ def _unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
 
 def _small(value: ir.Value) -> bool:
     return value.const_value is None or value.const_value.size <= _LARGEST_VECTOR
-
-
-def _light_proto(model: ir.Model) -> onnx.ModelProto:
-    """The model as a proto without its large weights, which become inputs of their shape."""
-    proto = onnx.ModelProto(ir_version=model.ir_version)
-    for domain, version in model.opset_imports.items():
-        proto.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
-    for function in model.functions.values():
-        ir.serde.serialize_function_into(proto.functions.add(), function)
-    graph, light = model.graph, proto.graph
-    light.name = graph.name or "graph"
-    for value in graph.inputs:
-        ir.serde.serialize_value_into(light.input.add(), value)
-    for value in graph.outputs:
-        ir.serde.serialize_value_into(light.output.add(), value)
-    for name, value in graph.initializers.items():
-        tensor = value.const_value
-        if tensor is None or tensor.nbytes > _STRIP_BYTES:
-            if tensor is not None and not value.is_graph_input():
-                light.input.append(_info(name, tensor))
-        else:
-            ir.serde.serialize_tensor_into(light.initializer.add(), from_=tensor)
-            light.initializer[-1].name = name
-    for node in graph:
-        tensor = _large_constant(node)
-        if tensor is not None:
-            light.input.append(_info(str(node.outputs[0].name), tensor))
-            continue
-        ir.serde.serialize_node_into(light.node.add(), from_=node)
-        for value in node.outputs:
-            if value.name and value.type is not None and not value.is_graph_output():
-                ir.serde.serialize_value_into(light.value_info.add(), value)
-    return proto
-
-
-def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:
-    return onnx.helper.make_tensor_value_info(name, tensor.dtype.value, tensor.shape.numpy())
-
-
-def _large_constant(node: ir.Node) -> ir.TensorProtocol | None:
-    """The tensor of a Constant node that is too large to be handed on, if it is one."""
-    attribute = node.attributes.get("value")
-    if node.op_type != "Constant" or node.domain or attribute is None or attribute.is_ref():
-        return None
-    tensor: ir.TensorProtocol = attribute.value
-    if tensor.nbytes <= _STRIP_BYTES or node.outputs[0].is_graph_output():
-        return None
-    return tensor
-
-
-def _twins(node: ir.Node, proto: onnx.NodeProto) -> list[tuple[ir.Graph, onnx.GraphProto]]:
-    pairs: list[tuple[ir.Graph, onnx.GraphProto]] = []
-    for attribute in proto.attribute:
-        mine = node.attributes.get(attribute.name)
-        if mine is None or mine.is_ref():
-            continue
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            pairs.append((mine.as_graph(), attribute.g))
-        elif attribute.type == onnx.AttributeProto.GRAPHS:
-            pairs.extend(zip(mine.as_graphs(), attribute.graphs, strict=True))
-    return pairs

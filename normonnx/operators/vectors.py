@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from normonnx.graph.dims import Dim, Dims, Product, divide, times
-from normonnx.values.shapes.attributes import attribute_int, slices_of
-
-if TYPE_CHECKING:
-    from normonnx.values.shapes.table import Shapes
+from normonnx.graph.dims import Dim, Dims, Product, times
+from normonnx.operators.attributes import attribute_int, slices_of
+from normonnx.operators.known import Known, Rule
 
 
-def _v_shape(shapes: Shapes, node: ir.Node) -> Dims | None:
-    dims = shapes.dims(node.inputs[0])
+def shape(known: Known, node: ir.Node) -> Dims | None:
+    """Dimensions `start` to `end` of the first input."""
+    dims = known.dims(node.inputs[0])
     if dims is None:
         return None
     start = attribute_int(node, "start", 0)
@@ -23,21 +21,26 @@ def _v_shape(shapes: Shapes, node: ir.Node) -> Dims | None:
     return dims[start:end]
 
 
-def _v_size(shapes: Shapes, node: ir.Node) -> Dims | None:
-    dims = shapes.dims(node.inputs[0])
+def size(known: Known, node: ir.Node) -> Dims | None:
+    """The product of all dimensions."""
+    dims = known.dims(node.inputs[0])
     return None if dims is None else (times(dims),)
 
 
-def _v_same(shapes: Shapes, node: ir.Node) -> Dims | None:
-    dtype = shapes.dtype(node.outputs[0])
-    if dtype is not None and not dtype.is_integer():
-        # Casts through a float type are followed too: dimensions are far below 2^24.
-        return shapes.vector(node.inputs[0]) if node.op_type == "Cast" else None
-    return shapes.vector(node.inputs[0])
+def same(known: Known, node: ir.Node) -> Dims | None:
+    """The contents of the first input, if they are still integers."""
+    dtype = known.dtype(node.outputs[0])
+    return cast(known, node) if dtype is None or dtype.is_integer() else None
 
 
-def _v_gather(shapes: Shapes, node: ir.Node) -> Dims | None:
-    data, indices = shapes.vector(node.inputs[0]), shapes.vector(node.inputs[1])
+def cast(known: Known, node: ir.Node) -> Dims | None:
+    """Casts through a float type are followed too: dimensions are far below 2^24."""
+    return known.vector(node.inputs[0])
+
+
+def gather(known: Known, node: ir.Node) -> Dims | None:
+    """Elements at places that are known."""
+    data, indices = known.vector(node.inputs[0]), known.vector(node.inputs[1])
     if data is None or indices is None or attribute_int(node, "axis", 0) != 0:
         return None
     if not all(isinstance(i, int) and -len(data) <= i < len(data) for i in indices):
@@ -45,38 +48,40 @@ def _v_gather(shapes: Shapes, node: ir.Node) -> Dims | None:
     return tuple(data[i] for i in indices if isinstance(i, int))
 
 
-def _v_concat(shapes: Shapes, node: ir.Node) -> Dims | None:
-    parts = [vector_or_unknowns(shapes, value) for value in node.inputs]
+def concat(known: Known, node: ir.Node) -> Dims | None:
+    """One vector behind the other, unknown parts as unknowns."""
+    parts = [vector_or_unknowns(known, value) for value in node.inputs]
     if any(part is None for part in parts):
         return None
     return tuple(dim for part in parts if part is not None for dim in part)
 
 
-def vector_or_unknowns(shapes: Shapes, value: ir.Value | None) -> Dims | None:
+def vector_or_unknowns(known: Known, value: ir.Value | None) -> Dims | None:
     """The vector, or as many unknowns as the tensor is long."""
-    vector, length = shapes.vector(value), shapes.static(value)
+    vector, length = known.vector(value), known.static(value)
     if vector is not None or value is None or length is None or len(length) != 1:
         return vector
     return tuple(Product(1, (f"?{value.name}[{i}]",)) for i in range(length[0]))
 
 
-def _v_slice(shapes: Shapes, node: ir.Node) -> Dims | None:
-    data = shapes.vector(node.inputs[0])
+def slice_of(known: Known, node: ir.Node) -> Dims | None:
+    """A slice with a positive step."""
+    data = known.vector(node.inputs[0])
     if data is None:
         return None
-    cuts = slices_of(node, shapes, 1)
+    cuts = slices_of(node, known, 1)
     if cuts is None or len(cuts) != 1 or 0 not in cuts:
         return None
     return data[cuts[0]] if (cuts[0].step or 1) > 0 else None
 
 
-def _v_arithmetic(
-    combine: Callable[[Dim, Dim], Dim | None],
-) -> Callable[[Shapes, ir.Node], Dims | None]:
-    def rule(shapes: Shapes, node: ir.Node) -> Dims | None:
+def arithmetic(combine: Callable[[Dim, Dim], Dim | None]) -> Rule:
+    """Two vectors, or a vector and a number, element by element; nothing where one is left open."""
+
+    def rule(known: Known, node: ir.Node) -> Dims | None:
         if len(node.inputs) != 2:
             return None
-        left, right = shapes.vector(node.inputs[0]), shapes.vector(node.inputs[1])
+        left, right = known.vector(node.inputs[0]), known.vector(node.inputs[1])
         if left is None or right is None:
             return None
         length = max(len(left), len(right))
@@ -92,44 +97,28 @@ def _v_arithmetic(
 
 
 def total(a: Dim, b: Dim) -> Dim | None:
+    """The sum, where it is a number or one of them."""
     if isinstance(a, int) and isinstance(b, int):
         return a + b
     return a if b == 0 else b if a == 0 else None
 
 
-def _difference(a: Dim, b: Dim) -> Dim | None:
+def difference(a: Dim, b: Dim) -> Dim | None:
+    """The difference, where it is a number or the first of them."""
     if a == b:
         return 0
     return a - b if isinstance(a, int) and isinstance(b, int) else (a if b == 0 else None)
 
 
-def _largest(a: Dim, b: Dim) -> Dim | None:
+def largest(a: Dim, b: Dim) -> Dim | None:
+    """The larger one, a dimension of which nothing is known being larger than 1."""
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
     # A broadcast dimension, as exporters compute it: the one that is not 1.
     return a if a == b or b in (0, 1) else b if a in (0, 1) else None
 
 
-def _v_reduce_prod(shapes: Shapes, node: ir.Node) -> Dims | None:
-    vector = shapes.vector(node.inputs[0])
+def product(known: Known, node: ir.Node) -> Dims | None:
+    """The product of all elements, as ReduceProd gives it."""
+    vector = known.vector(node.inputs[0])
     return None if vector is None else (times(vector),)
-
-
-VECTOR_RULES: dict[str, Callable[[Shapes, ir.Node], Dims | None]] = {
-    "Shape": _v_shape,
-    "Size": _v_size,
-    "Identity": _v_same,
-    "Cast": _v_same,
-    "Squeeze": _v_same,
-    "Unsqueeze": _v_same,
-    "Reshape": _v_same,
-    "Gather": _v_gather,
-    "Concat": _v_concat,
-    "Slice": _v_slice,
-    "Mul": _v_arithmetic(lambda a, b: times((a, b))),
-    "Div": _v_arithmetic(divide),
-    "Add": _v_arithmetic(total),
-    "Sub": _v_arithmetic(_difference),
-    "Max": _v_arithmetic(_largest),
-    "ReduceProd": _v_reduce_prod,
-}

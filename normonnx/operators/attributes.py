@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dim
+from normonnx.operators.known import Known
 
-if TYPE_CHECKING:
-    from normonnx.values.shapes.table import Shapes
+_BEFORE_ALL = -(1 << 30)
 
 
 def normalized(axis: int, rank: int) -> int:
@@ -30,45 +29,52 @@ def attribute_int(node: ir.Node, name: str, default: int) -> int:
     return default if attribute is None or attribute.is_ref() else attribute.as_int()
 
 
-def axes_of(node: ir.Node, shapes: Shapes) -> tuple[int, ...] | None:
+def axes_of(node: ir.Node, known: Known) -> tuple[int, ...] | None:
     """The axes of a Squeeze, Unsqueeze or Reduce node, attribute or input; None if absent."""
     axes = attribute_ints(node, "axes")
     if axes is not None:
         return axes
     if len(node.inputs) > 1 and node.inputs[1] is not None:
-        vector = shapes.vector(node.inputs[1])
-        if vector is not None and all(isinstance(dim, int) for dim in vector):
-            return tuple(dim for dim in vector if isinstance(dim, int))
+        return _numbers(known.vector(node.inputs[1]))
     return None
 
 
-def slices_of(node: ir.Node, shapes: Shapes, rank: int) -> dict[int, slice] | None:
+def _numbers(dims: Sequence[Dim] | None) -> tuple[int, ...] | None:
+    """The dimensions if every one of them is a number."""
+    if dims is None or not all(isinstance(dim, int) for dim in dims):
+        return None
+    return tuple(dim for dim in dims if isinstance(dim, int))
+
+
+def slices_of(node: ir.Node, known: Known, rank: int) -> dict[int, slice] | None:
     """The slices that a Slice node takes, by axis, if they are constant."""
-    if len(node.inputs) == 1:
-        parts: list[Sequence[Dim] | None] = [
-            attribute_ints(node, name) for name in ("starts", "ends", "axes")
-        ]
-        starts, ends, axes, steps = (*parts, None)
-    else:
-        given = [*node.inputs[1:], None, None, None, None][:4]
-        starts, ends, axes, steps = (shapes.vector(value) for value in given)
-        if any(value is not None and shapes.vector(value) is None for value in given):
-            return None
+    given = _slice_parts(node, known)
+    if given is None:
+        return None
+    starts, ends, axes, steps = given
     if starts is None or ends is None:
         return None
     axes = tuple(range(len(starts))) if axes is None else axes
     steps = (1,) * len(starts) if steps is None else steps
     cuts: dict[int, slice] = {}
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=False):
-        if not (
-            isinstance(axis, int)
-            and isinstance(start, int)
-            and isinstance(end, int)
-            and isinstance(step, int)
-            and step != 0
-        ):
+    for parts in zip(axes, starts, ends, steps, strict=False):
+        numbers = _numbers(parts)
+        if numbers is None or numbers[3] == 0:
             return None
+        axis, start, end, step = numbers
         # An end before the first element, written as a huge negative number, is slice's None.
-        stop = None if step < 0 and end < -(1 << 30) else end
+        stop = None if step < 0 and end < _BEFORE_ALL else end
         cuts[normalized(axis, rank)] = slice(start, stop, step)
     return cuts
+
+
+def _slice_parts(node: ir.Node, known: Known) -> list[Sequence[Dim] | None] | None:
+    """Starts, ends, axes and steps, None for an absent one; None if one of them is not known."""
+    if len(node.inputs) == 1:
+        return [*(attribute_ints(node, name) for name in ("starts", "ends", "axes")), None]
+    given = [*node.inputs[1:], None, None, None, None][:4]
+    parts = [known.vector(value) for value in given]
+    absent = [value is None for value in given]
+    if any(part is None and not out for part, out in zip(parts, absent, strict=True)):
+        return None
+    return list(parts)

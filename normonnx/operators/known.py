@@ -1,0 +1,36 @@
+"""What a rule may ask about the values that a node reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+import onnx_ir as ir
+
+from normonnx.graph.dims import Dims
+
+
+class Known(Protocol):
+    """What is known of the values of a model; whoever holds it calls the rules with it."""
+
+    def dims(self, value: ir.Value | None) -> Dims | None:
+        """The dimensions, or None if not even the rank is known."""
+
+    def rank(self, value: ir.Value | None) -> int | None:
+        """The number of dimensions, if known."""
+
+    def static(self, value: ir.Value | None) -> tuple[int, ...] | None:
+        """The dimensions if every one of them is a number."""
+
+    def dtype(self, value: ir.Value | None) -> ir.DataType | None:
+        """The element type, if known."""
+
+    def vector(self, value: ir.Value | None) -> Dims | None:
+        """The contents of an integer tensor of rank 0 or 1 as dimensions, if known."""
+
+
+Rule: TypeAlias = Callable[[Known, ir.Node], Dims | None]
+"""From a node to the dimensions, or to the contents, of its first output."""
+
+RuleForEach: TypeAlias = Callable[[Known, ir.Node], list[Dims | None]]
+"""From a node to the dimensions of each of its outputs."""

@@ -1,0 +1,158 @@
+"""Over which operator sets an operator means the same.
+
+Mostly the schemas tell: a new form with the same inputs, further element types, and further inputs
+and attributes that may be left out, means what the old one meant. Where a schema does not show a
+change, or shows one that is none, a table says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+
+import onnx
+
+Schema = onnx.defs.OpSchema
+
+
+class Change(Enum):
+    """What a new form of an operator is to the one before."""
+
+    EXTENDED = "it means the same, and more"
+    AXES_MOVED = "it means the same, and its axes, an attribute until then, are an input"
+    OTHER = "it may mean something else"
+
+
+REVIEWED = range(12, 24)
+"""The opsets whose changes were read, in onnx's changelog, for what the schemas do not show."""
+
+FLATTENING = frozenset({"Hardmax", "LogSoftmax", "Softmax"})
+"""They worked on the axis and all behind it as one, and work on the axis alone from opset 13 on."""
+
+FLATTENING_UNTIL = 12
+
+_CHANGED = frozenset(
+    {
+        *((name, FLATTENING_UNTIL + 1) for name in FLATTENING),
+        ("DequantizeLinear", 13),  # a scale per channel
+        ("QuantizeLinear", 13),
+        ("RoiAlign", 16),  # the default of the new attribute is not what it did before
+        ("LpPool", 18),  # how windows at the end are counted
+        ("Resize", 18),
+        ("Split", 18),  # has to say into how many parts
+        ("AveragePool", 19),  # how windows at the end are counted
+        ("Resize", 19),
+        ("GroupNormalization", 21),  # a scale per channel, no longer per group
+    }
+)
+"""Forms that mean something else, or may, although their schema does not show it."""
+
+_UNCHANGED = frozenset({("BatchNormalization", 14)})
+"""Forms that mean the same with one output, although their schema looks different."""
+
+
+@lru_cache(maxsize=4096)
+def schema_of(domain: str, op_type: str, version: int) -> Schema | None:
+    """The schema that an operator set of this version means, or None for foreign operators."""
+    try:
+        return onnx.defs.get_schema(op_type, version, domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def keeps_type(domain: str, op_type: str) -> bool:
+    """Whether the first output has the element type of the first input, by the newest schema."""
+    try:
+        schema = onnx.defs.get_schema(op_type, domain)
+    except onnx.defs.SchemaError:
+        return False
+    if not schema.inputs or not schema.outputs:
+        return False
+    return schema.inputs[0].type_str == schema.outputs[0].type_str
+
+
+@lru_cache(maxsize=4096)
+def change_at(op_type: str, opset: int) -> Change | None:
+    """How an operator of ONNX's domain changed with an opset.
+
+    Args:
+        op_type: the operator.
+        opset: the opset that may have brought a new form.
+
+    Returns:
+        None where the form is the one of the opset before.
+    """
+    old, new = schema_of("", op_type, opset - 1), schema_of("", op_type, opset)
+    if old is None or new is None:
+        return None if old is new else Change.OTHER
+    if old.since_version == new.since_version:
+        return None
+    if (op_type, opset) in _CHANGED:
+        return Change.OTHER
+    if (op_type, opset) in _UNCHANGED or _extends(old, new):
+        return Change.EXTENDED
+    return Change.AXES_MOVED if _moves_axes(old, new) else Change.OTHER
+
+
+def means_the_same(op_type: str, current: int, wanted: int) -> bool:
+    """Whether an operator means at one opset what it means at a later one, axes moved or not."""
+    if schema_of("", op_type, current) is None:
+        return False
+    changes = {change_at(op_type, opset) for opset in range(current + 1, wanted + 1)}
+    return Change.OTHER not in changes
+
+
+def axes_moved(op_type: str, current: int, wanted: int) -> bool:
+    """Whether the axes of an operator become an input on the way to a later opset."""
+    opsets = range(current + 1, wanted + 1)
+    return any(change_at(op_type, opset) is Change.AXES_MOVED for opset in opsets)
+
+
+def _extends(old: Schema, new: Schema) -> bool:
+    """Whether the new form only takes more types, and more that may be left out."""
+    return (
+        _same_attributes(old, new, gone=frozenset())
+        and _extends_parameters(old.inputs, new.inputs)
+        and _extends_parameters(old.outputs, new.outputs)
+    )
+
+
+def _moves_axes(old: Schema, new: Schema) -> bool:
+    """Whether the new form is the old one with its attribute axes as a second input."""
+    if "axes" not in old.attributes or "axes" in new.attributes or len(new.inputs) != 2:
+        return False
+    return (
+        new.inputs[1].name == "axes"
+        and _same_attributes(old, new, gone=frozenset({"axes"}))
+        and _extends_parameters(old.inputs, new.inputs[:1])
+        and _extends_parameters(old.outputs, new.outputs)
+    )
+
+
+def _same_attributes(old: Schema, new: Schema, *, gone: frozenset[str]) -> bool:
+    kept = set(old.attributes) - gone
+    if not kept <= set(new.attributes):
+        return False
+    if any(new.attributes[name].required for name in set(new.attributes) - kept):
+        return False
+    return all(
+        new.attributes[name].type == old.attributes[name].type
+        and new.attributes[name].required == old.attributes[name].required
+        and new.attributes[name].default_value == old.attributes[name].default_value
+        for name in kept
+    )
+
+
+def _extends_parameters(
+    old: Sequence[Schema.FormalParameter],
+    new: Sequence[Schema.FormalParameter],
+) -> bool:
+    if len(new) < len(old):
+        return False
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+    return all(one.option == optional for one in new[len(old) :]) and all(
+        before.option == after.option and set(before.types) <= set(after.types)
+        for before, after in zip(old, new, strict=False)
+    )

@@ -1,0 +1,19 @@
+"""The operators of the domain normonnx, under every name that one has."""
+
+from __future__ import annotations
+
+from normonnx.operators.facts import Facts
+from normonnx.operators.kernels import domain as kernels
+from normonnx.ops.operators import DOMAIN, OPERATORS
+
+_KERNELS = {
+    "FusedAddLayerNormalization": kernels.fused_add_layer_normalization,
+    "FusedAddRMSNormalization": kernels.fused_add_rms_normalization,
+    "FusedLayerNormalization": kernels.fused_layer_normalization,
+    "FusedRMSNormalization": kernels.fused_rms_normalization,
+}
+
+FACTS = tuple(
+    Facts(name=name, domain=DOMAIN, kernel=_KERNELS[operator.base])
+    for name, operator in OPERATORS.items()
+)

@@ -1,0 +1,13 @@
+"""Sampling of images at other places."""
+
+from __future__ import annotations
+
+from normonnx.operators.facts import Facts
+from normonnx.operators.kernels import resize as kernels
+
+FACTS = (
+    Facts(name="Resize", linear_in=(0,), kernel=kernels.resize),
+    Facts(name="Upsample", linear_in=(0,), kernel=kernels.upsample),
+    Facts(name="GridSample", linear_in=(0,)),
+    Facts(name="AffineGrid", linear_in=(0,)),
+)

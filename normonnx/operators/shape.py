@@ -1,0 +1,23 @@
+"""Dimensions as numbers, and tensors made from numbers."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from normonnx.graph.dims import Dims
+from normonnx.operators import vectors
+from normonnx.operators.facts import Facts
+from normonnx.operators.known import Known
+
+
+def as_long_as_the_vector(known: Known, node: ir.Node) -> Dims | None:
+    """One axis, as long as the vector that the output is."""
+    vector = known.vector(node.outputs[0])
+    return None if vector is None else (len(vector),)
+
+
+FACTS = (
+    Facts(name="Shape", reads_shape_only=True, dims=as_long_as_the_vector, vector=vectors.shape),
+    Facts(name="Size", reads_shape_only=True, vector=vectors.size),
+    *(Facts(name=name) for name in ("Constant", "ConstantOfShape", "EyeLike", "Range")),
+)
