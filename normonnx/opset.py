@@ -8,83 +8,22 @@ and what it wrote is only taken if the model's interface is what it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import count
 from typing import TypeGuard
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from normonnx.graph.nesting import walk
+from normonnx.operators import meaning
+from normonnx.operators.names import onnx_name
 from normonnx.runtime import installed
 
 _STAND_IN_BYTES = 1024
 
 _IR_VERSION_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13}
 """The lowest IR version whose readers know the opset (onnx's versioning table)."""
-
-_EXTENDED: Mapping[int, frozenset[str]] = {
-    12: frozenset(
-        "ArgMax ArgMin Clip Constant GatherND Max MaxPool Min Pow ReduceMax ReduceMin".split()
-    ),
-    13: frozenset(
-        """Abs Add ArgMax ArgMin Cast Ceil Clip Concat Constant DepthToSpace Div
-        Dropout Equal Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater
-        Identity If Less Log Loop MatMul Max Mean Min Mod Mul Neg Pad Pow Reciprocal ReduceL1
-        ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-        ReduceSumSquare Relu Reshape ScatterElements ScatterND Shape Sigmoid Sign Size Slice
-        SpaceToDepth Sqrt Sub Sum Tanh Tile Transpose""".split()
-    ),
-    14: frozenset(
-        "Add BatchNormalization CumSum Div GRU Identity LSTM Mul RNN Relu Reshape Sub".split()
-    ),
-    15: frozenset("BatchNormalization Pow Shape".split()),
-    16: frozenset(
-        """GreaterOrEqual Identity If LeakyRelu LessOrEqual Loop PRelu Scan ScatterElements
-        ScatterND Where""".split()
-    ),
-    17: frozenset(),
-    18: frozenset("Pad ScatterElements ScatterND".split()),
-    19: frozenset(
-        """Cast CastLike Constant DequantizeLinear Equal Identity If Loop Pad QuantizeLinear Reshape
-        Scan Shape Size""".split()
-    ),
-    20: frozenset("ConstantOfShape IsInf IsNaN ReduceMax ReduceMin".split()),
-    21: frozenset(
-        """Cast CastLike Constant ConstantOfShape DequantizeLinear Flatten Identity If Loop Pad
-        QuantizeLinear Reshape Scan Shape Size Squeeze Transpose Unsqueeze""".split()
-    ),
-    22: frozenset(
-        """AveragePool Conv ConvTranspose Cos Dropout Elu GRU GlobalAveragePool GlobalMaxPool
-        HardSigmoid HardSwish InstanceNormalization LSTM MaxPool RNN Round Selu Sin Softplus
-        Softsign""".split()
-    ),
-    23: frozenset(
-        """Cast CastLike Constant ConstantOfShape DequantizeLinear Flatten Identity If Loop Pad
-        QuantizeLinear Reshape Scan Shape Size Squeeze Transpose Unsqueeze""".split()
-    ),
-}
-"""Operators that a new opset gave further types, or attributes and inputs that may be left out and
-then mean what was before.
-
-From onnx's changelog (docs/Changelog.md); every other operator is unchanged there or not listed.
-"""
-
-_AXES_MOVED: Mapping[int, frozenset[str]] = {
-    13: frozenset("ReduceSum Squeeze Unsqueeze".split()),
-    18: frozenset(
-        """ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-        ReduceSumSquare""".split()
-    ),
-}
-"""Operators whose axes, an attribute until then, are an input from an opset on."""
-
-
-_FLATTENING = frozenset("Hardmax LogSoftmax Softmax".split())
-"""They worked on the axis and all behind it as one, and work on the axis alone from opset 13 on."""
-
-_FLATTENING_UNTIL = 12
 
 Rank = Callable[[ir.Value], int | None]
 """How many dimensions a value has, None if that is not known."""
@@ -103,30 +42,23 @@ def extends(model: ir.Model, wanted: int, *, rank: Rank = _declared_rank) -> boo
         rank: of the model's values.
     """
     current = model.opset_imports.get("", 0)
-    steps = range(current + 1, wanted + 1)
-    if model.functions or not all(step in _EXTENDED for step in steps):
+    reviewed = all(opset in meaning.REVIEWED for opset in range(current + 1, wanted + 1))
+    if model.functions or not reviewed:
         return False
     nodes = [node for node in walk(model.graph) if node.domain == ""]
-    if any(node.op_type == "BatchNormalization" and len(node.outputs) > 1 for node in nodes):
+    return all(_extends(node, current, wanted, rank) for node in nodes)
+
+
+def _extends(node: ir.Node, current: int, wanted: int, rank: Rank) -> bool:
+    """Whether a node of ONNX's domain means the same in a later opset."""
+    operator = node.op_type
+    if operator == "BatchNormalization" and len(node.outputs) > 1:
         return False  # before opset 14 further outputs meant training
-    moved = _moved(steps)
-    changed = _FLATTENING if current <= _FLATTENING_UNTIL < wanted else frozenset()
-    if any(node.op_type in changed and not _is_over_the_last_axis(node, rank) for node in nodes):
+    if operator in meaning.FLATTENING and current <= meaning.FLATTENING_UNTIL < wanted:
+        return _is_over_the_last_axis(node, rank)
+    if meaning.axes_moved(operator, current, wanted) and _has_empty_axes(node):
         return False
-    if any(node.op_type in moved and _has_empty_axes(node) for node in nodes):
-        return False
-    operators = {node.op_type for node in nodes} - changed
-    return all(_means_the_same(operator, current, steps) for operator in operators)
-
-
-def _means_the_same(operator: str, current: int, steps: range) -> bool:
-    try:
-        before = onnx.defs.get_schema(operator, current, "").since_version
-        forms = {onnx.defs.get_schema(operator, step, "").since_version for step in steps}
-    except onnx.defs.SchemaError:
-        return False
-    moved = {step for step in steps if operator in _AXES_MOVED.get(step, ())}
-    return all(form == before or operator in _EXTENDED[form] for form in forms - moved)
+    return meaning.means_the_same(operator, current, wanted)
 
 
 def _is_over_the_last_axis(node: ir.Node, rank: Rank) -> bool:
@@ -138,24 +70,22 @@ def _is_over_the_last_axis(node: ir.Node, rank: Rank) -> bool:
     return axis == -1 or (dimensions is not None and axis == dimensions - 1)
 
 
-def _moved(steps: range) -> frozenset[str]:
-    return frozenset[str]().union(*(_AXES_MOVED.get(step, ()) for step in steps))
-
-
 def _has_empty_axes(node: ir.Node) -> bool:
     """Whether it names no axes at all, which runtimes read differently."""
     axes = node.attributes.get("axes")
     return axes is not None and not axes.as_ints()
 
 
-def _make_axes_inputs(graph: ir.Graph, operators: frozenset[str]) -> None:
-    """Give some operators of a main graph, and of the graphs in it, their axes as initializers."""
+def _make_axes_inputs(graph: ir.Graph, current: int, wanted: int) -> None:
+    """Make initializers of axes, in a graph and those in it, that a later opset has as inputs."""
     names = {str(value.name) for node in walk(graph) for value in node.outputs}
     for inner in (graph, *graph.subgraphs()):
         names.update(inner.initializers, (str(value.name) for value in inner.inputs))
     made: dict[tuple[int, ...], ir.Value] = {}
     for node in walk(graph):
-        if node.domain or node.op_type not in operators or "axes" not in node.attributes:
+        if "axes" not in node.attributes or not meaning.axes_moved(
+            onnx_name(node), current, wanted
+        ):
             continue
         axes = tuple(node.attributes.pop("axes").as_ints())
         if axes not in made:
@@ -194,8 +124,7 @@ def raise_opset(
     if not installed.takes_opset(wanted, ir_version):
         return None, f"opset stays {current}: {installed.title()} does not take opset {wanted}"
     if extends(model, wanted, rank=rank):
-        if moved := _moved(range(current + 1, wanted + 1)):
-            _make_axes_inputs(model.graph, moved)
+        _make_axes_inputs(model.graph, current, wanted)
         model.opset_imports[""], model.ir_version = wanted, ir_version
         return model, f"opset {current} → {wanted}"
     light = model.clone()
@@ -255,7 +184,7 @@ def _take_out_constants(graph: ir.Graph) -> list[ir.Node]:
     nodes = []
     for node in list(graph):
         tensor = node.attributes["value"].value if "value" in node.attributes else None
-        if node.op_type != "Constant" or node.domain or node.outputs[0].is_graph_output():
+        if onnx_name(node) != "Constant" or node.outputs[0].is_graph_output():
             continue
         if _is_large(tensor):
             stand_in = ir.Value(

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from normonnx.feeds.trace import Functions, Reading, constant, number, readings
 from normonnx.operators.kernels import Array
+from normonnx.operators.names import MICROSOFT, onnx_name
 
 
 class Kind(Enum):
@@ -94,6 +95,11 @@ _AXIS_INPUTS = frozenset(
     (op, index)
     for op, index in (("Unsqueeze", 1), ("Squeeze", 1), ("CumSum", 1), ("Slice", 3), ("Pad", 3))
 )
+_LOOKED_UP = frozenset(
+    (name, 1) for name in ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
+)
+_ALONG_AN_AXIS = frozenset(("Gather", "GatherElements"))
+_MADE_A_TRUTH = frozenset(("Cast", "Not", "Where"))
 _COMPARED = frozenset(("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"))
 _POSITIVE_INPUTS = frozenset((("Log", 0), ("Sqrt", 0), ("Div", 1), ("Reciprocal", 0)))
 _LARGEST_SIZE = 4
@@ -129,20 +135,33 @@ def _text(found: list[Reading]) -> Domain:
 
 
 def _integer(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
-    if _MASKED.search(name) and not _NOT_A_MASK.search(name):
+    if _is_mask(name):
         return Domain(Kind.MASK, 0, 1, why="its name")
     index = _index(found)
     if index is not None:
         kind = Kind.POSITION if _POSITION.search(name) else Kind.INDEX
         return Domain(kind, index.low, index.high, why=index.why)
+    return _counted(found) or _by_name_or_type(name, dtype, found)
+
+
+def _is_mask(name: str) -> bool:
+    return bool(_MASKED.search(name)) and not _NOT_A_MASK.search(name)
+
+
+def _counted(found: list[Reading]) -> Domain | None:
+    """The domain of lengths, sizes and axes, if it is read as one of them."""
     for table, kind, low, high in (
         (_LENGTH_INPUTS, Kind.LENGTH, 1, 1),
         (_SIZE_INPUTS, Kind.SIZE, 1, _LARGEST_SIZE),
         (_AXIS_INPUTS, Kind.SIZE, 0, 0),
     ):
         for reading in found:
-            if reading.node.domain == "" and (reading.node.op_type, reading.index) in table:
+            if (onnx_name(reading.node), reading.index) in table:
                 return Domain(kind, low, high, why=_title(reading))
+    return None
+
+
+def _by_name_or_type(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
     if _LENGTH.search(name):
         return Domain(Kind.LENGTH, 1, 1, why="its name")
     compared = _compared_with(found)
@@ -153,19 +172,19 @@ def _integer(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
     if dtype in (ir.DataType.UINT8, ir.DataType.INT8):
         low = 0 if dtype == ir.DataType.UINT8 else -128
         return Domain(Kind.INTEGER, low, low + 255, why="its type")
-    if compared or any(r.node.op_type in ("Cast", "Not", "Where") for r in found):
+    if compared or any(onnx_name(r.node) in _MADE_A_TRUTH for r in found):
         return Domain(Kind.MASK, 0, 1, why="it is compared or made a float, and no index")
     return Domain(Kind.INTEGER, 0, 7, why="its type")
 
 
 def _real(name: str, found: list[Reading]) -> Domain:
-    if _MASKED.search(name) and not _NOT_A_MASK.search(name):
+    if _is_mask(name):
         return Domain(Kind.MASK, 0, 1, why="its name")
     index = _index([r for r in found if r.way.truncated])
     if index is not None:
         return index
     for reading in found:
-        if (reading.node.op_type, reading.index) in _POSITIVE_INPUTS:
+        if (onnx_name(reading.node), reading.index) in _POSITIVE_INPUTS:
             return Domain(Kind.POSITIVE, why=_title(reading))
     if _PROBABILITY.search(name):
         return Domain(Kind.UNIT, why="its name")
@@ -192,18 +211,16 @@ def _index(found: list[Reading]) -> Domain | None:
 def _rows(reading: Reading) -> int | None:
     """How many rows the table has that is looked up here, or None if nothing is looked up."""
     node, index = reading.node, reading.index
-    if node.op_type == "OneHot" and index == 0:
+    if (node.domain, node.op_type) == (MICROSOFT, "EmbedLayerNormalization"):
+        return _extent(node.inputs[2 + index], 0) if index < 2 else None
+    name = onnx_name(node)
+    if (name, index) == ("OneHot", 0):
         depth = number(node.inputs[1])
         return None if depth is None else int(depth)
-    if node.op_type == "EmbedLayerNormalization":
-        return _extent(node.inputs[2 + index], 0) if index < 2 else None
-    axis = 0
-    if node.op_type in ("Gather", "GatherElements") and index == 1:
-        attribute = node.attributes.get("axis")
-        axis = 0 if attribute is None else attribute.as_int()
-    elif (node.op_type, index) not in (("GatherND", 1), ("ScatterND", 1), ("ScatterElements", 1)):
+    if (name, index) not in _LOOKED_UP:
         return None
-    rows = _extent(node.inputs[0], axis)
+    axis = node.attributes.get("axis") if name in _ALONG_AN_AXIS else None
+    rows = _extent(node.inputs[0], 0 if axis is None else axis.as_int())
     return 1 if rows is None else rows
 
 
@@ -217,7 +234,7 @@ def _extent(value: ir.Value | None, axis: int) -> int | None:
 def _compared_with(found: list[Reading]) -> set[int]:
     result = set()
     for reading in found:
-        if reading.node.op_type in _COMPARED:
+        if onnx_name(reading.node) in _COMPARED:
             other = number(reading.node.inputs[1 - reading.index])
             if other is not None and other == int(other):
                 result.add(int(other) - reading.way.offset)
@@ -227,7 +244,7 @@ def _compared_with(found: list[Reading]) -> set[int]:
 def _statistics(reading: Reading) -> Domain | None:
     """A real input that is normalised at once is drawn as what it was normalised for."""
     node = reading.node
-    if node.op_type != "BatchNormalization" or reading.index != 0 or not reading.way.direct:
+    if onnx_name(node) != "BatchNormalization" or reading.index != 0 or not reading.way.direct:
         return None
     mean, variance = constant(node.inputs[3]), constant(node.inputs[4])
     if mean is None or variance is None:

@@ -10,28 +10,12 @@ import onnx_ir as ir
 from msgspec import Struct
 from msgspec.structs import replace
 
-# (operator, input) → the outputs hold the elements of that input, perhaps among others
-_MOVING: dict[str, tuple[int, ...]] = {
-    "Identity": (0,),
-    "Cast": (0,),
-    "CastLike": (0,),
-    "Reshape": (0,),
-    "Flatten": (0,),
-    "Unsqueeze": (0,),
-    "Squeeze": (0,),
-    "Transpose": (0,),
-    "Expand": (0,),
-    "Slice": (0,),
-    "Split": (0,),
-    "Tile": (0,),
-    "Dropout": (0,),
-    "Gather": (0,),
-    "Pad": (0,),
-    "Clip": (0,),
-    "Where": (1, 2),
-    "SequenceAt": (0,),
-}
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
+
 _IN_PLACE = frozenset(("Identity", "Cast", "CastLike", "Dropout"))
+_PASSED_ON = frozenset(("Cast", "CastLike", "Clip"))
+"""Operators whose output holds about what their first input holds, although not its elements."""
 _MOST_READINGS = 400
 
 
@@ -86,21 +70,35 @@ def _beyond(
     function = functions.get(node.op_identifier())
     if function is not None:
         return [(function.inputs[index], way)]
-    if node.op_type == "Concat" or index in _MOVING.get(node.op_type, ()):
-        truncated = way.truncated
-        if node.op_type == "Cast":
-            truncated |= ir.DataType(node.attributes["to"].as_int()).is_integer()
-        direct = way.direct and node.op_type in _IN_PLACE
-        return [(v, Way(way.offset, truncated, direct)) for v in node.outputs]
-    if node.op_type in ("Add", "Sub") and (node.op_type, index) != ("Sub", 1):
-        step = number(node.inputs[1 - index])
-        if step is None or step != int(step):
-            return []
-        signed = int(step) if node.op_type == "Add" else -int(step)
-        return [(node.outputs[0], replace(way, offset=way.offset + signed))]
-    if node.op_type == "Loop" and index >= 2:
+    name = onnx_name(node)
+    if index in facts_of(node).moves or (name in _PASSED_ON and index == 0):
+        moved = Way(
+            way.offset, way.truncated or _makes_integers(node), way.direct and name in _IN_PLACE
+        )
+        return [(value, moved) for value in node.outputs]
+    if name in ("Add", "Sub"):
+        return _shifted(node, index, way)
+    if name == "Loop" and index >= 2:
         return [(node.attributes["body"].as_graph().inputs[index], replace(way, direct=False))]
     return []
+
+
+def _makes_integers(node: ir.Node) -> bool:
+    if onnx_name(node) != "Cast":
+        return False
+    return ir.DataType(node.attributes["to"].as_int()).is_integer()
+
+
+def _shifted(node: ir.Node, index: int, way: Way) -> list[tuple[ir.Value, Way]]:
+    """Behind an Add or Sub of a constant whole number."""
+    subtracts = onnx_name(node) == "Sub"
+    if subtracts and index == 1:
+        return []
+    step = number(node.inputs[1 - index])
+    if step is None or step != int(step):
+        return []
+    signed = -int(step) if subtracts else int(step)
+    return [(node.outputs[0], replace(way, offset=way.offset + signed))]
 
 
 def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
@@ -111,9 +109,9 @@ def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
         producer = value.producer()
         if producer is None:
             return None
-        if producer.op_type == "Constant" and "value" in producer.attributes:
+        if onnx_name(producer) == "Constant" and "value" in producer.attributes:
             return producer.attributes["value"].as_tensor()
-        value = producer.inputs[0] if producer.op_type in ("Identity", "Cast") else None
+        value = producer.inputs[0] if onnx_name(producer) in ("Identity", "Cast") else None
     return None
 
 

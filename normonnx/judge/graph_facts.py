@@ -7,35 +7,8 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
-
-_RANDOM = frozenset(
-    (
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-    )
-)
-# Operators that turn a small difference into a large one.
-_JUMPING = frozenset(
-    (
-        "ArgMax",
-        "ArgMin",
-        "Ceil",
-        "DynamicQuantizeLinear",
-        "Floor",
-        "Hardmax",
-        "NonMaxSuppression",
-        "NonZero",
-        "QuantizeLinear",
-        "Round",
-        "Sign",
-        "TopK",
-        "Unique",
-    )
-)
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
 
 
 def random_outputs(model: ir.Model) -> tuple[str, ...]:
@@ -62,12 +35,12 @@ def _taint(graph: ir.Graph, tainted: set[ir.Value], chancy: set[ir.OperatorIdent
 
 
 def _is_random(node: ir.Node) -> bool:
-    return node.op_type in _RANDOM or _drops_out(node)
+    return facts_of(node).random or _drops_out(node)
 
 
 def _drops_out(node: ir.Node) -> bool:
     """Whether the node is a Dropout that is told to train."""
-    if node.op_type != "Dropout" or len(node.inputs) < 3 or node.inputs[2] is None:
+    if onnx_name(node) != "Dropout" or len(node.inputs) < 3 or node.inputs[2] is None:
         return False
     told = node.inputs[2].const_value
     return told is None or bool(told.numpy().reshape(-1)[0])
@@ -75,7 +48,7 @@ def _drops_out(node: ir.Node) -> bool:
 
 def jumps(model: ir.Model) -> bool:
     """Whether the model has operators whose result jumps when their input changes a little."""
-    return any(node.op_type in _JUMPING for node in _all_nodes(model))
+    return any(facts_of(node).jumps for node in _all_nodes(model))
 
 
 def _all_nodes(model: ir.Model) -> Iterator[ir.Node]:

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import onnx
 
+from normonnx.operators.schemas import schema_of
+
 Schema = onnx.defs.OpSchema
 
 
@@ -50,27 +52,6 @@ _CHANGED = frozenset(
 
 _UNCHANGED = frozenset({("BatchNormalization", 14)})
 """Forms that mean the same with one output, although their schema looks different."""
-
-
-@lru_cache(maxsize=4096)
-def schema_of(domain: str, op_type: str, version: int) -> Schema | None:
-    """The schema that an operator set of this version means, or None for foreign operators."""
-    try:
-        return onnx.defs.get_schema(op_type, version, domain)
-    except onnx.defs.SchemaError:
-        return None
-
-
-@lru_cache(maxsize=1024)
-def keeps_type(domain: str, op_type: str) -> bool:
-    """Whether the first output has the element type of the first input, by the newest schema."""
-    try:
-        schema = onnx.defs.get_schema(op_type, domain)
-    except onnx.defs.SchemaError:
-        return False
-    if not schema.inputs or not schema.outputs:
-        return False
-    return schema.inputs[0].type_str == schema.outputs[0].type_str
 
 
 @lru_cache(maxsize=4096)

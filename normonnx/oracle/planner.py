@@ -13,6 +13,7 @@ import onnx_ir as ir
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.kernels import Call, Inputs, Kernel, Outputs
 from normonnx.operators.names import onnx_name
+from normonnx.operators.schemas import schema_of
 from normonnx.operators.table import facts_of
 from normonnx.oracle import control_flow, promotion
 from normonnx.oracle.execution import (
@@ -29,7 +30,6 @@ from normonnx.oracle.reference import (
     BodyFoundError,
     NeedsTypesError,
     StockOperator,
-    schema_of,
     type_of,
 )
 

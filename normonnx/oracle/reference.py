@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import onnx
 
 from normonnx.operators.kernels import Array, Inputs, Outputs
+from normonnx.operators.schemas import schema_of
 from normonnx.oracle.execution import LacksOperatorError
 
 
@@ -28,15 +28,6 @@ class BodyFoundError(Exception):
 
 class NeedsTypesError(Exception):
     """What the operator is depends on the types of its inputs."""
-
-
-@lru_cache(maxsize=2048)
-def schema_of(domain: str, op_type: str, version: int) -> onnx.defs.OpSchema | None:
-    """The schema that an operator set of this version means, or None for foreign operators."""
-    try:
-        return onnx.defs.get_schema(op_type, version, domain)
-    except onnx.defs.SchemaError:
-        return None
 
 
 def _refuse_evaluator(proto: Any) -> Any:

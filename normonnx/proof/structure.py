@@ -13,41 +13,21 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.operators.kernels.call import Call
+from normonnx.operators.attributes import attribute_int, attribute_ints
+from normonnx.operators.kernels.call import Array, Call
 from normonnx.operators.kernels.convolution import transposed_windows
 from normonnx.operators.kernels.windows import windows
-from normonnx.values.shapes import attribute_int, attribute_ints
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
 
 FILTERS = frozenset({"Conv", "ConvTranspose"})
 """Operators whose second input has channels along two axes and is a kernel along the others."""
 
-_ELEMENTWISE = frozenset(
-    """Abs Add Clip Div Elu Erf Exp HardSigmoid HardSwish Identity LeakyRelu Log Max Min Mul Neg
-    Pow PRelu Reciprocal Relu Selu Sigmoid Softplus Softsign Sqrt Sub Sum Tanh""".split()
-)
-"""Operators on any number of values and constants that broadcast against each other."""
-
-_LAYERS = frozenset(
-    """AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool GlobalMaxPool
-    MatMul MaxPool""".split()
-)
-"""Operators on one value, their first input, whose further inputs are constants."""
-
-_LOCAL = _ELEMENTWISE | _LAYERS
-
-_AFFINE = frozenset(
-    """Add AveragePool BatchNormalization Conv ConvTranspose Div Gemm GlobalAveragePool Identity
-    MatMul Mul Neg Sub Sum""".split()
-)
-"""Operators that are affine in each input, and if they multiply, in no two at a time."""
-
-_SUMS = frozenset({"Add", "Sub", "Sum"})
-
 
 def are_independent(
     nodes: Iterable[ir.Node],
-    constants: Mapping[ir.Value, np.ndarray],
-    inputs: Mapping[ir.Value, np.ndarray],
+    constants: Mapping[ir.Value, Array],
+    inputs: Mapping[ir.Value, Array],
 ) -> bool:
     """Whether every row of every output comes from the same row of the inputs alone.
 
@@ -65,62 +45,71 @@ def are_independent(
     # Each operator below makes a value of the rank, and of the rows, of the values that it reads.
     values = set(inputs)
     for node in nodes:
-        read = [value for value in node.inputs if value is not None]
-        if node.domain or len(node.outputs) > 1 or not read:
-            return False
-        moving = [value for value in read if value in values]
-        fixed = [constants[value] for value in read if value in constants]
-        if len(moving) + len(fixed) < len(read) or not moving:
-            return False
-        if node.op_type in _ELEMENTWISE:
-            if not all(_is_the_same_for_all(array, rank) for array in fixed):
-                return False
-        elif node.op_type not in _LAYERS or len(moving) > 1 or moving[0] is not node.inputs[0]:
-            return False
-        elif node.op_type == "BatchNormalization":
-            if attribute_int(node, "training_mode", 0) or len(fixed) != 4:
-                return False
-        elif node.op_type == "MatMul":
-            if fixed[0].ndim != 2:
-                return False
-        elif node.op_type == "Gemm" and (
-            attribute_int(node, "transA", 0)
-            or not all(_is_the_same_for_all(array, rank) for array in fixed[1:])
-        ):
+        if not _keeps_rows_apart(node, constants, values, rank):
             return False
         values.add(node.outputs[0])
     return True
 
 
-def _is_the_same_for_all(array: np.ndarray, rank: int) -> bool:
+def _keeps_rows_apart(
+    node: ir.Node, constants: Mapping[ir.Value, Array], values: set[ir.Value], rank: int
+) -> bool:
+    """Whether a row of the output depends on the same row of those of `values` that it reads."""
+    read = [value for value in node.inputs if value is not None]
+    moving = [value for value in read if value in values]
+    fixed = [constants[value] for value in read if value in constants]
+    if not moving or len(moving) + len(fixed) < len(read) or len(node.outputs) > 1:
+        return False
+    facts = facts_of(node)
+    if facts.elementwise:
+        return all(_is_the_same_for_all(array, rank) for array in fixed)
+    if not facts.batched or len(moving) > 1 or moving[0] is not node.inputs[0]:
+        return False
+    return _has_plain_weights(node, fixed, rank)
+
+
+def _has_plain_weights(node: ir.Node, weights: Sequence[Array], rank: int) -> bool:
+    """Whether the weights of a batched operator belong to no row, and none is taken as another."""
+    name = onnx_name(node)
+    if name == "BatchNormalization":
+        return not attribute_int(node, "training_mode", 0) and len(weights) == 4
+    if name == "MatMul":
+        return weights[0].ndim == 2
+    if name == "Gemm":
+        same = all(_is_the_same_for_all(array, rank) for array in weights[1:])
+        return same and not attribute_int(node, "transA", 0)
+    return True
+
+
+def _is_the_same_for_all(array: Array, rank: int) -> bool:
     return array.ndim < rank or (array.ndim == rank and array.shape[0] == 1)
 
 
-def is_affine(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, np.ndarray]) -> bool:
+def is_affine(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, Array]) -> bool:
     """Whether every output is a constant linear map of the inputs plus a constant.
 
     Args:
         nodes: all of them.
         constants: what they read that is constant.
     """
-    for node in nodes:
-        moving = [i for i, v in enumerate(node.inputs) if v is not None and v not in constants]
-        if node.domain or len(node.outputs) > 1 or node.op_type not in _AFFINE:
-            return False
-        if node.op_type in _SUMS:
-            continue
-        if len(moving) > 1 or (node.op_type == "Div" and moving == [1]):
-            return False
-        if node.op_type == "BatchNormalization" and (
-            moving != [0] or attribute_int(node, "training_mode", 0)
-        ):
-            return False
-    return True
+    return all(_is_affine(node, constants) for node in nodes)
+
+
+def _is_affine(node: ir.Node, constants: Mapping[ir.Value, Array]) -> bool:
+    moving = [i for i, v in enumerate(node.inputs) if v is not None and v not in constants]
+    facts = facts_of(node)
+    if len(node.outputs) > 1 or not facts.linear_in:
+        return False
+    if not all(index in facts.linear_in for index in moving):
+        return False
+    if onnx_name(node) == "BatchNormalization" and attribute_int(node, "training_mode", 0):
+        return False
+    return facts.linear_jointly or len(moving) <= 1
 
 
 def is_local(nodes: Iterable[ir.Node]) -> bool:
     """Whether each element of an output comes from what a kernel spans, or from an average."""
-    return all(not n.domain and n.op_type in _LOCAL for n in nodes)
+    return all(facts.elementwise or facts.batched for facts in map(facts_of, nodes))
 
 
 def reach(node: ir.Node) -> int:
@@ -132,17 +121,20 @@ def reach(node: ir.Node) -> int:
     sizes = _kernel_of(node)
     steps = attribute_ints(node, "dilations") or (1,) * len(sizes)
     spans = [(k - 1) * step + 1 for k, step in zip(sizes, steps, strict=False)]
-    if not node.domain and node.op_type in FILTERS:
-        strides = [max(1, s) for s in attribute_ints(node, "strides") or (1,) * len(sizes)]
-        pads = attribute_ints(node, "pads") or (0,) * (2 * len(sizes))
-        ends = list(zip(spans, strides, pads, pads[len(sizes) :], strict=False))
-        if node.op_type == "Conv":
-            spans = [span + -head % stride for span, stride, head, _ in ends]
-        else:
-            spans = [
-                1 + max(-(-head // stride), -(-tail // stride)) for _, stride, head, tail in ends
-            ]
+    if onnx_name(node) in FILTERS:
+        spans = _spans_inside(node, spans)
     return max(spans, default=1)
+
+
+def _spans_inside(node: ir.Node, spans: Sequence[int]) -> list[int]:
+    """The input along each axis of a convolution that holds a window without padding."""
+    axes = len(spans)
+    strides = [max(1, s) for s in attribute_ints(node, "strides") or (1,) * axes]
+    pads = attribute_ints(node, "pads") or (0,) * (2 * axes)
+    ends = list(zip(spans, strides, pads, pads[axes:], strict=False))
+    if onnx_name(node) == "Conv":
+        return [span + -head % stride for span, stride, head, _ in ends]
+    return [1 + max(-(-head // stride), -(-tail // stride)) for _, stride, head, tail in ends]
 
 
 def counts_wholly(node: ir.Node, size: Sequence[int], kernel: Sequence[int]) -> bool:
@@ -168,7 +160,7 @@ def counts_wholly(node: ir.Node, size: Sequence[int], kernel: Sequence[int]) -> 
 
 def _kernel_of(node: ir.Node) -> tuple[int, ...]:
     sizes = attribute_ints(node, "kernel_shape")
-    if not sizes and node.op_type in FILTERS and node.inputs[1] is not None:
+    if not sizes and onnx_name(node) in FILTERS and node.inputs[1] is not None:
         shape = node.inputs[1].shape
         return tuple(dim for dim in (shape or ())[2:] if isinstance(dim, int))
     return tuple(sizes or ())

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.oracle.reference import schema_of
+from normonnx.operators.schemas import schema_of
 
 _BY_NAME: dict[str, np.dtype[Any]] = {
     "tensor(float16)": np.dtype(np.float16),

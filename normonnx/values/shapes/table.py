@@ -13,8 +13,8 @@ import onnx_ir as ir
 from normonnx.graph.dims import Dim, Dims, Product, unknown
 from normonnx.graph.nesting import walk
 from normonnx.operators.facts import Facts
-from normonnx.operators.meaning import keeps_type
 from normonnx.operators.names import onnx_name
+from normonnx.operators.schemas import keeps_type
 from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants, is_float
 from normonnx.values.shapes.contradiction import CONTRADICTIONS
