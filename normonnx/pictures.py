@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from normonnx.drawing import MOST_NODES, Box, Drawing, Picture
 from normonnx.journal import Rewrite
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Proposal
 
 _MOST_PICTURES = 12
@@ -30,7 +31,7 @@ class Painter:
         self._kind = None
         if kind not in self._drawn and len(self._drawn) < _MOST_PICTURES:
             self._kind, self._site = kind, proposal.site
-            self._before = _draw([node for node in nodes if node.op_type != "Constant"])
+            self._before = _draw([node for node in nodes if onnx_name(node) != "Constant"])
 
     def after(self, nodes: Sequence[ir.Node]) -> None:
         """Draw the nodes that have come."""
@@ -104,7 +105,7 @@ def _is_weight(value: ir.Value, steps: int = 4) -> bool:
     producer = value.producer()
     if producer is None:
         return value.is_initializer()
-    if producer.op_type == "Constant":
+    if onnx_name(producer) == "Constant":
         return True
     inputs = [before for before in producer.inputs if before is not None]
     return bool(inputs) and steps > 0 and all(_is_weight(v, steps - 1) for v in inputs)

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from normonnx.drawing import Picture
 from normonnx.graph.exact import ExactValues
 from normonnx.journal import Journal
+from normonnx.operators.names import onnx_name
 from normonnx.options import Options
 from normonnx.pictures import Painter
 from normonnx.rewrite import Context
@@ -107,7 +108,7 @@ def _living(context: Context) -> ExactValues:
     names: set[str] = set()
     for graph in context.graphs():
         names.update(graph.initializers)
-        names.update(str(n.outputs[0].name) for n in graph if n.op_type == "Constant")
+        names.update(str(n.outputs[0].name) for n in graph if onnx_name(n) == "Constant")
     return context.constants.exact.only(names)
 
 

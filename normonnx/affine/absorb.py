@@ -35,6 +35,7 @@ from normonnx.affine.weights import (
     weight_of,
 )
 from normonnx.journal import RefusedError
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int
@@ -245,7 +246,7 @@ def materialise(proposal: Proposal, value: ir.Value, m: AffineMap, like: ir.Valu
         raise RefusedError(f"the type and rank of '{like.name}' are not known")
     hint = str(like.name)
     producer = like.producer()
-    if producer is not None and producer.op_type == "BatchNormalization" and m.axis == 1:
+    if producer is not None and onnx_name(producer) == "BatchNormalization" and m.axis == 1:
         ones, zeros = np.ones_like(m.a), np.zeros_like(m.a)
         parts = {"scale": m.a, "bias": m.b, "mean": zeros, "variance": ones}
         inputs = [proposal.constant(v, dtype, f"{hint}_{k}") for k, v in parts.items()]

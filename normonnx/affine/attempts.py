@@ -14,7 +14,9 @@ from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.travel import BACKWARD, FORWARD
 from normonnx.affine.weights import describe
 from normonnx.journal import Refusal, RefusedError
-from normonnx.rewrite import SHAPE_READERS, Context, Proposal, gain
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
+from normonnx.rewrite import Context, Proposal, gain
 from normonnx.values.shapes import CONTRADICTIONS
 
 _GELU_ROOTS = frozenset({"Erf", "Tanh"})
@@ -40,12 +42,12 @@ def is_part_of_gelu(found: Affine) -> bool:
     if found.map.axis is not None or not found.map.is_scale:
         return False
     product = found.source.producer()
-    if product is None or product.op_type != "Mul":
+    if product is None or onnx_name(product) != "Mul":
         return False
     level = [product]
     for _ in range(_GELU_DEPTH):
         level = [p for n in level for v in n.inputs if v is not None and (p := v.producer())]
-        if any(node.op_type in _GELU_ROOTS for node in level):
+        if any(onnx_name(node) in _GELU_ROOTS for node in level):
             return True
     return False
 
@@ -105,14 +107,14 @@ class Attempt(ABC):
             use.node
             for use in value.uses()
             if use.node is not reader
-            and use.node.op_type not in SHAPE_READERS
+            and not facts_of(use.node).reads_shape_only
             and use.node.graph is not None
         ]
         if others:
             raise RefusedError(
                 f"'{value.name}' is also read by {describe(others[0])}",
                 f"--allow-duplicate folds into a copy of {describe(producer)}"
-                if producer is not None and producer.op_type in ABSORB
+                if producer is not None and onnx_name(producer) in ABSORB
                 else "",
             )
 
@@ -160,7 +162,7 @@ class Backward(Attempt):
             raise RefusedError(f"it follows '{value.name}', {what}")
         if producer.graph is not self.proposal.graph:
             raise RefusedError(f"{describe(producer)} belongs to the enclosing graph")
-        swallows = producer.domain == "" and producer.op_type in ABSORB
+        swallows = onnx_name(producer) in ABSORB
         if not (swallows and self.context.allow_duplicate):
             self._check_value(value, reader=reader)
         inner = recognise(self.context, producer)
@@ -176,7 +178,7 @@ class Backward(Attempt):
             self.takers.append(producer.op_type)
             self.proposal.rule = RULE_OF.get(producer.op_type, MERGE_RULE)
             return new
-        if producer.domain == "" and producer.op_type in BACKWARD:
+        if onnx_name(producer) in BACKWARD:
 
             def push(
                 upstream: ir.Value, part: AffineMap, *, must_vanish: bool = must_vanish
@@ -215,7 +217,7 @@ class Forward(Attempt):
         seen: set[ir.Node] = set()
         for use in readers:
             node = use.node
-            if node.op_type in SHAPE_READERS:
+            if facts_of(node).reads_shape_only:
                 continue
             if node.graph is not self.proposal.graph:
                 raise RefusedError(f"{describe(node)} in a subgraph reads it")
@@ -235,13 +237,13 @@ class Forward(Attempt):
                 self.affine.append(node.op_type)
                 self._spread(node.outputs[0], new, composed)
                 return
-        if node.domain == "" and node.op_type in FEED:
+        if onnx_name(node) in FEED:
             rests = FEED[node.op_type](self.proposal, node, index, new, m)
             self.takers.append(node.op_type)
             for old, value, rest in rests:
                 self._write_rest(old, value, rest)
             return
-        if node.domain == "" and node.op_type in FORWARD:
+        if onnx_name(node) in FORWARD:
             for old, value, rest in FORWARD[node.op_type](self.proposal, node, index, new, m):
                 self._spread(old, value, rest)
             return

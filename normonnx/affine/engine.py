@@ -26,6 +26,7 @@ from normonnx.affine.norm_scale import RULE as RULE_NORM_SCALE
 from normonnx.affine.parallel import merge_parallel
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.journal import Refusal, Rewrite
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, commit, miss
 from normonnx.values.unread import is_left_unread
 
@@ -117,7 +118,7 @@ def _by_gain(
 
 def _rule_missed(found: Affine) -> str:
     producer = found.source.producer()
-    return RULE_OF.get(producer.op_type, FORWARD_RULE) if producer is not None else FORWARD_RULE
+    return RULE_OF.get(onnx_name(producer), FORWARD_RULE) if producer is not None else FORWARD_RULE
 
 
 def _is_plain_bias(context: Context, found: Affine) -> bool:
@@ -126,7 +127,7 @@ def _is_plain_bias(context: Context, found: Affine) -> bool:
     return (
         found.map.is_shift
         and producer is not None
-        and producer.op_type == "MatMul"
+        and onnx_name(producer) == "MatMul"
         and any(context.constants.is_constant(value) for value in producer.inputs)
     )
 
@@ -134,7 +135,7 @@ def _is_plain_bias(context: Context, found: Affine) -> bool:
 def _move_norm_scales(context: Context) -> None:
     for graph in list(context.graphs()):
         for node in list(graph):
-            if node.graph is not graph or node.domain != "" or node.op_type not in NORMS:
+            if node.graph is not graph or onnx_name(node) not in NORMS:
                 continue
             m = own_map(context, node)
             source = node.inputs[0]

@@ -16,6 +16,7 @@ from msgspec import Struct
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, parameter
 from normonnx.journal import Refusal, RefusedError
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, Proposal, commit, gain, miss
 from normonnx.values.shapes import CONTRADICTIONS, attribute_int, attribute_ints
 
@@ -46,7 +47,7 @@ def merge_parallel(context: Context) -> None:
     """Merge every sum of two branches over one input that align."""
     for graph in list(context.graphs()):
         for node in list(graph):
-            if node.graph is graph and node.op_type == "Add" and node.domain == "":
+            if node.graph is graph and onnx_name(node) == "Add":
                 _merge(context, graph, node)
 
 
@@ -79,7 +80,7 @@ def _merge(context: Context, graph: ir.Graph, node: ir.Node) -> None:
 
 def _convolution_of(value: ir.Value | None) -> ir.Node | None:
     producer = None if value is None else value.producer()
-    return producer if producer is not None and producer.op_type == "Conv" else None
+    return producer if producer is not None and onnx_name(producer) == "Conv" else None
 
 
 def _source(context: Context, value: ir.Value | None) -> ir.Value | None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from normonnx.affine.map import AffineMap, varying_axis
 from normonnx.journal import Refusal
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int
@@ -30,11 +31,9 @@ class Affine(Struct, frozen=True):
 
 def recognise(context: Context, node: ir.Node) -> Affine | Refusal | None:
     """The affine map a node computes; a refusal for one that nearly does; None for any other."""
-    if node.domain != "":
-        return None
-    if node.op_type == "BatchNormalization":
+    if onnx_name(node) == "BatchNormalization":
         return _batch_normalization(context, node)
-    if node.op_type in ARITHMETIC:
+    if onnx_name(node) in ARITHMETIC:
         return _arithmetic(context, node)
     return None
 

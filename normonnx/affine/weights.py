@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.journal import RefusedError
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int, normalized
@@ -49,7 +50,7 @@ def is_weight(proposal: Proposal, value: ir.Value | None) -> bool:
 def dequantised(proposal: Proposal, value: ir.Value | None) -> ir.Node | None:
     """The DequantizeLinear of constants that makes a value."""
     producer = None if value is None else value.producer()
-    if producer is None or producer.op_type != "DequantizeLinear":
+    if producer is None or onnx_name(producer) != "DequantizeLinear":
         return None
     constants = proposal.context.constants
     known = all(constants.is_constant(part) for part in producer.inputs if part is not None)

@@ -20,6 +20,7 @@ from msgspec import Struct
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from normonnx.graph.nesting import subgraphs
+from normonnx.operators.names import onnx_name
 from normonnx.oracle.execution import Frame, Plan, Weights, walk
 from normonnx.oracle.planner import Planner
 from normonnx.proof import structure
@@ -184,7 +185,7 @@ def _is_reciprocal(window: Window, value: ir.Value, exact: np.ndarray) -> Flaw |
     That is a rounding taken back, as each new weight adds one. The stored number tells N, and with
     any other count of elements the two sides would differ.
     """
-    if any(use.node.op_type not in _FACTORS for use in value.uses()):
+    if any(onnx_name(use.node) not in _FACTORS for use in value.uses()):
         return Flaw(f"'{value.name}' is no mere factor, and cannot be read as 1/N")
     stored = window.constants.array(value)
     if stored is None or stored.dtype != np.float32 or stored.shape != exact.shape:
@@ -338,7 +339,7 @@ def _bindings(
 
 def _extents(nodes: Iterable[ir.Node], constants: Mapping[ir.Value, np.ndarray]) -> set[int]:
     """Sizes of dimensions that constants have too; what a kernel spans is none of them."""
-    kernels = {node.inputs[1] for node in nodes if node.op_type in structure.FILTERS}
+    kernels = {node.inputs[1] for node in nodes if onnx_name(node) in structure.FILTERS}
     return {
         extent
         for value, array in constants.items()
@@ -373,26 +374,27 @@ def _shrinkings(
 def _guessed(window: Window, value: ir.Value) -> tuple[Dim, ...] | None:
     """Dimensions for a value of unknown rank (in a function body), from one who reads it."""
     for use in value.uses():
+        name = onnx_name(use.node)
         weight = use.node.inputs[1] if len(use.node.inputs) > 1 else None
         dims = window.shapes.dims(weight)
         if use.idx != 0 or not dims:
             continue
-        if use.node.op_type in _MATRICES and len(dims) < 2:
+        if name in _MATRICES and len(dims) < 2:
             continue
-        if use.node.op_type == "Conv" and isinstance(dims[1], int):
+        if name == "Conv" and isinstance(dims[1], int):
             group = use.node.attributes.get("group")
             groups = group.as_int() if group is not None else 1
             return (2, dims[1] * groups, *(9 + i for i in range(len(dims) - 2)))
-        if use.node.op_type == "ConvTranspose":
+        if name == "ConvTranspose":
             return (2, dims[0], *(5 + i for i in range(len(dims) - 2)))
-        if use.node.op_type == "Gemm":
+        if name == "Gemm":
             transposed = use.node.attributes.get("transB")
             return (3, dims[1] if transposed is not None and transposed.as_int() else dims[0])
-        if use.node.op_type == "MatMul":
+        if name == "MatMul":
             return (3, dims[-2])
-        if use.node.op_type in ("LayerNormalization", "RMSNormalization"):
+        if name in ("LayerNormalization", "RMSNormalization"):
             return (2, 3, *dims)
-        if use.node.op_type == "BatchNormalization":
+        if name == "BatchNormalization":
             return (2, dims[0], 5)
     return None
 
@@ -467,9 +469,7 @@ def _prepare(window: Window, side: _Side) -> _Prepared:
     filters = tuple(
         node
         for node in side.nodes
-        if not node.domain
-        and node.op_type in structure.FILTERS
-        and node.inputs[1] not in side.inputs
+        if onnx_name(node) in structure.FILTERS and node.inputs[1] not in side.inputs
     )
     return _Prepared(side.nodes, planner.plan(view, window.opsets), side.constants, filters)
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from normonnx.rewrite.commit import MAX_COPIED_BYTES, commit
 from normonnx.rewrite.context import Context, miss
 from normonnx.rewrite.gain import gain
-from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
+from normonnx.rewrite.proposal import Proposal
 
 __all__ = [
     "MAX_COPIED_BYTES",
-    "SHAPE_READERS",
     "Context",
     "Proposal",
     "commit",

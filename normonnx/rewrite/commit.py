@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.journal import Refusal, Rewrite
+from normonnx.operators.table import facts_of
 from normonnx.proof.certificate import Window, certify
 from normonnx.rewrite.gain import dying, saved
 from normonnx.rewrite.pitfalls import pitfall
 from normonnx.rewrite.placing import place, remove, take_place
-from normonnx.rewrite.proposal import SHAPE_READERS, UNNAMED, Proposal
+from normonnx.rewrite.proposal import UNNAMED, Proposal
 
 MAX_COPIED_BYTES = 16 << 20
 """How much a single rewrite may add to the model in weights that others keep reading."""
@@ -98,7 +99,7 @@ def _make(
     place(proposal, prelude)
     for old, new in proposal.redirects.items():
         for use in list(old.uses()):
-            if use.node.op_type in SHAPE_READERS:
+            if facts_of(use.node).reads_shape_only:
                 use.node.replace_input_with(use.idx, new)
     for old, new in proposal.replacements:
         take_place(context, old, new)

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs, walk
-from normonnx.rewrite.proposal import SHAPE_READERS, Proposal
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
+from normonnx.rewrite.proposal import Proposal
 
 _COST = {"Constant": 0, "BatchNormalization": 2}
 """What a node counts when gain is judged; BatchNormalization multiplies and adds."""
@@ -27,7 +29,7 @@ def saved(proposal: Proposal, dead: Iterable[ir.Node]) -> int:
 
 
 def _cost(nodes: Iterable[ir.Node]) -> int:
-    return sum(_COST.get(node.op_type, 1) for node in nodes)
+    return sum(_COST.get(onnx_name(node), 1) for node in nodes)
 
 
 def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
@@ -83,7 +85,7 @@ def _unread(
         return False
     return all(
         use.node in dead
-        or (value in redirects and use.node.op_type in SHAPE_READERS)
+        or (value in redirects and facts_of(use.node).reads_shape_only)
         or (use.node.graph is None and use.node not in made)
         for use in value.uses()
     )

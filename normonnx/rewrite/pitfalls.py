@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite.proposal import Proposal
 
 
@@ -29,7 +30,7 @@ def pitfall(proposal: Proposal) -> str:
 
 
 def _fused_with_a_vector(proposal: Proposal, node: ir.Node, left: ir.Value | None) -> str:
-    if node.op_type != "MatMul" or node.domain or not _swaps_last_axes(left):
+    if onnx_name(node) != "MatMul" or not _swaps_last_axes(left):
         return ""
     if proposal.context.shapes.rank(node.inputs[1]) != 1:
         return ""
@@ -40,9 +41,9 @@ def _fused_with_a_vector(proposal: Proposal, node: ir.Node, left: ir.Value | Non
 def _swaps_last_axes(value: ir.Value | None) -> bool:
     """Whether a value is transposed in its last two axes and in no others."""
     producer = None if value is None else value.producer()
-    while producer is not None and producer.op_type == "Identity" and producer.inputs[0]:
+    while producer is not None and onnx_name(producer) == "Identity" and producer.inputs[0]:
         producer = producer.inputs[0].producer()
-    if producer is None or producer.op_type != "Transpose" or producer.domain:
+    if producer is None or onnx_name(producer) != "Transpose":
         return False
     order = producer.attributes.get("perm")
     if order is None or order.is_ref():

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from normonnx.graph.exact import Maker
 from normonnx.journal import RefusedError
+from normonnx.operators.table import facts_of
 from normonnx.rewrite.context import Context
 
 UNNAMED = "normonnx:"
@@ -18,9 +19,6 @@ UNNAMED = "normonnx:"
 
 _SAFE_ITEMSIZE = 4
 """Types of this many bytes and more do not lose channels to denormals."""
-
-SHAPE_READERS = frozenset({"Shape", "Size"})
-"""Operators that read nothing but the shape of their input."""
 
 
 class Proposal:
@@ -176,7 +174,7 @@ class Proposal:
 
     def redirect(self, old: ir.Value, new: ir.Value) -> None:
         """State that `new` has the shape of `old`, so that readers of its shape may move there."""
-        if any(use.node.op_type in SHAPE_READERS for use in old.uses()):
+        if any(facts_of(use.node).reads_shape_only for use in old.uses()):
             self.redirects[old] = new
 
     def mark(self) -> tuple[int, int]:

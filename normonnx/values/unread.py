@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.journal import RefusedError
+from normonnx.operators.names import onnx_name
 from normonnx.values.constants import Constants
 
 READ_BELOW = 4 << 20
@@ -99,4 +100,4 @@ def _stand_in(tensor: ir.ExternalTensor) -> ir.LazyTensor:
 
 
 def _is_read_by(value: ir.Value, operators: frozenset[str]) -> bool:
-    return any(use.node.op_type in operators for use in value.uses())
+    return any(onnx_name(use.node) in operators for use in value.uses())

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from normonnx.graph.ulps import ulps_at
 from normonnx.operators.kernels import Array
+from normonnx.operators.names import onnx_name
 
 RELATIVE = 1e-9
 _AMPLIFIED = 64 * 2.0**-29
@@ -121,7 +122,7 @@ def _stored(model: ir.Model, names: Container[str]) -> Iterator[tuple[str, Array
             if name in names and value.const_value is not None:
                 yield name, np.asarray(value.const_value.numpy())
         for node in graph:
-            if node.op_type == "Constant" and "value" in node.attributes:
+            if onnx_name(node) == "Constant" and "value" in node.attributes:
                 name = str(node.outputs[0].name)
                 if name in names:
                     yield name, np.asarray(node.attributes["value"].as_tensor().numpy())

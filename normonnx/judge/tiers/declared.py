@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import schema_of
 
 _BY_NAME: dict[str, np.dtype[Any]] = {
@@ -49,11 +50,11 @@ def _by_schema(
     known: Mapping[ir.Value, np.dtype[Any]],
 ) -> np.dtype[Any] | None:
     """The type of an output: named by an attribute, fixed by the operator, or that of an input."""
-    if node.op_type == "Cast":
+    if onnx_name(node) == "Cast":
         return _float(ir.DataType(node.attributes["to"].as_int()))
-    if "value" in node.attributes and node.op_type in ("Constant", "ConstantOfShape"):
+    if "value" in node.attributes and onnx_name(node) in ("Constant", "ConstantOfShape"):
         return _float(node.attributes["value"].as_tensor().dtype)
-    if node.op_type == "ConstantOfShape":
+    if onnx_name(node) == "ConstantOfShape":
         return np.dtype(np.float32)
     formal = str(schema.outputs[min(index, len(schema.outputs) - 1)].type_str)
     if formal in _BY_NAME:
@@ -79,7 +80,7 @@ def narrowest_weight(model: ir.Model) -> np.dtype[Any]:
                 dtype = _float(value.const_value.dtype)
                 found |= set() if dtype is None else {dtype}
         for node in graph:
-            if node.op_type == "Constant" and "value" in node.attributes:
+            if onnx_name(node) == "Constant" and "value" in node.attributes:
                 dtype = _float(node.attributes["value"].as_tensor().dtype)
                 found |= set() if dtype is None else {dtype}
     return max(found, key=lambda d: float(ml_dtypes.finfo(d).eps), default=np.dtype(np.float32))

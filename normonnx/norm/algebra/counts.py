@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.values.shapes import attribute_int, axes_of, normalized
 
@@ -89,7 +90,7 @@ def read_along(
 
 def _is_stored(value: ir.Value) -> bool:
     producer = value.producer()
-    return producer is None or producer.op_type == "Constant"
+    return producer is None or onnx_name(producer) == "Constant"
 
 
 def _is_mean(context: Context, node: ir.Node, index: int, count: int) -> bool:

@@ -7,6 +7,7 @@ import math
 import onnx_ir as ir
 
 from normonnx.norm.algebra.counts import count_behind
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.values.constants import Constants
 
@@ -43,7 +44,7 @@ def _uniform(constants: Constants, value: ir.Value) -> float | None:
     if flat.size > 1 and (flat[0] != flat[-1] or (flat != flat[0]).any()):
         return None
     producer = value.producer()
-    leaf = producer is None or producer.op_type == "Constant"
+    leaf = producer is None or onnx_name(producer) == "Constant"
     if not leaf or value.name in constants.exact:
         array = constants.float64(value)  # it may have been rounded on the way
         assert array is not None

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from normonnx.norm.algebra.interpret import Interpreter
 from normonnx.norm.algebra.polynomial import Monomial, Outside, Poly
+from normonnx.operators.names import onnx_name
 from normonnx.targets.placement import Group, Groups
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -148,7 +149,7 @@ def _taken_as_it_is(it: Interpreter, spec: ParameterSpec, poly: Poly) -> ir.Valu
 
 def _is_constant_node(value: ir.Value) -> bool:
     producer = value.producer()
-    return producer is not None and producer.op_type == "Constant"
+    return producer is not None and onnx_name(producer) == "Constant"
 
 
 def _single(it: Interpreter, spec: ParameterSpec, poly: Poly, output: Groups) -> ir.Value | None:

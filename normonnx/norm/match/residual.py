@@ -13,6 +13,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.norm.match.source import Source
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.targets import AddNormOperator, NormOperator
 
@@ -112,5 +113,5 @@ def _bias(
 def _is_plain_constant(context: Context, value: ir.Value) -> bool:
     """A constant that can be handed on as it is."""
     producer = value.producer()
-    stored = producer is None or producer.op_type == "Constant"
+    stored = producer is None or onnx_name(producer) == "Constant"
     return stored and context.constants.is_constant(value)

@@ -6,10 +6,12 @@ from collections.abc import Container, Iterable
 
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
+
 
 def dying(outputs: Iterable[ir.Value], kept: frozenset[ir.Value]) -> int:
     """How many nodes nothing needs any more once the outputs come from elsewhere; see `dead`."""
-    return sum(node.op_type != "Constant" for node in dead(outputs, kept))
+    return sum(onnx_name(node) != "Constant" for node in dead(outputs, kept))
 
 
 def dead(outputs: Iterable[ir.Value], kept: frozenset[ir.Value]) -> set[ir.Node]:

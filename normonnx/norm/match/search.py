@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
 from normonnx.norm.algebra.scalars import Scalars
+from normonnx.operators.names import onnx_name
 from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context
 from normonnx.values.shapes import attribute_int
@@ -46,7 +47,7 @@ def roots(context: Context) -> list[ir.Node]:
         for node in pending.pop(0):
             if node.domain == "" and _is_root(context, node):
                 found.append(node)
-            elif node.op_type in _CARRIERS or node.domain != "":
+            elif onnx_name(node) in _CARRIERS or node.domain != "":
                 pending.extend(subgraphs(node))
     return found
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from normonnx.journal import Refusal
 from normonnx.norm.write.bodies import nodes_of
+from normonnx.operators.names import onnx_name
 from normonnx.ops.operators import DOMAIN, OPERATORS
 from normonnx.rewrite import Context, miss
 
@@ -20,7 +21,7 @@ def note_quantized(context: Context) -> None:
         operator = OPERATORS.get(norm.op_type)
         rule = _RMS_NORM if operator is not None and operator.rms else _LAYER_NORM
         for node in norm.outputs[0].consumers():
-            if node.op_type not in _QUANTIZERS or node.inputs[0] is not norm.outputs[0]:
+            if onnx_name(node) not in _QUANTIZERS or node.inputs[0] is not norm.outputs[0]:
                 continue
             own, other = (str(n.name or n.outputs[0].name) for n in (node, norm))
             miss(
