@@ -81,19 +81,22 @@ def arithmetic(combine: Callable[[Dim, Dim], Dim | None]) -> Rule:
     def rule(known: Known, node: ir.Node) -> Dims | None:
         if len(node.inputs) != 2:
             return None
-        left, right = known.vector(node.inputs[0]), known.vector(node.inputs[1])
-        if left is None or right is None:
-            return None
-        length = max(len(left), len(right))
-        if len(left) not in (1, length) or len(right) not in (1, length):
-            return None
-        pairs = [(left[i % len(left)], right[i % len(right)]) for i in range(length)]
-        results = [combine(a, b) for a, b in pairs]
-        if any(result is None for result in results):
-            return None
-        return tuple(result for result in results if result is not None)
+        pairs = _paired(known.vector(node.inputs[0]), known.vector(node.inputs[1]))
+        results = [combine(a, b) for a, b in pairs or ()]
+        found = tuple(result for result in results if result is not None)
+        return None if pairs is None or len(found) < len(results) else found
 
     return rule
+
+
+def _paired(left: Dims | None, right: Dims | None) -> list[tuple[Dim, Dim]] | None:
+    """The elements of two vectors side by side, a single one beside each of the others."""
+    if left is None or right is None:
+        return None
+    length = max(len(left), len(right))
+    if len(left) not in (1, length) or len(right) not in (1, length):
+        return None
+    return [(left[i % len(left)], right[i % len(right)]) for i in range(length)]
 
 
 def total(a: Dim, b: Dim) -> Dim | None:

@@ -13,12 +13,15 @@ both the certificates and the judge's oracle take for the truth.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.exact import ExactValues, Maker
 from normonnx.graph.nesting import walk
+from normonnx.operators.kernels import Array
+from normonnx.operators.names import onnx_name
 from normonnx.oracle.planner import compute
 
 _MAX_FOLDED_BYTES = 64 << 20
@@ -68,23 +71,23 @@ class Constants:
         self._frozen_inputs = frozen_inputs
         self._opsets = model.opset_imports  # which may still be raised
         self._derived: set[ir.Value] = set()
-        self._arrays: dict[ir.Value, np.ndarray] = {}
-        self._float64: dict[ir.Value, np.ndarray] = {}
-        self.exact = ExactValues()
+        self._arrays: dict[ir.Value, Array] = {}
+        self._float64: dict[ir.Value, Array] = {}
+        self.exact: ExactValues = ExactValues()
         for graph in (model.graph, *model.functions.values()):
             for node in walk(graph):
                 self.visit(node)
 
     def visit(self, node: ir.Node) -> None:
         """Note the outputs of a node as constant if its inputs are; inputs come first."""
-        if node.domain == "" and node.op_type in _FOLDABLE and node.outputs[0] not in self._derived:
+        if onnx_name(node) in _FOLDABLE and node.outputs[0] not in self._derived:
             if any(attribute.is_ref() for attribute in node.attributes.data.values()):
                 return
             inputs = [value for value in node.inputs if value is not None]
             if inputs and all(self.is_constant(value) for value in inputs):
                 self._derived.update(node.outputs)
 
-    def learn(self, value: ir.Value, array: np.ndarray, exact: np.ndarray | None = None) -> None:
+    def learn(self, value: ir.Value, array: Array, exact: Array | None = None) -> None:
         """Declare a value constant that only other knowledge shows to be so.
 
         Args:
@@ -109,11 +112,11 @@ class Constants:
             return False
         return self._frozen_inputs or not value.is_graph_input()
 
-    def array(self, value: ir.Value | None) -> np.ndarray | None:
+    def array(self, value: ir.Value | None) -> Array | None:
         """The constant in its own type, or None if the value is no constant."""
         return self._evaluate(value, exactly=False) if value is not None else None
 
-    def float64(self, value: ir.Value | None) -> np.ndarray | None:
+    def float64(self, value: ir.Value | None) -> Array | None:
         """The constant as float64, never rounded on the way, or None if it is no constant."""
         if value is None:
             return None
@@ -122,7 +125,7 @@ class Constants:
         array = self._evaluate(value, exactly=True)
         return None if array is None else array.astype(np.float64, copy=False)
 
-    def unrounded(self, value: ir.Value | None) -> np.ndarray | None:
+    def unrounded(self, value: ir.Value | None) -> Array | None:
         """As `float64`, but a weight that is stored in float32 is given in that type."""
         if value is None:
             return None
@@ -163,47 +166,58 @@ class Constants:
         tensor: ir.TensorProtocol = producer.attributes["value"].value
         return tensor
 
-    def _evaluate(self, value: ir.Value, *, exactly: bool) -> np.ndarray | None:
+    def _evaluate(self, value: ir.Value, *, exactly: bool) -> Array | None:
+        """The value, worked out of what it derives from; weights are not kept."""
         memo = self._float64 if exactly else self._arrays
+        if value not in memo and self.is_constant(value) and not self._derives(value):
+            return _read(value, exactly=exactly)  # it can be read again
         pending = [value]
         while pending:
             current = pending[-1]
             if current in memo:
                 pending.pop()
                 continue
-            if not self.is_constant(current):
-                return None
-            producer = current.producer()
-            if producer is None or _constant_node(producer):
-                memo_value = _leaf(current)
-                if memo_value is None:
-                    return None
-                if exactly and memo_value.dtype.kind not in "iub":
-                    memo_value = memo_value.astype(np.float64)
-                if current is value:
-                    return memo_value  # weights are not kept: they can be read again
-                memo[current] = memo_value
-                continue
-            inputs = [v for v in producer.inputs if v is not None]
-            missing = [v for v in inputs if v not in memo]
+            missing = self._missing(current, memo)
             if missing:
                 pending.extend(missing)
-                continue
-            results = self._run(producer, [memo[v] for v in inputs], exactly=exactly)
-            if results is None:
-                self._derived.difference_update(producer.outputs)
+            elif not self._work_out(current, memo, exactly=exactly):
                 return None
-            memo.update(zip(producer.outputs, results, strict=False))
         return memo[value]
 
-    def _run(
-        self, node: ir.Node, inputs: list[np.ndarray], *, exactly: bool
-    ) -> list[np.ndarray] | None:
-        if exactly and node.op_type in _PASS_THROUGH:
-            target = _cast_target(node, inputs)
-            if target is None or is_float(target):
-                floats = inputs[0].dtype.kind not in "iub"
-                return [inputs[0] if floats or target is None else inputs[0].astype(np.float64)]
+    def _derives(self, value: ir.Value) -> bool:
+        """Whether a constant is the output of a node that is no Constant."""
+        producer = value.producer()
+        return producer is not None and not _constant_node(producer)
+
+    def _missing(self, value: ir.Value, memo: Mapping[ir.Value, Array]) -> list[ir.Value]:
+        """The inputs of what makes a constant that are not worked out yet."""
+        producer = value.producer()
+        if producer is None or not self.is_constant(value) or not self._derives(value):
+            return []
+        return [v for v in producer.inputs if v is not None and v not in memo]
+
+    def _work_out(self, value: ir.Value, memo: dict[ir.Value, Array], *, exactly: bool) -> bool:
+        """Note a value whose inputs are known; False if it is no constant, or not for us."""
+        if not self.is_constant(value):
+            return False
+        producer = value.producer()
+        if producer is None or not self._derives(value):
+            array = _read(value, exactly=exactly)
+            if array is not None:
+                memo[value] = array
+            return array is not None
+        inputs = [memo[v] for v in producer.inputs if v is not None]
+        results = self._run(producer, inputs, exactly=exactly)
+        if results is None:
+            self._derived.difference_update(producer.outputs)
+            return False
+        memo.update(zip(producer.outputs, results, strict=False))
+        return True
+
+    def _run(self, node: ir.Node, inputs: list[Array], *, exactly: bool) -> list[Array] | None:
+        passed = _passed_on(node, inputs) if exactly else None
+        if passed is not None:
+            return [passed]
         if _result_bytes(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
             return None
         arrays = iter(inputs)
@@ -217,8 +231,20 @@ class Constants:
         return [np.asarray(result) for result in results]
 
 
+def _passed_on(node: ir.Node, inputs: list[Array]) -> Array | None:
+    """What an Identity, or a cast to a float type, gives in real arithmetic; None for all else."""
+    if onnx_name(node) not in _PASS_THROUGH:
+        return None
+    target = _cast_target(node, inputs)
+    if target is None:
+        return inputs[0]
+    if not is_float(target):
+        return None
+    return inputs[0].astype(np.float64) if inputs[0].dtype.kind in "iub" else inputs[0]
+
+
 def _constant_node(node: ir.Node) -> bool:
-    if node.op_type != "Constant" or node.domain != "":
+    if onnx_name(node) != "Constant":
         return False
     attribute = next(iter(node.attributes.data.values()), None)
     if attribute is None or attribute.is_ref():
@@ -226,7 +252,15 @@ def _constant_node(node: ir.Node) -> bool:
     return attribute.name == "value" or attribute.name in _CONSTANT_ATTRIBUTES
 
 
-def _leaf(value: ir.Value) -> np.ndarray | None:
+def _read(value: ir.Value, *, exactly: bool) -> Array | None:
+    """A stored constant, exactly in float64 unless it holds integers or truths."""
+    array = _leaf(value)
+    if array is None or not exactly or array.dtype.kind in "iub":
+        return array
+    return array.astype(np.float64)
+
+
+def _leaf(value: ir.Value) -> Array | None:
     producer = value.producer()
     if producer is None:
         assert value.const_value is not None
@@ -241,7 +275,7 @@ def _leaf(value: ir.Value) -> np.ndarray | None:
     return tensor.numpy()
 
 
-def _cast_target(node: ir.Node, inputs: list[np.ndarray]) -> ir.DataType | None:
+def _cast_target(node: ir.Node, inputs: list[Array]) -> ir.DataType | None:
     """The type a Cast or CastLike gives; None for Identity."""
     if node.op_type == "Cast":
         return ir.DataType(node.attributes["to"].as_int())
@@ -250,7 +284,7 @@ def _cast_target(node: ir.Node, inputs: list[np.ndarray]) -> ir.DataType | None:
     return None
 
 
-def _result_bytes(node: ir.Node, inputs: list[np.ndarray]) -> int:
+def _result_bytes(node: ir.Node, inputs: list[Array]) -> int:
     """An upper bound of the result's size where an operator can blow a small input up."""
     if node.op_type == "ConstantOfShape":
         return 8 * math.prod(int(d) for d in inputs[0].reshape(-1))

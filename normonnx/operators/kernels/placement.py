@@ -81,17 +81,18 @@ def slice_of(call: Call, inputs: Inputs) -> Outputs | None:
     steps = _numbers(call, inputs, 4, "steps") or [1] * len(starts)
     where = [slice(None)] * x.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        size = x.shape[axis]
-        if step < 0:
-            # Going down, the end before element 0 is written as a number below −size.
-            start = min(start + size if start < 0 else start, size - 1)
-            end = max(end + size if end < 0 else end, -1)
-            where[axis] = (
-                slice(start, None if end < 0 else end, step) if start >= 0 else slice(0, 0)
-            )
-        else:
-            where[axis] = slice(start, end, step)
+        upwards = step >= 0
+        where[axis] = slice(start, end, step) if upwards else _down(start, end, step, x.shape[axis])
     return (x[tuple(where)],)
+
+
+def _down(start: int, end: int, step: int, size: int) -> slice:
+    """Going down, where the end before element 0 is written as a number below −size."""
+    start = min(start + size if start < 0 else start, size - 1)
+    end = max(end + size if end < 0 else end, -1)
+    if start < 0:
+        return slice(0, 0)
+    return slice(start, None if end < 0 else end, step)
 
 
 def pad(call: Call, inputs: Inputs) -> Outputs | None:

@@ -117,27 +117,26 @@ def _layer(
     x = x.swapaxes(0, 1) if batch_first else x
     lengths = optional(inputs, 4)
     time, batch = x.shape[:2]
-    size = present(inputs, 2).shape[-1]
-    starts = []
-    for index in range(states):
-        start = optional(inputs, 5 + index)
-        if start is not None and batch_first:
-            start = start.swapaxes(0, 1)
-        starts.append(start)
+    zeros = np.zeros((batch, present(inputs, 2).shape[-1]), dtype=x.dtype)
+    starts = [_start(inputs, 5 + index, batch_first=batch_first) for index in range(states)]
     ys, lasts = [], []
     for number, direction in enumerate(_directions(call, inputs, default, gates)):
-        state = tuple(
-            np.zeros((batch, size), dtype=x.dtype) if s is None else s[number] for s in starts
-        )
+        state = tuple(zeros if start is None else start[number] for start in starts)
         limit = np.full(batch, time) if lengths is None else lengths.astype(np.int64)
         y, state = _over_time(x, direction, step(direction), state, limit)
         ys.append(y)
         lasts.append(state)
     Y = np.stack(ys, axis=1)
-    ends = [np.stack([state[i] for state in lasts]) for i in range(states)]
+    ends = [np.stack(each) for each in zip(*lasts, strict=True)]
     if batch_first:
         Y, ends = Y.transpose(2, 0, 1, 3), [e.swapaxes(0, 1) for e in ends]
     return (Y, *ends)[: call.outputs]
+
+
+def _start(inputs: Inputs, index: int, *, batch_first: bool) -> Array | None:
+    """A state to begin with [D, B, H], None for zeros."""
+    start = optional(inputs, index)
+    return start.swapaxes(0, 1) if start is not None and batch_first else start
 
 
 def _over_time(
@@ -160,8 +159,30 @@ def _over_time(
 
 
 def _directions(call: Call, inputs: Inputs, default: Sequence[str], gates: int) -> list[_Direction]:
+    """The parameters of each direction; W, R, biases and peepholes are inputs 1, 2, 3 and 7."""
     W, R, bias, P = present(inputs, 1), present(inputs, 2), optional(inputs, 3), optional(inputs, 7)
-    count, size = W.shape[0], R.shape[-1]
+    count, size, each = W.shape[0], R.shape[-1], len(default)
+    functions = _functions(call, default, count)
+    way = call.get("direction", "forward")
+    result = []
+    for i in range(count):
+        both = np.zeros(2 * gates * size, dtype=W.dtype) if bias is None else bias[i]
+        result.append(
+            _Direction(
+                W[i],
+                R[i],
+                both[: gates * size],
+                both[gates * size :],
+                np.zeros(3 * size, dtype=W.dtype) if P is None else P[i],
+                functions[i * each : (i + 1) * each],
+                reverse=way == "reverse" or i == 1,
+            )
+        )
+    return result
+
+
+def _functions(call: Call, default: Sequence[str], count: int) -> tuple[Function, ...]:
+    """The activations of all directions, with their parameters bound."""
     names = [str(n).lower() for n in call.get("activations") or list(default) * count]
     alphas = list(call.get("activation_alpha") or ())
     betas = list(call.get("activation_beta") or ())
@@ -175,23 +196,7 @@ def _directions(call: Call, inputs: Inputs, default: Sequence[str], gates: int) 
         # What is clipped are the sums that enter the gates, not the cell of an LSTM.
         is_gate = number % len(default) < 2
         functions.append(_bound(form, alpha, beta, clip if is_gate else None))
-    way = call.get("direction", "forward")
-    each = len(default)
-    result = []
-    for i in range(count):
-        both = np.zeros(2 * gates * size, dtype=W.dtype) if bias is None else bias[i]
-        result.append(
-            _Direction(
-                W[i],
-                R[i],
-                both[: gates * size],
-                both[gates * size :],
-                np.zeros(3 * size, dtype=W.dtype) if P is None else P[i],
-                tuple(functions[i * each : (i + 1) * each]),
-                reverse=way == "reverse" or i == 1,
-            )
-        )
-    return result
+    return tuple(functions)
 
 
 def _bound(

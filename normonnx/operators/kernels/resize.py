@@ -9,10 +9,27 @@ operator, not of rounding.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
+
+
+class _Axes(Struct, frozen=True):
+    """How much each axis is resized.
+
+    Attributes:
+        out: elements per axis afterwards.
+        scale: factor per axis.
+        region: start and end of what is sampled on an axis, in parts of it.
+    """
+
+    out: tuple[int, ...]
+    scale: tuple[float, ...]
+    region: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
 
 def upsample(call: Call, inputs: Inputs) -> Outputs | None:
@@ -21,8 +38,7 @@ def upsample(call: Call, inputs: Inputs) -> Outputs | None:
     if scales is None:
         return None
     x = present(inputs, 0)
-    wanted = tuple(math.floor(np.float32(s) * np.float32(n)) for s, n in _pairs(scales, x))
-    return (_by_axis(call, x, wanted, tuple(float(s) for s in scales), None, "asymmetric"),)
+    return (_by_axis(call, x, _scaled(x, range(x.ndim), scales), "asymmetric"),)
 
 
 def resize(call: Call, inputs: Inputs) -> Outputs | None:
@@ -31,55 +47,55 @@ def resize(call: Call, inputs: Inputs) -> Outputs | None:
     if call.get("antialias", 0):
         return None
     if call.since < 11:
-        scales = present(inputs, 1)
-        wanted = tuple(math.floor(np.float32(s) * np.float32(n)) for s, n in _pairs(scales, x))
-        return (_by_axis(call, x, wanted, tuple(float(s) for s in scales), None, "asymmetric"),)
+        return (_by_axis(call, x, _scaled(x, range(x.ndim), present(inputs, 1)), "asymmetric"),)
     given, sizes = optional(inputs, 2), optional(inputs, 3)
     axes = [a % x.ndim for a in call.get("axes") or range(x.ndim)]
-    scale, wanted_list = [1.0] * x.ndim, list(x.shape)
     if sizes is not None and sizes.size:
-        factors = [int(s) / x.shape[a] for a, s in zip(axes, sizes, strict=True)]
-        policy = call.get("keep_aspect_ratio_policy", "stretch")
-        kept = {"not_larger": min, "not_smaller": max}.get(policy)
-        for axis, size, factor in zip(axes, sizes, factors, strict=True):
-            scale[axis] = kept(factors) if kept else factor
-            wanted_list[axis] = math.floor(scale[axis] * x.shape[axis] + 0.5) if kept else int(size)
+        wanted = _sized(x, axes, sizes, call.get("keep_aspect_ratio_policy", "stretch"))
     elif given is not None and given.size:
-        for axis, factor in zip(axes, given, strict=True):
-            scale[axis] = float(factor)
-            wanted_list[axis] = math.floor(np.float32(factor) * np.float32(x.shape[axis]))
+        wanted = _scaled(x, axes, given)
     else:
         return None
-    roi = None
-    if call.get("coordinate_transformation_mode") == "tf_crop_and_resize":
-        region = present(inputs, 1)
-        half = region.size // 2
-        roi = {a: (float(region[i]), float(region[half + i])) for i, a in enumerate(axes)}
     way = call.get("coordinate_transformation_mode", "half_pixel")
-    return (_by_axis(call, x, tuple(wanted_list), tuple(scale), roi, way),)
+    if way == "tf_crop_and_resize":
+        wanted = replace(wanted, region=_region(axes, present(inputs, 1)))
+    return (_by_axis(call, x, wanted, way),)
 
 
-def _pairs(scales: Array, x: Array) -> list[tuple[float, int]]:
-    return list(zip((float(s) for s in scales), x.shape, strict=True))
+def _scaled(x: Array, axes: Sequence[int], scales: Iterable[float]) -> _Axes:
+    """Some axes by a factor, which is rounded down."""
+    out, scale = list(x.shape), [1.0] * x.ndim
+    for axis, factor in zip(axes, scales, strict=True):
+        scale[axis] = float(factor)
+        out[axis] = math.floor(np.float32(factor) * np.float32(x.shape[axis]))
+    return _Axes(tuple(out), tuple(scale))
 
 
-def _by_axis(
-    call: Call,
-    x: Array,
-    wanted: tuple[int, ...],
-    scale: tuple[float, ...],
-    roi: dict[int, tuple[float, float]] | None,
-    way: str,
-) -> Array:
+def _sized(x: Array, axes: Sequence[int], sizes: Array, policy: str) -> _Axes:
+    """Some axes to a size, or to the largest or smallest of the factors that sizes mean."""
+    factors = [int(size) / x.shape[axis] for axis, size in zip(axes, sizes, strict=True)]
+    kept = {"not_larger": min, "not_smaller": max}.get(policy)
+    out, scale = list(x.shape), [1.0] * x.ndim
+    for axis, size, factor in zip(axes, sizes, factors, strict=True):
+        scale[axis] = kept(factors) if kept else factor
+        out[axis] = math.floor(scale[axis] * x.shape[axis] + 0.5) if kept else int(size)
+    return _Axes(tuple(out), tuple(scale))
+
+
+def _region(axes: Sequence[int], region: Array) -> dict[int, tuple[float, float]]:
+    half = region.size // 2
+    return {axis: (float(region[i]), float(region[half + i])) for i, axis in enumerate(axes)}
+
+
+def _by_axis(call: Call, x: Array, wanted: _Axes, way: str) -> Array:
+    if wanted.out == x.shape:
+        return x
     y = x
-    if wanted == x.shape:
-        return y
-    outside = np.zeros(wanted, dtype=bool)
-    for axis, (size, factor) in enumerate(zip(wanted, scale, strict=True)):
-        region = None if roi is None else roi.get(axis)
+    outside = np.zeros(wanted.out, dtype=bool)
+    for axis, (size, factor) in enumerate(zip(wanted.out, wanted.scale, strict=True)):
         if size == x.shape[axis] and factor == 1:
             continue
-        at = _positions(way, x.shape[axis], size, factor, region)
+        at = _positions(way, x.shape[axis], size, factor, wanted.region.get(axis, (0.0, 1.0)))
         matrix = _weights(call, at, x.shape[axis])
         y = np.moveaxis(np.moveaxis(y, axis, -1) @ matrix.T.astype(x.dtype), -1, axis)
         if way == "tf_crop_and_resize":
@@ -90,32 +106,36 @@ def _by_axis(
     return y
 
 
-def _positions(
-    way: str, size: int, out: int, scale: float, region: tuple[float, float] | None
-) -> Array:
+def _positions(way: str, size: int, out: int, scale: float, region: tuple[float, float]) -> Array:
     """Where each output element lies on the input axis."""
     o, f = np.arange(out, dtype=np.float32), np.float32(scale)
+    if way == "tf_crop_and_resize":
+        return _in_region(o, size, region)
+    if way in ("align_corners", "pytorch_half_pixel") and out <= 1:
+        return o * 0
     half = np.float32(0.5)
     if way == "asymmetric":
         at = o / f
     elif way == "align_corners":
-        at = o * np.float32(size - 1) / np.float32(out - 1) if out > 1 else o * 0
-    elif way == "pytorch_half_pixel":
-        at = (o + half) / f - half if out > 1 else o * 0
+        at = o * np.float32(size - 1) / np.float32(out - 1)
     elif way == "half_pixel_symmetric":
         length = f * np.float32(size)
         at = np.float32(size) / 2 * (1 - np.float32(out) / length) + (o + half) / f - half
     elif way == "tf_half_pixel_for_nn":
         at = (o + half) / f
-    elif way == "tf_crop_and_resize":
-        start, end = region if region is not None else (0.0, 1.0)
-        last = size - 1
-        if out > 1:
-            at = np.float32(start * last) + o * np.float32((end - start) * last / (out - 1))
-        else:
-            at = o * 0 + np.float32((start + end) * last / 2)
     else:
         at = (o + half) / f - half
+    return np.asarray(at, dtype=np.float32)
+
+
+def _in_region(o: Array, size: int, region: tuple[float, float]) -> Array:
+    """The positions between start and end of a region, or its middle for one element."""
+    start, end = region
+    last, out = size - 1, len(o)
+    if out > 1:
+        at = np.float32(start * last) + o * np.float32((end - start) * last / (out - 1))
+    else:
+        at = o * 0 + np.float32((start + end) * last / 2)
     return np.asarray(at, dtype=np.float32)
 
 

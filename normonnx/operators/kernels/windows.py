@@ -110,19 +110,37 @@ def windows(call: Call, size: Sequence[int], kernel: Sequence[int]) -> Windows:
         stride = strides[axis]
         if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             count = math.ceil(size[axis] / stride)
-            total = max(0, (count - 1) * stride + span - size[axis])
-            first = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
-            last = total - first
+            first, last = _same(size[axis], count, stride, span, upper=auto_pad == "SAME_UPPER")
         else:
             first, last = (0, 0) if auto_pad == "VALID" else (pads[axis], pads[axis + rank])
-            room = size[axis] + first + last - span
-            count = (math.ceil(room / stride) if ceil_mode else room // stride) + 1
-            # A window that would start in the padding behind the input does not count.
-            if ceil_mode and (count - 1) * stride >= size[axis] + first:
-                count -= 1
+            count = _fitting(size[axis] + first, last - span, stride, ceil_mode=ceil_mode)
         head.append(first)
         tail.append(last)
         out.append(max(0, count))
     return Windows(
         tuple(kernel), strides, dilations, tuple(head), tuple(tail), tuple(out), tuple(size)
     )
+
+
+def _same(size: int, count: int, stride: int, span: int, *, upper: bool) -> tuple[int, int]:
+    """The padding before and behind that `count` windows need, the odd element at one end."""
+    total = max(0, (count - 1) * stride + span - size)
+    first = total // 2 if upper else total - total // 2
+    return first, total - first
+
+
+def _fitting(begun: int, rest: int, stride: int, *, ceil_mode: bool) -> int:
+    """How many windows there are.
+
+    Args:
+        begun: elements in which a window may begin: the input and the padding before it.
+        rest: the padding behind, less the span of a window.
+        stride: step between windows.
+        ceil_mode: whether the last window may reach beyond the padding.
+    """
+    room = begun + rest
+    if not ceil_mode:
+        return room // stride + 1
+    count = math.ceil(room / stride) + 1
+    # A window that would start in the padding behind the input does not count.
+    return count - 1 if (count - 1) * stride >= begun else count

@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
+
 _STRIP_BYTES = 1000
 
 
@@ -22,23 +24,30 @@ def light_proto(model: ir.Model) -> onnx.ModelProto:
     for value in graph.outputs:
         ir.serde.serialize_value_into(light.output.add(), value)
     for name, value in graph.initializers.items():
-        tensor = value.const_value
-        if tensor is None or tensor.nbytes > _STRIP_BYTES:
-            if tensor is not None and not value.is_graph_input():
-                light.input.append(_info(name, tensor))
-        else:
-            ir.serde.serialize_tensor_into(light.initializer.add(), from_=tensor)
-            light.initializer[-1].name = name
+        _add_initializer(light, name, value)
     for node in graph:
-        tensor = _large_constant(node)
-        if tensor is not None:
-            light.input.append(_info(str(node.outputs[0].name), tensor))
-            continue
-        ir.serde.serialize_node_into(light.node.add(), from_=node)
-        for value in node.outputs:
-            if value.name and value.type is not None and not value.is_graph_output():
-                ir.serde.serialize_value_into(light.value_info.add(), value)
+        _add_node(light, node)
     return proto
+
+
+def _add_initializer(light: onnx.GraphProto, name: str, value: ir.Value) -> None:
+    tensor = value.const_value
+    if tensor is not None and tensor.nbytes <= _STRIP_BYTES:
+        ir.serde.serialize_tensor_into(light.initializer.add(), from_=tensor)
+        light.initializer[-1].name = name
+    elif tensor is not None and not value.is_graph_input():
+        light.input.append(_info(name, tensor))
+
+
+def _add_node(light: onnx.GraphProto, node: ir.Node) -> None:
+    tensor = _large_constant(node)
+    if tensor is not None:
+        light.input.append(_info(str(node.outputs[0].name), tensor))
+        return
+    ir.serde.serialize_node_into(light.node.add(), from_=node)
+    for value in node.outputs:
+        if value.name and value.type is not None and not value.is_graph_output():
+            ir.serde.serialize_value_into(light.value_info.add(), value)
 
 
 def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:
@@ -48,7 +57,7 @@ def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:
 def _large_constant(node: ir.Node) -> ir.TensorProtocol | None:
     """The tensor of a Constant node that is too large to be handed on, if it is one."""
     attribute = node.attributes.get("value")
-    if node.op_type != "Constant" or node.domain or attribute is None or attribute.is_ref():
+    if onnx_name(node) != "Constant" or attribute is None or attribute.is_ref():
         return None
     tensor: ir.TensorProtocol = attribute.value
     if tensor.nbytes <= _STRIP_BYTES or node.outputs[0].is_graph_output():
@@ -57,6 +66,7 @@ def _large_constant(node: ir.Node) -> ir.TensorProtocol | None:
 
 
 def twins(node: ir.Node, proto: onnx.NodeProto) -> list[tuple[ir.Graph, onnx.GraphProto]]:
+    """The graphs of a node, each with what it is in the proto."""
     pairs: list[tuple[ir.Graph, onnx.GraphProto]] = []
     for attribute in proto.attribute:
         mine = node.attributes.get(attribute.name)
