@@ -12,6 +12,7 @@ from msgspec import Struct
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.journal import RefusedError
 from normonnx.norm.match.site import NormSite
+from normonnx.operators.names import norm_name, onnx_name
 from normonnx.ops.operators import OPERATORS
 from normonnx.rewrite import Context
 from normonnx.values.shapes import Dim, attribute_int, axes_of, normalized
@@ -46,8 +47,9 @@ def of_site(context: Context, site: NormSite) -> Parameters:
 
 def of_node(context: Context, node: ir.Node) -> Parameters:
     """Those of a norm that is one operator, of an affine node, or of what is around a root."""
-    if node.op_type in _READERS:
-        return _READERS[node.op_type](context, node)
+    reader = _READERS.get(norm_name(node))
+    if reader is not None:
+        return reader(context, node)
     return _affine(context, node) or _around_root(context, node)
 
 
@@ -119,7 +121,7 @@ def _spatial(context: Context, node: ir.Node) -> Parameters:
     """InstanceNormalization, and GroupNormalization, whose groups are not an axis of their own."""
     dims = context.shapes.dims(node.inputs[0])
     axes = None if dims is None else tuple(range(2, len(dims)))
-    if node.op_type != "InstanceNormalization" and axes is not None:
+    if onnx_name(node) != "InstanceNormalization" and axes is not None:
         axes = (1, *axes)
     epsilon = _float(node, "epsilon", 1e-5)
     return Parameters(axes, _extent(dims, (1,)), epsilon, _dtype(context, node.inputs[0]))
@@ -156,9 +158,9 @@ def _around_root(context: Context, root: ir.Node) -> Parameters:
     axes: tuple[int, ...] | None = None
     channels = epsilon = None
     for node in _above(root):
-        if node.op_type == "Add" and epsilon is None:
+        if onnx_name(node) == "Add" and epsilon is None:
             epsilon = _number(context, node)
-        if node.op_type in _AVERAGES:
+        if onnx_name(node) in _AVERAGES:
             axes = _reduced(context, node)
             channels = _extent(context.shapes.dims(node.inputs[0]), axes)
             break

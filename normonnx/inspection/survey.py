@@ -21,6 +21,7 @@ from normonnx.inspection.scopes import owners_of, scope_of
 from normonnx.journal import NearMiss, Rewrite
 from normonnx.norm.match.recognise import find_sites
 from normonnx.norm.match.site import NormSite
+from normonnx.operators.names import norm_name, onnx_name
 from normonnx.ops.operators import OPERATORS
 from normonnx.options import Options
 from normonnx.pipeline import Outcome
@@ -101,7 +102,7 @@ class _Survey:
             kept = self._node(miss.key, miss.site)
             found.setdefault(kept or miss.key, self._missed(miss, kept))
         for node in self._nodes:
-            if node not in found and node.op_type in _KIND_OF_OPERATOR:
+            if node not in found and norm_name(node) in _KIND_OF_OPERATOR:
                 found[node] = self._operator(node)
         place: dict[ir.Node | str, int] = {node: i for i, node in enumerate(self._nodes)}
         return [found[key] for key in sorted(found, key=lambda k: place.get(k, len(place)))]
@@ -132,7 +133,7 @@ class _Survey:
     def _missed(self, miss: NearMiss, node: ir.Node | None) -> Site:
         taker = _taker(miss, node) if is_left_unread(miss.reason) else ""
         kind = _NAMES.get(miss.kind, miss.kind)
-        if node is not None and node.op_type in _KIND_OF_OPERATOR:
+        if node is not None and norm_name(node) in _KIND_OF_OPERATOR:
             kind = _kind_of(node)
         return self._filled(
             Site(
@@ -149,7 +150,7 @@ class _Survey:
         )
 
     def _operator(self, node: ir.Node) -> Site:
-        is_batch = node.op_type == "BatchNormalization"
+        is_batch = onnx_name(node) == "BatchNormalization"
         return self._filled(
             Site(
                 "",
@@ -185,7 +186,7 @@ def _name(node: ir.Node) -> str:
 
 
 def _form(site: Site, node: ir.Node | None) -> str:
-    if node is not None and node.op_type in _KIND_OF_OPERATOR:
+    if node is not None and norm_name(node) in _KIND_OF_OPERATOR:
         return "operator"
     return (
         "arithmetic" if site.kind in ("affine arithmetic", "parallel branches") else "spelled out"
@@ -194,13 +195,13 @@ def _form(site: Site, node: ir.Node | None) -> str:
 
 def _kind_of(node: ir.Node) -> str:
     """GroupNorm is written as an InstanceNormalization between two Reshapes by torch.onnx."""
-    if node.op_type == "InstanceNormalization" and node.inputs[0] is not None:
+    if onnx_name(node) == "InstanceNormalization" and node.inputs[0] is not None:
         readers = list(node.outputs[0].consumers())
         before = node.inputs[0].producer()
         ends = [before, *readers]
-        if all(end is not None and end.op_type == "Reshape" for end in ends) and readers:
+        if all(end is not None and onnx_name(end) == "Reshape" for end in ends) and readers:
             return "GroupNorm"
-    return _KIND_OF_OPERATOR.get(node.op_type, "affine arithmetic")
+    return _KIND_OF_OPERATOR.get(norm_name(node), "affine arithmetic")
 
 
 def _verdict(rewrite: Rewrite) -> str:
@@ -225,7 +226,7 @@ def _taker(miss: NearMiss, node: ir.Node | None) -> str:
         return "a layer"
     graph = node.graph
     for other in graph if isinstance(graph, ir.Graph) else ():
-        if other.op_type in _LAYERS and any(
+        if onnx_name(other) in _LAYERS and any(
             value is not None and f"'{value.name}'" in miss.reason for value in other.inputs
         ):
             return f"{other.op_type} '{_name(other)}'"
