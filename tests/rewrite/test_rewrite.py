@@ -5,8 +5,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from normonnx.journal import Rewrite
-from normonnx.rewrite import Context, Proposal, Refusal, RefusedError, commit, gain
+from normonnx.journal import Refusal, RefusedError, Rewrite
+from normonnx.rewrite import Context, Proposal, commit, gain
 from tests.graphs import context, model, node, operators, value
 
 TWICE = "(float[2,3] x) => (float[2,3] y) { a = Mul (x, two)\n b = Mul (a, two)\n y = Relu (b) }"
