@@ -12,7 +12,6 @@ both the certificates and the judge's oracle take for the truth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,6 +22,8 @@ from normonnx.graph.nesting import walk
 from normonnx.operators.kernels import Array
 from normonnx.operators.names import onnx_name
 from normonnx.oracle.planner import compute
+from normonnx.values.growth import largest_result
+from normonnx.values.stored import is_constant_node, read_stored
 
 _MAX_FOLDED_BYTES = 64 << 20
 """No constant larger than this, and than twice its inputs, is worked out (expansion bombs)."""
@@ -39,13 +40,6 @@ _FOLDABLE = _PASS_THROUGH | frozenset(
     ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round Sign Slice Split Sqrt Squeeze
     Sub Sum Tile Transpose Unsqueeze Where""".split()
 )
-
-_CONSTANT_ATTRIBUTES = {
-    "value_float": np.float32,
-    "value_floats": np.float32,
-    "value_int": np.int64,
-    "value_ints": np.int64,
-}
 
 
 def is_float(dtype: ir.DataType | None) -> bool:
@@ -107,7 +101,7 @@ class Constants:
             return True
         producer = value.producer()
         if producer is not None:
-            return _constant_node(producer)
+            return is_constant_node(producer)
         if value.const_value is None or not value.is_initializer():
             return False
         return self._frozen_inputs or not value.is_graph_input()
@@ -161,7 +155,7 @@ class Constants:
         producer = value.producer()
         if producer is None:
             return value.const_value
-        if not _constant_node(producer) or "value" not in producer.attributes:
+        if not is_constant_node(producer) or "value" not in producer.attributes:
             return None
         tensor: ir.TensorProtocol = producer.attributes["value"].value
         return tensor
@@ -170,7 +164,7 @@ class Constants:
         """The value, worked out of what it derives from; weights are not kept."""
         memo = self._float64 if exactly else self._arrays
         if value not in memo and self.is_constant(value) and not self._derives(value):
-            return _read(value, exactly=exactly)  # it can be read again
+            return read_stored(value, exactly=exactly)  # it can be read again
         pending = [value]
         while pending:
             current = pending[-1]
@@ -187,7 +181,7 @@ class Constants:
     def _derives(self, value: ir.Value) -> bool:
         """Whether a constant is the output of a node that is no Constant."""
         producer = value.producer()
-        return producer is not None and not _constant_node(producer)
+        return producer is not None and not is_constant_node(producer)
 
     def _missing(self, value: ir.Value, memo: Mapping[ir.Value, Array]) -> list[ir.Value]:
         """The inputs of what makes a constant that are not worked out yet."""
@@ -202,7 +196,7 @@ class Constants:
             return False
         producer = value.producer()
         if producer is None or not self._derives(value):
-            array = _read(value, exactly=exactly)
+            array = read_stored(value, exactly=exactly)
             if array is not None:
                 memo[value] = array
             return array is not None
@@ -218,7 +212,7 @@ class Constants:
         passed = _passed_on(node, inputs) if exactly else None
         if passed is not None:
             return [passed]
-        if _result_bytes(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
+        if largest_result(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
             return None
         arrays = iter(inputs)
         padded = [None if value is None else next(arrays) for value in node.inputs]
@@ -243,38 +237,6 @@ def _passed_on(node: ir.Node, inputs: list[Array]) -> Array | None:
     return inputs[0].astype(np.float64) if inputs[0].dtype.kind in "iub" else inputs[0]
 
 
-def _constant_node(node: ir.Node) -> bool:
-    if onnx_name(node) != "Constant":
-        return False
-    attribute = next(iter(node.attributes.data.values()), None)
-    if attribute is None or attribute.is_ref():
-        return False
-    return attribute.name == "value" or attribute.name in _CONSTANT_ATTRIBUTES
-
-
-def _read(value: ir.Value, *, exactly: bool) -> Array | None:
-    """A stored constant, exactly in float64 unless it holds integers or truths."""
-    array = _leaf(value)
-    if array is None or not exactly or array.dtype.kind in "iub":
-        return array
-    return array.astype(np.float64)
-
-
-def _leaf(value: ir.Value) -> Array | None:
-    producer = value.producer()
-    if producer is None:
-        assert value.const_value is not None
-        tensor = value.const_value
-    else:
-        name, attribute = next(iter(producer.attributes.data.items()))
-        if name in _CONSTANT_ATTRIBUTES:
-            return np.array(attribute.value, dtype=_CONSTANT_ATTRIBUTES[name])
-        tensor = attribute.value
-    if tensor.dtype == ir.DataType.STRING:
-        return None
-    return tensor.numpy()
-
-
 def _cast_target(node: ir.Node, inputs: list[Array]) -> ir.DataType | None:
     """The type a Cast or CastLike gives; None for Identity."""
     if node.op_type == "Cast":
@@ -282,17 +244,3 @@ def _cast_target(node: ir.Node, inputs: list[Array]) -> ir.DataType | None:
     if node.op_type == "CastLike":
         return ir.DataType.from_numpy(inputs[1].dtype)
     return None
-
-
-def _result_bytes(node: ir.Node, inputs: list[Array]) -> int:
-    """An upper bound of the result's size where an operator can blow a small input up."""
-    if node.op_type == "ConstantOfShape":
-        return 8 * math.prod(int(d) for d in inputs[0].reshape(-1))
-    if node.op_type == "Expand":
-        return inputs[0].itemsize * inputs[0].size * math.prod(int(d) for d in inputs[1].ravel())
-    if node.op_type == "Tile":
-        return inputs[0].nbytes * math.prod(int(d) for d in inputs[1].ravel())
-    if node.op_type == "Range":
-        start, limit, delta = (float(array.reshape(-1)[0]) for array in inputs)
-        return 8 * int(max(0.0, (limit - start) / delta)) if delta else 0
-    return 0

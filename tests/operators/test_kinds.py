@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from normonnx.graph.dims import Dims
 from normonnx.operators.table import FACTS
 
 Array = np.ndarray[Any, Any]
@@ -212,3 +214,68 @@ def test_what_moves_elements_has_no_others(name: str) -> None:
 
 def test_whatever_is_not_tried_is_there() -> None:
     assert all(("", name) in FACTS for name in NOT_TRIED)
+
+
+class Recorded:
+    """What is known of the inputs of one node, all of which are there."""
+
+    def __init__(self, node: ir.Node, inputs: Inputs) -> None:
+        self._arrays: dict[ir.Value | None, Array] = dict(zip(node.inputs, inputs, strict=True))
+
+    def dims(self, value: ir.Value | None) -> Dims | None:
+        array = self._arrays.get(value)
+        return None if array is None else array.shape
+
+    def rank(self, value: ir.Value | None) -> int | None:
+        dims = self.dims(value)
+        return None if dims is None else len(dims)
+
+    def static(self, value: ir.Value | None) -> tuple[int, ...] | None:
+        array = self._arrays.get(value)
+        return None if array is None else array.shape
+
+    def dtype(self, value: ir.Value | None) -> ir.DataType | None:
+        array = self._arrays.get(value)
+        return None if array is None else ir.DataType.from_numpy(array.dtype)
+
+    def vector(self, value: ir.Value | None) -> Dims | None:
+        array = self._arrays.get(value)
+        if array is None or array.dtype != np.int64 or array.ndim > 1:
+            return None
+        return tuple(int(number) for number in array.reshape(-1))
+
+
+KINDS = ("elementwise", "linear_in", "moves")
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        {
+            name
+            for kind in KINDS
+            for name in _named(kind)
+            if FACTS["", name].dims or FACTS["", name].dims_of_each
+        }
+    ),
+)
+def test_the_rule_for_dimensions_gives_the_shape_that_comes_out(name: str) -> None:
+    facts = FACTS["", name]
+    draw, attributes = _case(name)
+    inputs = draw()
+    node = ir.node(name, [ir.Value(name=f"x{i}") for i in range(len(inputs))], attributes)
+    node.outputs[0].name = "y"
+    known = Recorded(node, inputs)
+    ys = _run(name, inputs, attributes)
+    if facts.dims_of_each is not None:
+        node = ir.node(name, node.inputs, attributes, num_outputs=len(ys))
+        found = facts.dims_of_each(known, node)
+    else:
+        assert facts.dims is not None
+        found = [facts.dims(known, node)]
+    for dims, y in zip(found, ys, strict=True):
+        assert dims is not None
+        # What is no number is left open, and may be any.
+        assert len(dims) == y.ndim
+        numbers = [d if isinstance(d, int) else size for d, size in zip(dims, y.shape, strict=True)]
+        assert tuple(numbers) == y.shape
