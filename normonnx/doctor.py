@@ -71,20 +71,24 @@ def diagnose() -> Diagnosis:
     if providers and "CUDAExecutionProvider" not in providers:
         remarks.append("no CUDA provider: models are judged on the CPU")
     custom_operators, remark = _custom_operators(providers)
-    remarks += [remark] if remark else []
+    if library.is_named() and _does_not_load():
+        problems.append(remark)
+    elif remark:
+        remarks.append(remark)
     return Diagnosis(found, providers, custom_operators, tuple(problems), tuple(remarks))
 
 
 def _custom_operators(providers: tuple[str, ...]) -> tuple[str, str]:
     """The library and what it has, or why there is none, and what can be done about it.
 
-    Every other command works without it, so nothing here is a problem.
+    Every other command works without it, so it is no problem where it was not built; one that the
+    environment names and that does not load is.
     """
     try:
         facts = library.library_facts()
     except EnvironmentLacksError as error:
         reason = f"{error.message} (models run without, with standard operators)"
-        return reason, f"for the custom operators {error.hint}"
+        return reason, f"for the custom operators: {error.hint}"
     gpu = f"CUDA {' '.join(facts.cuda_architectures)}" if facts.has_cuda else "no CUDA kernels"
     remark = ""
     if facts.version != __version__:
@@ -95,6 +99,14 @@ def _custom_operators(providers: tuple[str, ...]) -> tuple[str, str]:
             "reinstall with NORMONNX_CUDA=on"
         )
     return f"{facts.path} · {facts.version} · CPU {facts.cpu_isa} · {gpu}", remark
+
+
+def _does_not_load() -> bool:
+    try:
+        library.library_facts()
+    except EnvironmentLacksError:
+        return True
+    return False
 
 
 def _version(package: str) -> str:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx import model_io
-from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
+from normonnx.errors import EnvironmentLacksError, UnreadableModelError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
 from normonnx.graph.interface import required_inputs
@@ -85,8 +85,9 @@ def run(
     Raises:
         EnvironmentLacksError: the provider is not there or was fallen back from; or the library
             cannot be used and the model carries no functions.
-        UnreadableModelError: the model does not load, or does not run on these inputs.
-        UsageError: the data do not fit, or no inputs can be generated.
+        UnreadableModelError: the model does not load, or does not run on these inputs, or on none
+            that can be generated.
+        UsageError: the data do not fit.
     """
     loaded = model_io.load(model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks)
     extensions = Extensions.of(custom_ops)
@@ -97,8 +98,11 @@ def run(
             feeds = _feeds(loaded.model, session, data, seed)
             runs = tuple(_ran(session, feed) for feed in feeds)
         except NoFeedError as error:
-            message = f"no inputs to run on: {error}"
-            raise UsageError(message, hint="give some with --data") from error
+            raise UnreadableModelError(
+                f"ONNX Runtime runs the model on no generated inputs: {error.complaint}",
+                where=loaded.name,
+                hint="" if error.crashed else "give some with --data",
+            ) from error
         except SessionFailedError as error:
             raise UnreadableModelError(
                 f"ONNX Runtime does not run the model: {error}", where=loaded.name

@@ -28,6 +28,15 @@ def models_dir() -> Path:
     return _ROOT / "models"
 
 
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As if the library of custom operators had not been built."""
+    from normonnx.runtime import library
+
+    monkeypatch.delenv("NORMONNX_LIBRARY", raising=False)
+    monkeypatch.setattr(library, "_directories", lambda: [tmp_path])
+
+
 @pytest.fixture(scope="session")
 def shared_models() -> Path:
     """Larger models that some machines have beside the repository."""

@@ -14,6 +14,14 @@ from normonnx.running import run as run_model
 from tests.graphs import proto
 
 Run = Callable[..., tuple[int, str, str]]
+_KINDS = {
+    "float": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "double": TensorProto.DOUBLE,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
+"""ONNX Runtime's Python interface takes no text of rank 0."""
 
 
 @pytest.fixture
@@ -144,3 +152,47 @@ def test_what_goes_wrong_is_one_error(model: Path, run: Run, tmp_path: Path) -> 
     code, _, err = run("run", model, "--data", wrong)
     assert code == 2
     assert "has no array 'x'" in err
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_scalars(run: Run, tmp_path: Path, kind: str) -> None:
+    """ONNX Runtime takes arrays of rank 0, and no NumPy scalars."""
+    path = tmp_path / "scalar.onnx"
+    code = _KINDS[kind]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", code, [])],
+        [helper.make_tensor_value_info("y", code, [])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    code, _, err = run("run", path)
+    assert code == 0, err
+    assert run("verify", path, path)[0] == 0
+
+
+def test_names_that_numpy_has_parameters_of(run: Run, tmp_path: Path) -> None:
+    path, place = tmp_path / "model.onnx", tmp_path / "OUT.NPZ"
+    onnx.save(proto("(float[2] file) => (float[2] args) { args = Neg (file) }"), path)
+    code, _, err = run("run", path, "--save-outputs", place)
+    assert code == 0, err
+    with np.load(place) as stored:
+        assert set(stored) == {"file", "args"}
+
+
+def test_a_model_without_inputs(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(proto("() => (float[2] y) { y = Neg (w) }", w=(2,)), path)
+    for place in (tmp_path / "o", tmp_path / "o.npz"):
+        assert run("run", path, "--save-outputs", place)[0] == 0
+        assert run("run", path, "--data", place)[0] == 0
+        assert run("verify", path, path, "--data", place)[0] == 0
+
+
+@pytest.mark.parametrize("place", ["-", "", "."])
+def test_places_that_are_none(model: Path, run: Run, place: str) -> None:
+    code, _, err = run("run", model, "--save-outputs", place)
+    assert code == 2
+    assert "outputs cannot be saved to" in err

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.benching.options import BenchOptions
-from normonnx.errors import UsageError
+from normonnx.errors import UnreadableModelError, UsageError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import FeedSource, NoFeedError
 from normonnx.graph.interface import required_inputs
@@ -39,7 +39,8 @@ def feed_for(original: ir.Model, options: BenchOptions) -> Given:
     """Inputs that the original model accepts.
 
     Raises:
-        UsageError: there are none with these sizes, or the user's data do not fit.
+        UnreadableModelError: ONNX Runtime does not run the model, or on no generated inputs.
+        UsageError: it takes none of these sizes, or the user's data do not fit.
     """
     if options.data is not None:
         feed = feeds_from(options.data, required_inputs(original))[0]
@@ -49,9 +50,12 @@ def feed_for(original: ir.Model, options: BenchOptions) -> Given:
         try:
             session = host.session(PlainSetting("cpu", as_shipped=False, kernels=kernels))
             return _drawn(original, session, options)
-        except (NoFeedError, SessionFailedError) as error:
-            raise UsageError(
-                f"no inputs to measure on: {error}", hint="give some with --data"
+        except SessionFailedError as error:
+            raise UnreadableModelError(f"ONNX Runtime does not run the model: {error}") from error
+        except NoFeedError as error:
+            raise UnreadableModelError(
+                f"ONNX Runtime runs the model on no generated inputs: {error.complaint}",
+                hint="" if error.crashed else "give some with --data",
             ) from error
 
 

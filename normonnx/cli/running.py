@@ -51,9 +51,14 @@ def run(model: str, save_outputs: Path | None, *, quiet: bool, **options: Any) -
     from normonnx.feeds import datasets
     from normonnx.report.run_table import show_runs
 
+    if save_outputs is not None and str(save_outputs) in ("-", "", "."):
+        raise UsageError(
+            f"outputs cannot be saved to {str(save_outputs)!r}",
+            hint="--save-outputs FILE.npz, or a directory",
+        )
     asked = {name: options[name] for name in ("provider", "data", "seed", "custom_ops", *READING)}
     found = running.run(model, **asked)
-    if save_outputs is not None and save_outputs.suffix == ".npz" and len(found.runs) > 1:
+    if save_outputs is not None and datasets.is_archive(save_outputs) and len(found.runs) > 1:
         raise UsageError(
             f"{len(found.runs)} sets of inputs do not fit into {save_outputs.name}",
             hint="give a directory: each becomes a test_data_set",

@@ -64,11 +64,16 @@ def _arrays(given: Mapping[str, Any]) -> dict[str, Any]:
 def _sources(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    if any(path.glob("input_*.pb")):
+    if _is_set(path):
         return [path]
     found = [p for p in path.iterdir() if p.suffix in (".npz", ".npy")]
-    found += [p for p in path.iterdir() if p.is_dir() and any(p.glob("input_*.pb"))]
+    found += [p for p in path.iterdir() if p.is_dir() and _is_set(p)]
     return sorted(found, key=_natural)
+
+
+def _is_set(folder: Path) -> bool:
+    """Whether it is a set of ONNX's tests; that of a model without inputs has outputs only."""
+    return any(folder.glob("input_*.pb")) or any(folder.glob("output_*.pb"))
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

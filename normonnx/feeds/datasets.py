@@ -8,6 +8,7 @@ DIR/test_data_set_0/output_0.pb      what the model makes of them
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,17 @@ def save(
         UsageError: an .npz cannot hold the types.
         WriteError: the system refuses.
     """
-    if path.suffix == _ARCHIVE:
+    if is_archive(path):
         model_io.write_bytes(path.absolute(), _archive(path, {**inputs, **outputs}))
         return path
     folder = path / f"test_data_set_{number}"
     write_set(folder, inputs, outputs)
     return folder
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is that of a file for one set of data."""
+    return path.suffix.lower() == _ARCHIVE
 
 
 def write_set(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
@@ -89,5 +95,8 @@ def _archive(path: Path, values: Mapping[str, Any]) -> bytes:
             )
         arrays[name] = array
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    with zipfile.ZipFile(content, "w") as archive:  # numpy.savez has parameters of its own names
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
     return content.getvalue()

@@ -13,7 +13,7 @@ from normonnx.feeds.dimensions import Binding, OpenShapes, open_shapes
 from normonnx.feeds.domains import Domain, domain_of
 from normonnx.feeds.values import Family, stream, values
 from normonnx.graph.interface import required_inputs
-from normonnx.runtime.sessions import SessionFailedError
+from normonnx.runtime.sessions import SessionCrashedError, SessionFailedError
 
 # The families of the first draws; later ones start over.
 _DECISIVE = (Family.NORMAL, Family.UNIFORM, Family.SCALED)
@@ -25,6 +25,11 @@ Run = Callable[[Mapping[str, Any]], object]
 
 class NoFeedError(Exception):
     """No inputs were found that the original model accepts."""
+
+    def __init__(self, complaint: str, *, crashed: bool = False) -> None:
+        super().__init__(f"the original model accepts no generated inputs: {complaint}")
+        self.complaint = complaint
+        self.crashed = crashed
 
 
 class Feed(Struct, frozen=True):
@@ -89,7 +94,7 @@ class FeedSource:
         Raises:
             NoFeedError: if it accepts none.
         """
-        complaint = "it takes too long"
+        complaint, crashed = "it takes too long", False
         while not self._has_enough() and time.monotonic() < deadline:
             self._tried, binding = next(self._candidates, (_MOST_TRIES, None))
             if binding is None:
@@ -99,12 +104,12 @@ class FeedSource:
             try:
                 run(self._drawn(binding, Family.NORMAL, 0))
             except SessionFailedError as error:
-                complaint = str(error)
+                complaint, crashed = str(error), isinstance(error, SessionCrashedError)
                 self.refused += 1
             else:
                 self.bindings.append(binding)
         if not self.bindings:
-            raise NoFeedError(f"the original model accepts no generated inputs: {complaint}")
+            raise NoFeedError(complaint, crashed=crashed)
 
     def _has_enough(self) -> bool:
         """Three sizes if the varied ones are accepted at once, and else two of any."""

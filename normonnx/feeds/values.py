@@ -40,7 +40,7 @@ def values(
     *,
     extent: int,
 ) -> Array:
-    """Draw a tensor.
+    """Draw a tensor; of rank 0 it is an array too, as ONNX Runtime takes nothing else.
 
     Args:
         domain: what it may hold.
@@ -50,6 +50,18 @@ def values(
         random: where the numbers come from.
         extent: the longest sequence of this feed, for lengths.
     """
+    drawn = _drawn(domain, shape, dtype, family, random, extent)
+    return np.asarray(drawn, dtype=object if dtype == ir.DataType.STRING else dtype.numpy())
+
+
+def _drawn(
+    domain: Domain,
+    shape: tuple[int, ...],
+    dtype: ir.DataType,
+    family: Family,
+    random: Random,
+    extent: int,
+) -> Array:
     if domain.kind in (Kind.REAL, Kind.POSITIVE, Kind.UNIT):
         drawn = _real(domain, shape, family, random)
         if domain.kind is Kind.POSITIVE:
@@ -59,7 +71,7 @@ def values(
         return _fitted(drawn, dtype)
     if domain.kind in (Kind.STRING, Kind.CHOICE):
         return _chosen(domain, shape, dtype, random)
-    return _whole(domain, shape, family, random, extent).astype(dtype.numpy())
+    return _whole(domain, shape, family, random, extent)
 
 
 def _normal(shape: tuple[int, ...], random: Random) -> Array:

@@ -216,7 +216,7 @@ class Judge:
             first_failure="" if failure is None else failure.message,
             divergence=divergence,
             providers=self._options.providers,
-            kernels=self._kernels(),
+            kernels="" if self._cases is None else self._kernels(),
             seed=self._options.seed,
             approximate=self._options.approximate,
             own_difference=None if outcomes is None else outcomes.own_difference,

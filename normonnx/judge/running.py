@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from normonnx.judge.options import VerifyOptions
-from normonnx.ops.presence import needs_kernels
+from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError, Setting
@@ -42,8 +42,21 @@ def settings(options: VerifyOptions, *, kernels: bool) -> tuple[Setting, ...]:
     return plain + tuple(replace(s, kernels=True) for s in plain if s.provider not in lacking)
 
 
-def load(model: ir.Model, options: VerifyOptions, wanted: Sequence[Setting]) -> Loaded:
+def load(
+    model: ir.Model,
+    options: VerifyOptions,
+    wanted: Sequence[Setting],
+    *,
+    by_functions: bool = False,
+) -> Loaded:
     """Load a model in several settings.
+
+    Args:
+        model: the model.
+        options: of the comparison.
+        wanted: the settings.
+        by_functions: run it by the functions that it carries wherever it has them, so that what
+            is wrong in the library is not its own distance to the truth.
 
     Raises:
         EnvironmentLacksError: if a provider is not there.
@@ -51,7 +64,7 @@ def load(model: ir.Model, options: VerifyOptions, wanted: Sequence[Setting]) -> 
     sessions: dict[Setting, AnySession] = {}
     complaints: dict[Setting, str] = {}
     # The library changes nothing about a model without its operators.
-    indifferent = not needs_kernels(model)
+    indifferent = not needs_kernels(model) or (by_functions and carries_functions(model))
     with hosted(model, options) as host, ThreadPoolExecutor(max_workers=2) as pool:
         # Processes of their own start while the others load; of a large model one is loaded at a
         # time.

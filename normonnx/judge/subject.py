@@ -80,7 +80,7 @@ class Subject:
         self.notes: list[str] = []
         self._model = model
         self._oracle = Oracle(model, exact=readings)
-        loaded = load(model, options, wanted)
+        loaded = load(model, options, wanted, by_functions=True)
         self.sessions = loaded.sessions
         for setting, complaint in loaded.complaints.items():
             self.notes.append(f"the original does not load ({setting.label}): {complaint}")

@@ -14,6 +14,8 @@ from normonnx.runtime import library
 from normonnx.runtime.providers import PROVIDERS
 
 _OWN_SYMBOL = b"normonnx_ort_api_version"
+_SHARED_LIBRARY = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+"""How files of shared libraries begin: ELF, PE, Mach-O."""
 
 
 class Extensions(Struct, frozen=True):
@@ -28,21 +30,27 @@ class Extensions(Struct, frozen=True):
     own: str = ""
 
     @staticmethod
-    def of(paths: Iterable[str | os.PathLike[str]]) -> Extensions:
+    def of(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Extensions:
         """The libraries that a user names; one of them may be a build of this package's.
 
         Raises:
-            UsageError: one is not there.
+            UsageError: one is not there, or is no shared library; or two are this package's.
+            EnvironmentLacksError: the build of this package's library does not load.
         """
         named, own = [], ""
-        for path in map(Path, paths):
+        for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
             if not path.is_file():
                 raise UsageError(
                     f"there is no library of custom operators at {path}", hint="--custom-ops PATH"
                 )
-            whole = str(path.resolve())
-            if _OWN_SYMBOL in path.read_bytes():
+            whole, content = str(path.resolve()), path.read_bytes()
+            if not content.startswith(_SHARED_LIBRARY):
+                raise UsageError(f"{path} is not a shared library", hint="--custom-ops PATH")
+            if _OWN_SYMBOL in content:
+                if own not in ("", whole):
+                    raise UsageError(f"{own} and {whole} are both libraries of normonnx")
                 own = whole
+                library.of_this_version(own)
             elif whole not in named:
                 named.append(whole)
         return Extensions(tuple(named), own)
@@ -60,7 +68,7 @@ class Extensions(Struct, frozen=True):
                 `library.register_custom_ops`.
         """
         for path in self.named:
-            options.register_custom_ops_library(path)
+            library.register_once(options, path)
         if kernels:
             library.register_custom_ops(options, providers, path=self.own or None)
 
@@ -69,8 +77,13 @@ class Extensions(Struct, frozen=True):
 
         Args:
             providers: their names, or short names of `PROVIDERS`.
+
+        Raises:
+            EnvironmentLacksError: the user names a library of this package that does not load.
         """
         names = [PROVIDERS.get(provider, provider) for provider in providers]
+        if self.own or library.is_named():
+            library.of_this_version(self.own or None)
         try:
             library.usable(*names, path=self.own or None)
         except EnvironmentLacksError as error:

@@ -28,7 +28,7 @@ from typing import IO, Any
 
 from normonnx.errors import EnvironmentLacksError
 from normonnx.runtime.extensions import Extensions
-from normonnx.runtime.sessions import Session, SessionFailedError, Setting
+from normonnx.runtime.sessions import Session, SessionCrashedError, SessionFailedError, Setting
 from normonnx.runtime.wire import NotSendableError, decode, encode
 
 # Address space, of which the runtime reserves far more than it uses; CUDA reserves without end.
@@ -111,7 +111,7 @@ class IsolatedSession:
         try:
             _write(self._child.questions, _ASKED, pickle.dumps(question))
         except OSError as error:
-            raise SessionFailedError(self._buried()) from error
+            raise SessionCrashedError(self._buried()) from error
 
     def _answer(self, seconds: float) -> bytes:
         assert self._child is not None
@@ -122,7 +122,7 @@ class IsolatedSession:
             self._child = None
             raise SessionFailedError(f"ONNX Runtime did not answer within {seconds:g} s") from error
         if answer is None:
-            raise SessionFailedError(self._buried())
+            raise SessionCrashedError(self._buried())
         kind, content = answer
         if kind == _DONE:
             return content

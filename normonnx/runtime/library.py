@@ -34,6 +34,7 @@ _HINT = (
     "directory of onnxruntime_c_api.h if it is not found; docs/custom_operators.md has more"
 )
 _OLDEST_RUNTIME = (1, 17)
+_REGISTERED = "normonnx.registered:"
 GPU_PROVIDERS = frozenset({"CUDAExecutionProvider", "CudaPluginExecutionProvider"})
 
 
@@ -71,7 +72,9 @@ def library_path() -> Path:
     chosen = os.environ.get(_VARIABLE)
     if chosen:
         if not Path(chosen).is_file():
-            raise EnvironmentLacksError(f"there is no library at {chosen}", hint=f"${_VARIABLE}")
+            raise EnvironmentLacksError(
+                f"there is no library at {chosen}", hint=f"{_VARIABLE} in the environment names it"
+            )
         return Path(chosen)
     directories = _directories()
     for directory in directories:
@@ -102,7 +105,9 @@ def library_facts(path: str | os.PathLike[str] | None = None) -> LibraryFacts:
         api = int(library.normonnx_ort_api_version())
     except (OSError, AttributeError) as error:
         raise EnvironmentLacksError(
-            f"the library of custom operators does not load: {error}", where=str(path), hint=_HINT
+            f"the library of custom operators does not load: {error}",
+            where=str(path),
+            hint=f"{_VARIABLE} in the environment names it" if is_named() else _HINT,
         ) from error
     return LibraryFacts(path, texts["version"], api, texts["cpu_isa"], tuple(architectures))
 
@@ -132,7 +137,44 @@ def register_custom_ops(
     """
     names = (provider if isinstance(provider, str) else provider[0] for provider in providers)
     facts = usable(*names, path=path)
-    session_options.register_custom_ops_library(str(facts.path))
+    register_once(session_options, str(facts.path))
+    return facts
+
+
+def register_once(session_options: onnxruntime.SessionOptions, path: str) -> None:
+    """Register a library with a session's options, which may have it already.
+
+    ONNX Runtime takes a second registration and then makes no session from the options.
+    """
+    entry = f"{_REGISTERED}{path}"
+    try:
+        session_options.get_session_config_entry(entry)
+    except Exception:  # it has no such entry, and that is how ONNX Runtime says so
+        session_options.register_custom_ops_library(path)
+        session_options.add_session_config_entry(entry, "1")
+
+
+def is_named() -> bool:
+    """Whether the environment names a library, rather than leaving it to the installation."""
+    return bool(os.environ.get(_VARIABLE))
+
+
+def of_this_version(path: str | os.PathLike[str] | None = None) -> LibraryFacts:
+    """What the library has, if it is of this version of the package.
+
+    Args:
+        path: the file of the library; None for the installed one.
+
+    Raises:
+        EnvironmentLacksError: there is none, it does not load, or it is another version's.
+    """
+    facts = library_facts(path)
+    if facts.version != __version__:
+        raise EnvironmentLacksError(
+            f"the library is of normonnx {facts.version}, this is {__version__}",
+            where=str(facts.path),
+            hint="reinstall normonnx",
+        )
     return facts
 
 
@@ -146,13 +188,7 @@ def usable(*providers: str, path: str | os.PathLike[str] | None = None) -> Libra
     Raises:
         EnvironmentLacksError: as `register_custom_ops`.
     """
-    facts = library_facts(path)
-    if facts.version != __version__:
-        raise EnvironmentLacksError(
-            f"the library is of normonnx {facts.version}, this is {__version__}",
-            where=str(facts.path),
-            hint="reinstall normonnx",
-        )
+    facts = of_this_version(path)
     import onnxruntime
 
     found = tuple(int(part) for part in re.findall(r"\d+", onnxruntime.__version__)[:2])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normonnx import model_io
-from normonnx.errors import EnvironmentLacksError, UnreadableModelError
+from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
 from normonnx.model_io import Source
 from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.extensions import Extensions
@@ -24,14 +24,16 @@ Provider: TypeAlias = "str | tuple[str, dict[str, Any]]"
 
 # What goes to the runtime as bytes; more than that goes as a file.
 _BYTES_LIMIT = 1_500_000_000
+# What ONNX Runtime says of a library that is registered twice.
+_TWICE = "Domain already set in registry"
 
 
 def session(
     model: Source,
     *,
-    providers: Sequence[Provider] = ("cpu",),
+    providers: str | Sequence[Provider] = ("cpu",),
     options: onnxruntime.SessionOptions | None = None,
-    custom_ops: Iterable[str | os.PathLike[str]] = (),
+    custom_ops: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
     allow_hardlinks: bool = False,
 ) -> onnxruntime.InferenceSession:
@@ -42,7 +44,8 @@ def session(
             ``torch.onnx.ONNXProgram``.
         providers: what to run on, the preferred first: "cpu", "cuda", or as ONNX Runtime takes
             them: names, or pairs of a name and its options.
-        options: of the session; libraries are registered with them.
+        options: of the session; libraries are registered with them, once each, however often the
+            same options are given.
         custom_ops: files of further libraries to register. A build of this package's own library
             among them is used instead of the installed one.
         allow_data_dir: further directories that external data may lie in.
@@ -62,7 +65,7 @@ def session(
 
     wanted: list[Any] = [
         PROVIDERS.get(one, one) if isinstance(one, str) else (PROVIDERS.get(one[0], one[0]), one[1])
-        for one in providers
+        for one in ([providers] if isinstance(providers, str) else providers)
     ]
     names = [one if isinstance(one, str) else one[0] for one in wanted]
     _refuse_absent(names, onnxruntime.get_available_providers())
@@ -85,6 +88,11 @@ def session(
         made = _opened(model, loaded.model, options, wanted)
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if _TWICE in line:
+            raise UsageError(
+                "the session's options have a library registered that is registered here too",
+                hint="give options without it, or make the session with onnxruntime",
+            ) from error
         raise UnreadableModelError(
             f"ONNX Runtime does not load the model: {line.split(' : ', 3)[-1][:300]}",
             where=loaded.name,

@@ -29,6 +29,10 @@ class SessionFailedError(Exception):
     """ONNX Runtime does not load the model, or does not run it on these inputs."""
 
 
+class SessionCrashedError(SessionFailedError):
+    """The process in which ONNX Runtime ran the model is gone."""
+
+
 class Setting(Struct, frozen=True):
     """One way to run a model.
 

@@ -14,7 +14,9 @@ import pytest
 
 import normonnx
 from normonnx.errors import EnvironmentLacksError
+from normonnx.judge import Judge
 from normonnx.ops.presence import carries_functions, needs_kernels
+from normonnx.runtime.isolation import IsolatedSession
 from tests.graphs import proto
 
 # What a library exports that Python asks; its registration is up to the test.
@@ -101,12 +103,12 @@ def test_the_line_says_what_ran() -> None:
     assert plain.line().endswith("CPU")
 
 
-def test_without_the_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NORMONNX_LIBRARY", "/nowhere/lib.so")
+@pytest.mark.usefixtures("no_library")
+def test_without_the_library_it_says_so() -> None:
     result = normonnx.optimize(norm_model(), target="normonnx")
     assert result.passed
     assert result.report.verdict is not None
-    told = "functions only, not the library: there is no library at /nowhere/lib.so"
+    told = "functions only, not the library: the library of custom operators was not built"
     assert result.report.verdict.line().endswith(told)
 
 
@@ -165,9 +167,14 @@ def test_libraries_of_the_user(
     assert "there is no library of custom operators at" in err
     broken = tmp_path / "broken.so"
     broken.write_text("no library")
-    code, out, err = run("verify", before, after, "--custom-ops", broken)
-    assert code == 4
-    assert "broken.so" in out + err
+    for command in (["verify", before, after], ["run", before], ["optimize", before]):
+        code, _, err = run(*command, "--custom-ops", broken)
+        assert code == 2
+        assert "broken.so is not a shared library" in err
+    ours = [built("ours", own("")), built("ours_too", own(""))]
+    code, _, err = run("run", after, "--custom-ops", ours[0], "--custom-ops", ours[1])
+    assert code == 2
+    assert "are both libraries of normonnx" in err
     for command in ("optimize", "bench", "run"):
         models = [before, before] if command == "bench" else [before]
         code, _, err = run(command, *models, "--custom-ops", tmp_path / "missing.so")
@@ -180,3 +187,55 @@ def test_presence_is_seen_in_branches_and_functions() -> None:
     del model.functions[next(iter(model.functions))]
     assert not carries_functions(model)
     assert not needs_kernels(ir.from_proto(norm_model()))
+
+
+def test_a_library_that_is_named_and_does_not_load_is_an_error(
+    built: Callable[..., Path],
+    tmp_path: Path,
+    run: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The installation may lack a library; what the user names has to be there."""
+    after = tmp_path / "b.onnx"
+    after.write_bytes(fused())
+    missing = own("missing();").replace("struct OrtStatus;", "struct OrtStatus; void missing();")
+    unresolved = built("unresolved", missing)
+    for command in (["verify", after, after], ["run", after], ["optimize", after, "--dry-run"]):
+        code, out, err = run(*command, "--custom-ops", unresolved)
+        assert code == 4, command
+        assert "does not load" in out + err
+    for named in (tmp_path / "nowhere.so", unresolved):
+        monkeypatch.setenv("NORMONNX_LIBRARY", str(named))
+        for command in (["verify", after, after], ["run", after], ["bench", after, after]):
+            code, _, err = run(*command)
+            assert code == 4, command
+            assert "NORMONNX_LIBRARY" in err
+        code, out, _ = run("doctor")
+        assert code == 4
+        assert "NORMONNX_LIBRARY" in out
+
+
+def test_a_wrong_library_is_not_the_original_s_own_distance() -> None:
+    """Of a model that has the operators, too, the functions say what is right."""
+    needs_library()
+    judge = Judge(ir.from_proto(onnx.ModelProto.FromString(fused())), kernels=True)
+    assert judge.cases is not None
+    sessions = judge.cases._subject.sessions
+    assert len(sessions) == 4
+    assert not any(isinstance(session, IsolatedSession) for session in sessions.values())
+    bare = onnx.ModelProto.FromString(fused())
+    del bare.functions[:]
+    judge = Judge(ir.from_proto(bare), kernels=True)
+    assert judge.cases is not None
+    assert all(isinstance(s, IsolatedSession) for s in judge.cases._subject.sessions.values())
+
+
+def test_a_library_that_ends_the_process_is_no_fault_of_the_inputs(
+    built: Callable[..., Path], tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    after = tmp_path / "b.onnx"
+    after.write_bytes(fused())
+    code, _, err = run("run", after, "--custom-ops", built("aborts_too", own("abort();")))
+    assert code == 3
+    assert "SIGABRT" in err
+    assert "--data" not in err

@@ -23,6 +23,12 @@ class _Options:
     def register_custom_ops_library(self, path: str) -> None:
         self.registered.append(path)
 
+    def get_session_config_entry(self, name: str) -> str:
+        raise RuntimeError(f"no entry {name}")
+
+    def add_session_config_entry(self, name: str, value: str) -> None:
+        pass
+
 
 def test_what_the_library_says(library: Path) -> None:
     facts = library_facts()

@@ -75,15 +75,32 @@ def test_options_and_providers_as_onnx_runtime_takes_them(norm: onnx.ModelProto)
     assert session.get_session_options().intra_op_num_threads == 1
 
 
-def test_without_the_library(fused: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NORMONNX_LIBRARY", "/nowhere/lib.so")
-    with pytest.warns(UserWarning, match=r"runs by its functions: there is no library at /nowhere"):
+@pytest.mark.usefixtures("no_library")
+def test_without_the_library(fused: bytes) -> None:
+    with pytest.warns(UserWarning, match="runs by its functions: the library of custom operators"):
         session = normonnx.session(fused)
     assert ran(session).shape == X.shape
     bare = onnx.ModelProto.FromString(fused)
     del bare.functions[:]
-    with pytest.raises(EnvironmentLacksError, match="without their functions, and there is no"):
+    with pytest.raises(EnvironmentLacksError, match="without their functions, and the library"):
         normonnx.session(bare)
+
+
+def test_the_same_options_may_be_given_again(fused: bytes, norm: onnx.ModelProto) -> None:
+    needs_library()
+    options = onnxruntime.SessionOptions()
+    wanted = ran(normonnx.session(norm))
+    for _ in range(3):
+        session = normonnx.session(fused, options=options, providers="cpu")
+        np.testing.assert_allclose(ran(session), wanted, atol=1e-5)
+    normonnx.register_custom_ops(options)
+    normonnx.register_custom_ops(options)
+    assert ran(normonnx.session(fused, options=options)).shape == X.shape
+    # What was registered without us cannot be seen, and is told for what it is.
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(str(normonnx.library_path()))
+    with pytest.raises(UsageError, match="options have a library registered"):
+        normonnx.session(fused, options=options)
 
 
 def test_a_provider_that_is_not_there(norm: onnx.ModelProto) -> None:

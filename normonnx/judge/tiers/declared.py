@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from normonnx.graph.nesting import subgraphs
 from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import schema_of
 
@@ -23,19 +24,46 @@ _FLOATS = frozenset(_BY_NAME.values())
 
 
 def declared_types(model: ir.Model) -> dict[ir.Value, np.dtype[Any]]:
-    """The float types of the values of the main graph, as far as the operators tell them."""
+    """The float types of the values of all graphs, as far as the operators tell them."""
     known: dict[ir.Value, np.dtype[Any]] = {}
-    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+    _declare(model.graph, model.opset_imports, known)
+    return known
+
+
+def _declare(
+    graph: ir.Graph, opsets: Mapping[str, int], known: dict[ir.Value, np.dtype[Any]]
+) -> None:
+    """Note what is known of a graph, and of the graphs in it as they are met."""
+    for value in (*graph.inputs, *graph.initializers.values()):
         _note(value, value.dtype, known)
-    for node in model.graph:
-        schema = schema_of(node.domain, node.op_type, model.opset_imports.get(node.domain, 1))
+    for node in graph:
+        inner = list(subgraphs(node))
+        for one in inner:
+            _declare(one, opsets, known)
+        schema = schema_of(node.domain, node.op_type, opsets.get(node.domain, 1))
         for index, value in enumerate(node.outputs):
             _note(value, value.dtype, known)
-            if value not in known and schema is not None:
+            if value in known:
+                continue
+            found = _handed_out(node, index, inner, known)
+            if found is None and schema is not None:
                 found = _by_schema(node, index, schema, known)
-                if found is not None:
-                    known[value] = found
-    return known
+            if found is not None:
+                known[value] = found
+
+
+def _handed_out(
+    node: ir.Node,
+    index: int,
+    inner: Sequence[ir.Graph],
+    known: Mapping[ir.Value, np.dtype[Any]],
+) -> np.dtype[Any] | None:
+    """The type that the graphs in a node give an output of it."""
+    place = index + 1 if onnx_name(node) == "Loop" else index  # its first output is the condition
+    for graph in inner:
+        if place < len(graph.outputs) and graph.outputs[place] in known:
+            return known[graph.outputs[place]]
+    return None
 
 
 def _note(value: ir.Value, dtype: ir.DataType | None, known: dict[ir.Value, np.dtype[Any]]) -> None:

@@ -109,7 +109,9 @@ def pooled_ratio(metrics: Sequence[Metrics], promised: Sequence[float] = ()) -> 
 def _pooled(distances: Sequence[tuple[Metrics, float]]) -> float:
     weighted = [(m.elements * m.comparable, d / m.ulp) for m, d in distances if m.ulp]
     count = sum(weight for weight, _ in weighted)
-    return math.sqrt(sum(w * d**2 for w, d in weighted) / count) if count else 0.0
+    # hypot squares nothing that could overflow.
+    total = math.hypot(*(math.sqrt(w) * d for w, d in weighted))
+    return total / math.sqrt(count) if count else 0.0
 
 
 def excess(
@@ -127,8 +129,8 @@ def excess(
         return Excess(0.0, 0.0)
     count = metrics.elements * metrics.comparable
     own = max(metrics.rms_original, promised.rms) / metrics.ulp
-    prior = (count * own**2 + _PRIOR_ELEMENTS * pooled**2) / (count + _PRIOR_ELEMENTS)
-    own = max(own, math.sqrt(prior))
+    prior = math.hypot(math.sqrt(count) * own, math.sqrt(_PRIOR_ELEMENTS) * pooled)
+    own = max(own, prior / math.sqrt(count + _PRIOR_ELEMENTS))
     largest = max(max(metrics.max_original, promised.largest) / metrics.ulp, own)
     floor = _DOUBLE_FLOOR if double else 1.0
     return Excess(
