@@ -28,7 +28,8 @@ def test_page_is_complete(rule: Rule) -> None:
 
 
 def test_every_code_in_the_engines_has_a_page() -> None:
-    engines = [path for room in ("affine", "norm") for path in (_PACKAGE / room).rglob("*.py")]
+    rooms = ("affine", "norm", "targets")
+    engines = [path for room in rooms for path in (_PACKAGE / room).rglob("*.py")]
     codes = {code for path in engines for code in re.findall(r'"(NX\d{3})"', path.read_text())}
     assert codes == set(RULES)
 

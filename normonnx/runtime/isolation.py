@@ -5,16 +5,15 @@ standard input and output, in pieces of
 
     length, 8 bytes │ kind, 1 byte │ content
 
-What it answers is read as data, see `wire`; what it is asked comes from here and is pickled. It is
-a program of its own (``python -m normonnx.runtime.isolation``), so a script that uses it needs no
-guard around its main part.
+Questions and answers are data, see `wire`: nothing in them is code. The child is a program of its
+own (``python -m normonnx.runtime.isolation``), so a script that uses it needs no guard around its
+main part.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
 import signal
 import subprocess
@@ -25,6 +24,9 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+
+import msgspec
+from msgspec import Struct
 
 from normonnx.errors import EnvironmentLacksError
 from normonnx.runtime.extensions import Extensions
@@ -39,6 +41,28 @@ _PROGRAM = ("-P", "-m", "normonnx.runtime.isolation")
 _ASKED, _DONE, _FAILED, _LACKING = b"?", b"+", b"-", b"!"
 _WIDTH = 8
 _MOST_LAST_WORDS = 4000
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What the child is to load, and how.
+
+    Attributes:
+        path: of the model, "" where its content is given.
+        content: the serialised model.
+        setting: how to run it.
+        names: other names for some of its outputs.
+        allow_fallback: run on the CPU where the provider is not there.
+        extensions: libraries of custom operators.
+        memory: how many bytes of address space it may take, 0 for any number.
+    """
+
+    path: str
+    content: bytes
+    setting: Setting
+    names: dict[str, str]
+    allow_fallback: bool
+    extensions: Extensions
+    memory: int
 
 
 class IsolatedSession:
@@ -75,8 +99,15 @@ class IsolatedSession:
         memory: int = _MOST_MEMORY,
     ) -> None:
         limit = memory if setting.provider == "cpu" else 0
-        libraries = extensions or Extensions()
-        self._task = (model, setting, dict(names or {}), allow_fallback, libraries, limit)
+        self._task = Task(
+            path=model if isinstance(model, str) else "",
+            content=b"" if isinstance(model, str) else model,
+            setting=setting,
+            names=dict(names or {}),
+            allow_fallback=allow_fallback,
+            extensions=extensions or Extensions(),
+            memory=limit,
+        )
         self._seconds = seconds
         self._child: _Child | None = None
         self.ran = ""
@@ -91,25 +122,25 @@ class IsolatedSession:
         """
         if self._child is None:
             self._start()
-        self._ask(dict(feeds))
         try:
+            self._ask(encode(feeds))
             return decode(self._answer(self._seconds))
         except NotSendableError as error:
             raise SessionFailedError(str(error)) from error
 
     def _start(self) -> None:
-        model = self._task[0]
-        if isinstance(model, str) and not Path(model).exists():
+        path = self._task.path
+        if path and not Path(path).exists():
             raise SessionFailedError("ONNX Runtime crashed before on this model")
         self._child = child = _Child()
         self._end = weakref.finalize(self, child.end)
-        self._ask(self._task)
+        self._ask(msgspec.msgpack.encode(self._task))
         self.ran = self._answer(max(self._seconds, _SECONDS_TO_START)).decode()
 
-    def _ask(self, question: object) -> None:
+    def _ask(self, question: bytes) -> None:
         assert self._child is not None
         try:
-            _write(self._child.questions, _ASKED, pickle.dumps(question))
+            _write(self._child.questions, _ASKED, question)
         except OSError as error:
             raise SessionCrashedError(self._buried()) from error
 
@@ -225,11 +256,15 @@ def serve() -> None:
     # What libraries print goes with the errors, not between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    model, setting, names, allow_fallback, extensions, memory = pickle.loads(_read(questions)[1])
-    _limit(memory)
+    task = msgspec.msgpack.decode(_read(questions)[1], type=Task)
+    _limit(task.memory)
     try:
         session = Session(
-            model, setting, names=names, allow_fallback=allow_fallback, extensions=extensions
+            task.path or task.content,
+            task.setting,
+            names=task.names,
+            allow_fallback=task.allow_fallback,
+            extensions=task.extensions,
         )
     except SessionFailedError as error:
         _write(answers, _FAILED, str(error).encode())
@@ -240,7 +275,7 @@ def serve() -> None:
     _write(answers, _DONE, session.ran.encode())
     with contextlib.suppress(EOFError):
         while True:
-            feeds = pickle.loads(_read(questions)[1])
+            feeds = decode(_read(questions)[1])
             try:
                 _write(answers, _DONE, encode(session.run(feeds)))
             except (SessionFailedError, NotSendableError) as error:

@@ -1,4 +1,4 @@
-"""Outputs as bytes, for the way back from a process that is not trusted: nothing in them is code.
+"""Inputs and outputs as bytes, to and from a process that is not trusted: nothing in them is code.
 
 length of the header, 8 bytes │ header, JSON │ the arrays one behind the other
 """
@@ -20,11 +20,11 @@ _WIDTH = 8
 
 
 class NotSendableError(Exception):
-    """An output is no tensor and no sequence of tensors, or what came is none."""
+    """A value is no tensor and no sequence of tensors, or what came is none."""
 
 
 def encode(outputs: Mapping[str, Any]) -> bytes:
-    """The outputs of a session as bytes.
+    """The inputs or outputs of a session as bytes.
 
     Raises:
         NotSendableError: if one is neither a tensor, nor a sequence of them, nor absent.
@@ -64,7 +64,7 @@ def _described(name: str, value: Any, blobs: list[bytes]) -> Any:
         return {"type": array.dtype.name, "shape": array.shape}
     texts = array.reshape(-1).tolist()
     if not all(isinstance(text, str) for text in texts):
-        raise NotSendableError(f"output '{name}' is no tensor")
+        raise NotSendableError(f"'{name}' is no tensor")
     return {"texts": texts, "shape": array.shape}
 
 

@@ -154,7 +154,7 @@ SCOPES = (
          "body = l (float[2,4] h, float[2,4] a) => (float[2,4] g, float[2,4] y) {"
          "g = Identity (a)\n c = MatMul (a, W)\n d = Mul (c, k)\n y = Add (d, l) }> (h0, x) }",
          {"W": (4, 4), "k": (4,), "l": (4,), "h0": (2, 4)}),
-    Case("inside a model-local function", Fires("f Conv"),
+    Case("inside a model-local function", Fires("Conv"),
          f"{IMAGE} {{ y = local.f (x) }}", {},
          functions='<domain: "local", opset_import: ["" : 17]> f (x) => (y) {'
          "W = Constant <value = float[2,3,1,1] {1, 2, 3, 4, 5, 6}> ()\n"
