@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable
 
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass, NameFixPass
 
 from normonnx.ops.operators import DOMAIN
 
@@ -43,6 +42,8 @@ def inline_functions(model: ir.Model) -> list[str]:
     }
     if not wanted or _expanded(model) > _MOST_NODES:
         return []
+    from onnx_ir.passes.common import InlinePass, NameFixPass  # slow to import, seldom needed
+
     for key in wanted:
         _name_by_scope(model.functions[key])
     before = len(model.functions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +28,13 @@ class Shown:
         return _pages[0](self)
 
 
-_pages: list[Callable[[Shown], str]] = [lambda shown: f"<pre>{html.escape(shown.line())}</pre>"]
+def _line(shown: Shown) -> str:
+    from html import escape  # for notebooks alone
+
+    return f"<pre>{escape(shown.line())}</pre>"
+
+
+_pages: list[Callable[[Shown], str]] = [_line]
 
 
 def render_pages_with(page: Callable[[Shown], str]) -> None:
