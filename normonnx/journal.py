@@ -65,7 +65,7 @@ class RefusedError(Exception):
 
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
-        self.refusal = Refusal(reason, remedy)
+        self.refusal: Refusal = Refusal(reason, remedy)
 
 
 class Witness(Protocol):

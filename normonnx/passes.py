@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar, TypeAlias, Unpack
 
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
@@ -26,11 +26,14 @@ __all__ = ["FoldAffine", "FuseNorms"]
 
 _logger = logging.getLogger(__name__)
 
+Makers: TypeAlias = "Sequence[Callable[[steps.Workspace], steps.Step]]"
+"""What makes the steps of an engine."""
+
 
 class _Engine(InPlacePass):
     """One engine, with what has to be done before and after it."""
 
-    own: ClassVar[Sequence[Callable[[steps.Workspace], steps.Step]]]
+    own: ClassVar[Makers]
 
     def __init__(self, **asked: Unpack[Asked]) -> None:
         super().__init__()
@@ -51,10 +54,10 @@ class _Engine(InPlacePass):
 class FoldAffine(_Engine):
     """Fold BatchNormalization and affine arithmetic into the layers around them."""
 
-    own = (steps.FoldAffine,)
+    own: ClassVar[Makers] = (steps.FoldAffine,)
 
 
 class FuseNorms(_Engine):
     """Fuse each spelled-out norm into one operator, and raise the opset if that needs it."""
 
-    own = (steps.RaiseOpset, steps.FuseNorms)
+    own: ClassVar[Makers] = (steps.RaiseOpset, steps.FuseNorms)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
 
 from normonnx.options import Options
 from normonnx.rules import RULES
@@ -40,10 +41,10 @@ class RuleCodeType(click.ParamType[str]):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
+    ) -> list[CompletionItem]:
         """The codes that begin like what is typed."""
         return [
-            click.shell_completion.CompletionItem(code, help=rule.name)
+            CompletionItem(code, help=rule.name)
             for code, rule in RULES.items()
             if code.startswith(incomplete.upper())
         ]
@@ -123,7 +124,7 @@ def asked(given: Mapping[str, Any], **more: Any) -> Options:
     return Options().but(**fields, **more)
 
 
-reading = _together(
+reading: Decorator = _together(
     click.option(
         "--allow-data-dir",
         type=FILE,
@@ -137,7 +138,7 @@ reading = _together(
 )
 """Options of every command that reads a model."""
 
-rewriting = _together(
+rewriting: Decorator = _together(
     click.option(
         "--target",
         type=click.Choice(NAMES),
@@ -182,7 +183,7 @@ rewriting = _together(
 
 READING = ("allow_data_dir", "allow_hardlinks")
 
-custom_operators = click.option(
+custom_operators: Decorator = click.option(
     "--custom-ops",
     type=FILE,
     multiple=True,
@@ -191,7 +192,7 @@ custom_operators = click.option(
 )
 """Option of every command that runs a model."""
 
-judging = _together(
+judging: Decorator = _together(
     click.option(
         "--provider",
         "providers",
@@ -210,7 +211,7 @@ judging = _together(
 )
 """Options of every command that compares models."""
 
-reporting = click.option(
+reporting: Decorator = click.option(
     "--report",
     "reports",
     type=ReportTargetType(),
@@ -219,7 +220,7 @@ reporting = click.option(
     help="Write a report, such as html=report.html; repeat for several.",
 )
 
-talking = _together(
+talking: Decorator = _together(
     click.option("-q", "--quiet", is_flag=True, help="Print the last line only."),
     click.option("-v", "--verbose", count=True, help="Print more; -vv with tracebacks."),
 )
