@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
-from click.shell_completion import CompletionItem
 
 from normonnx.options import Options
 from normonnx.rules import RULES
 from normonnx.targets import NAMES
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 PROVIDERS = ("cpu", "cuda")
 REPORT_FORMATS = ("json", "html", "junit", "markdown")
@@ -43,6 +45,8 @@ class RuleCodeType(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The codes that begin like what is typed."""
+        from click.shell_completion import CompletionItem
+
         return [
             CompletionItem(code, help=rule.name)
             for code, rule in RULES.items()
