@@ -1,0 +1,123 @@
+"""What is proved: both sides of a rewrite, cut out down to the values that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx.graph.nesting import subgraphs
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
+
+Array = np.ndarray[Any, Any]
+
+
+class Flaw(Struct, frozen=True):
+    """Why there is no certificate."""
+
+    reason: str
+
+
+class Window(Struct, frozen=True):
+    """Both sides of a rewrite and what is known around them.
+
+    Attributes:
+        old: values of the graph as it is.
+        new: the values that stand for them, in the same order.
+        made: the new nodes.
+        constants: the constants of the model.
+        shapes: dimensions and types of the model's values.
+        exact: float64 (or integer) value of each new constant.
+        exact_attributes: float attributes of new nodes before their rounding to float32.
+        readings: constants of the original that hold 1/N rounded and count as 1/N, in float64.
+        functions: the functions of the model.
+        opsets: operator set versions in force where the nodes are, by domain.
+    """
+
+    old: tuple[ir.Value, ...]
+    new: tuple[ir.Value, ...]
+    made: frozenset[ir.Node]
+    constants: Constants
+    shapes: Shapes
+    exact: Mapping[ir.Value, Array]
+    exact_attributes: Mapping[ir.Node, Mapping[str, float]]
+    readings: Mapping[ir.Value, Array]
+    functions: Mapping[ir.OperatorIdentifier, ir.Function]
+    opsets: Mapping[str, int]
+
+
+class Side(Struct, frozen=True):
+    """One side of a rewrite.
+
+    Attributes:
+        nodes: in order.
+        inputs: what they read that is not computed here.
+        constants: what they read that is constant.
+        outputs: of the side.
+    """
+
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[ir.Value, ...]
+    constants: Mapping[ir.Value, Array]
+    outputs: tuple[ir.Value, ...]
+
+
+def cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] | None) -> Side:
+    """What computes `outputs`, back to the stop values; None stops where the new nodes end."""
+    nodes: dict[ir.Node, None] = {}
+    inputs: dict[ir.Value, None] = {}
+    constants: dict[ir.Value, Array] = {}
+    done: set[ir.Value] = set()
+    stack: list[tuple[ir.Value, bool]] = [(value, False) for value in reversed(outputs)]
+    while stack:
+        value, ready = stack.pop()
+        producer = value.producer()
+        if ready:
+            assert producer is not None
+            nodes[producer] = None
+            continue
+        if value in done:
+            continue
+        done.add(value)
+        array = _constant(window, value, stop)
+        if array is not None:
+            constants[value] = array
+        elif producer is None or _is_where_it_stops(window, value, producer, stop):
+            inputs[value] = None
+        else:
+            stack.append((value, True))
+            stack.extend((v, False) for v in producer.inputs if v is not None)
+    return Side(tuple(nodes), tuple(inputs), constants, tuple(outputs))
+
+
+def _constant(window: Window, value: ir.Value, stop: frozenset[ir.Value] | None) -> Array | None:
+    """The value of a constant: as the rewrite means it, else as the model has it, in float64."""
+    if value in window.exact:
+        return window.exact[value]
+    if value in window.readings:
+        return window.readings[value]
+    if (stop is not None and value in stop) or not window.constants.is_constant(value):
+        return None
+    array = window.constants.array(value)
+    if array is None or array.dtype.kind in "iubOSU":
+        return array
+    return window.constants.float64(value)
+
+
+def _is_where_it_stops(
+    window: Window, value: ir.Value, producer: ir.Node, stop: frozenset[ir.Value] | None
+) -> bool:
+    """Whether a value is an input of the window, rather than computed in it."""
+    ends = producer not in window.made if stop is None else value in stop
+    unread = window.constants.is_constant(value) and not ends
+    return ends or unread or bool(subgraphs(producer)) or _holds_dimensions(window, value)
+
+
+def _holds_dimensions(window: Window, value: ir.Value) -> bool:
+    """Whether a value is shape arithmetic, fed from the shapes instead of being recomputed."""
+    dtype = window.shapes.dtype(value)
+    return dtype is not None and dtype.is_integer() and window.shapes.vector(value) is not None
