@@ -8,7 +8,8 @@ original and the results run in turns at the runtime's default level, in one pro
 arguments the folders are models/ and, where it exists, ../shared/models, and the table goes to
 benchmarks/results/library.json and library.md too.
 
-A model that ONNX Runtime does not load as it came has no row. Where the judge comes to no verdict,
+With --only the other rows stay as they were measured before. A model that ONNX Runtime does not
+load as it came has no row. Where the judge comes to no verdict,
 the result is written without it and compared all the same.
 """
 
@@ -198,6 +199,17 @@ def _mean(rows: Sequence[Row], target: str) -> str:
     return f"{geometric_mean(ratios):.3f}" if ratios else "none"
 
 
+def with_earlier(rows: list[Row], unloaded: list[str], path: Path) -> tuple[list[Row], list[str]]:
+    """The rows that were measured now among those of an earlier run, in its order."""
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    new = {row.model: row for row in rows}
+    old = [
+        Row(row["model"], row["nodes"], {target: Run(**one) for target, one in row["runs"].items()})
+        for row in earlier["rows"]
+    ]
+    return [new.get(row.model, row) for row in old], [*earlier["unloaded"], *unloaded]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path)
@@ -221,10 +233,13 @@ def main() -> int:
                 measure(model, made, runs, arguments.seconds)
                 rows.append(Row(model.stem, count(model)[0], runs))
                 print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
+    results = HERE / "results"
+    if arguments.only and not arguments.folders:
+        rows, unloaded = with_earlier(rows, unloaded, results / "library.json")
     versions = installed()
     text = table(rows, versions, unloaded)
     print(text)
-    if not arguments.only and not arguments.folders:
+    if not arguments.folders:
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "cores": os.cpu_count(),
@@ -233,8 +248,8 @@ def main() -> int:
             "rows": [asdict(row) for row in rows],
         }
         content = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-        (HERE / "results" / "library.json").write_text(content, encoding="utf-8")
-        (HERE / "results" / "library.md").write_text(text, encoding="utf-8")
+        (results / "library.json").write_text(content, encoding="utf-8")
+        (results / "library.md").write_text(text, encoding="utf-8")
     every = [one for row in rows for one in row.runs.values()]
     return 1 if any(one.problems for one in every) else 0
 

@@ -54,34 +54,54 @@ def _draw(nodes: Sequence[ir.Node]) -> Drawing:
     inside = set(nodes)
     shown = sorted(nodes, key=lambda node: _depth(node, inside))
     kept, rest = shown[:MOST_NODES], shown[MOST_NODES:]
-    boxes: list[Box] = []
-    numbers: dict[object, int] = {}
-    edges: dict[tuple[int, int], None] = {}
-
-    def number(key: object, box: Box) -> int:
-        if key not in numbers:
-            numbers[key] = len(boxes)
-            boxes.append(box)
-        return numbers[key]
-
-    more = Box(f"{len(rest)} more", kind="more")
+    sheet = _Sheet(inside, Box(f"{len(rest)} more", kind="more"))
     for node in kept:
-        number(node, Box(node.op_type, str(node.name or ""), _weights(node)))
+        sheet.number(node, Box(node.op_type, str(node.name or ""), _weights(node)))
     for node in kept:
+        sheet.connect(node)
+    return Drawing(tuple(sheet.boxes), tuple(sheet.edges), len(rest))
+
+
+class _Sheet:
+    """Boxes with their numbers, and the edges between them, as they are drawn.
+
+    Args:
+        inside: all nodes of the drawing.
+        more: the box for those that are left out.
+    """
+
+    def __init__(self, inside: set[ir.Node], more: Box) -> None:
+        self.boxes: list[Box] = []
+        self.edges: dict[tuple[int, int], None] = {}
+        self._inside = inside
+        self._more = more
+        self._numbers: dict[object, int] = {}
+
+    def number(self, key: object, box: Box) -> int:
+        """The number of a box, which is drawn if it is not there yet."""
+        if key not in self._numbers:
+            self._numbers[key] = len(self.boxes)
+            self.boxes.append(box)
+        return self._numbers[key]
+
+    def connect(self, node: ir.Node) -> None:
+        """Draw what enters and leaves a node, weights aside."""
+        own = self._numbers[node]
         for value in node.inputs:
-            producer = None if value is None else value.producer()
-            if value is None or _is_weight(value):
-                continue
-            if producer in inside:
-                start = numbers[producer] if producer in numbers else number("more", more)
-            else:
-                start = number(value, Box(str(value.name), kind="value"))
-            edges[start, numbers[node]] = None
+            if value is not None and not _is_weight(value):
+                self.edges[self._start(value), own] = None
         for out in node.outputs:
-            if out.is_graph_output() or any(use.node not in inside for use in out.uses()):
-                end = number((out, "end"), Box(str(out.name), kind="value"))
-                edges[numbers[node], end] = None
-    return Drawing(tuple(boxes), tuple(edges), len(rest))
+            read_outside = any(use.node not in self._inside for use in out.uses())
+            if out.is_graph_output() or read_outside:
+                self.edges[own, self.number((out, "end"), Box(str(out.name), kind="value"))] = None
+
+    def _start(self, value: ir.Value) -> int:
+        producer = value.producer()
+        if producer not in self._inside:
+            return self.number(value, Box(str(value.name), kind="value"))
+        if producer in self._numbers:
+            return self._numbers[producer]
+        return self.number("more", self._more)
 
 
 def _depth(node: ir.Node, inside: set[ir.Node]) -> int:

@@ -160,18 +160,23 @@ def geometry_of(shapes: Shapes, node: ir.Node) -> Geometry | None:
         return None
     strides = attribute_ints(node, "strides") or (1,) * count
     dilations = attribute_ints(node, "dilations") or (1,) * count
+    each = zip(extents, outputs, strides, dilations, kernel[2:], strict=True)
+    missing = [
+        (out - 1) * stride + step * (size - 1) + 1 - extent
+        for extent, out, stride, step, size in each
+    ]
+    return Geometry(extents, outputs, strides, dilations, _begins(node, missing))
+
+
+def _begins(node: ir.Node, missing: Sequence[int]) -> tuple[int, ...]:
+    """The padding in front along each axis, where so much is missing for a padding of SAME."""
     auto = node.attributes.get("auto_pad")
     mode = "NOTSET" if auto is None else auto.as_string()
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        begins = []
-        for axis in range(count):
-            reach = (outputs[axis] - 1) * strides[axis] + dilations[axis] * (kernel[2 + axis] - 1)
-            total = max(0, reach + 1 - extents[axis])
-            begins.append(total // 2 if mode == "SAME_UPPER" else total - total // 2)
-    else:
-        pads = (attribute_ints(node, "pads") or ()) if mode == "NOTSET" else ()
-        begins = list(pads[:count]) or [0] * count
-    return Geometry(extents, outputs, strides, dilations, tuple(begins))
+        totals = [max(0, size) for size in missing]
+        return tuple(t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in totals)
+    pads = (attribute_ints(node, "pads") or ()) if mode == "NOTSET" else ()
+    return tuple(pads[: len(missing)]) or (0,) * len(missing)
 
 
 def _bias_map(taps: np.ndarray, geometry: Geometry, itemsize: float) -> np.ndarray | None:

@@ -118,30 +118,37 @@ def through_reshape(m: AffineMap, source: Sequence[Dim], target: Sequence[Dim]) 
     if 0 in source or 0 in target:
         return None
     for (s0, s1), (t0, t1) in _blocks(source, target):
-        if not t0 <= m.axis < t1:
-            continue
-        ours, theirs = list(source[s0:s1]), list(target[t0:t1])
-        # An axis that is there on both sides as it is needs no sizes of its neighbours.
-        if len(ours) == 1 and len(theirs) == 1:
-            return m.on(s0)
-        inside = _numbers(theirs), _numbers(ours)
-        if inside[0] is None or inside[1] is None:
-            return None
-        extent = theirs[m.axis - t0]
-        if extent != m.a.shape[0]:
-            return None
-        layout = [1] * len(theirs)
-        layout[m.axis - t0] = -1
-        laid_out = [
-            np.broadcast_to(part.reshape(layout), inside[0]).reshape(inside[1])
-            for part in (m.a, m.b)
-        ]
-        axis = varying_axis(*laid_out)
-        if axis is None:
-            return None
-        keep = tuple(slice(None) if i == axis else 0 for i in range(len(ours)))
-        return AffineMap.along(s0 + axis, a=laid_out[0][keep], b=laid_out[1][keep])
+        if t0 <= m.axis < t1:
+            return _within_block(m, m.axis - t0, s0, source[s0:s1], target[t0:t1])
     return None
+
+
+def _within_block(
+    m: AffineMap, axis: int, first: int, ours: Sequence[Dim], theirs: Sequence[Dim]
+) -> AffineMap | None:
+    """The map along an axis of a block of the target, as one on the block of the source.
+
+    Args:
+        m: the map.
+        axis: of the block of the target.
+        first: the axis of the source at which its block begins.
+        ours: the block of the source.
+        theirs: the block of the target.
+    """
+    # An axis that is there on both sides as it is needs no sizes of its neighbours.
+    if len(ours) == 1 and len(theirs) == 1:
+        return m.on(first)
+    wanted, given = _numbers(list(theirs)), _numbers(list(ours))
+    if wanted is None or given is None or theirs[axis] != m.a.shape[0]:
+        return None
+    layout = [1] * len(theirs)
+    layout[axis] = -1
+    laid_out = [np.broadcast_to(part.reshape(layout), wanted).reshape(given) for part in (m.a, m.b)]
+    varying = varying_axis(*laid_out)
+    if varying is None:
+        return None
+    keep = tuple(slice(None) if i == varying else 0 for i in range(len(ours)))
+    return AffineMap.along(first + varying, a=laid_out[0][keep], b=laid_out[1][keep])
 
 
 def _blocks(

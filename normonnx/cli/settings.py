@@ -14,7 +14,7 @@ The file is the nearest pyproject.toml above the working directory that has such
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +51,35 @@ def defaults(path: Path, commands: Mapping[str, click.Command]) -> Settings:
     own = {name: value for name, value in table.items() if isinstance(value, dict)}
     shared = {name: value for name, value in table.items() if name not in own}
     known = {name: _options(command) for name, command in commands.items()}
-    for name in own:
-        if name not in known:
-            raise _unknown(path, "command", name, list(known))
-    for name in shared:
-        if not any(name in options for options in known.values()):
-            raise _unknown(path, "option", name, sorted({o for of in known.values() for o in of}))
+    _refuse_unknown(path, own, shared, known)
     found: Settings = {}
     for command, options in known.items():
         mine = own.get(command, {})
-        for name in mine:
-            if name not in options:
-                raise _unknown(path, f"option of {command}", name, list(options))
         given = {name: value for name, value in shared.items() if name in options} | mine
         found[command] = {
             str(options[name].name): _value(path, options[name], name, value)
             for name, value in given.items()
         }
     return found
+
+
+def _refuse_unknown(
+    path: Path,
+    own: Mapping[str, Mapping[str, Any]],
+    shared: Iterable[str],
+    known: Mapping[str, Mapping[str, click.Option]],
+) -> None:
+    """Refuse commands and options that there are not."""
+    for command, given in own.items():
+        if command not in known:
+            raise _unknown(path, "command", command, list(known))
+        for name in given:
+            if name not in known[command]:
+                raise _unknown(path, f"option of {command}", name, list(known[command]))
+    everywhere = sorted({name for options in known.values() for name in options})
+    for name in shared:
+        if name not in everywhere:
+            raise _unknown(path, "option", name, everywhere)
 
 
 def _table(path: Path) -> dict[str, Any] | None:

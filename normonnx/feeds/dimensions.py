@@ -121,21 +121,21 @@ class OpenShapes(Struct, frozen=True):
 
 def open_shapes(inputs: Sequence[ir.Value]) -> OpenShapes:
     """The open dimensions of these inputs, sorted by what they seem to count."""
-    axes: dict[str, tuple[Axis, ...]] = {}
+    axes = {
+        str(value.name): tuple(
+            _axis(str(value.name), i, dim) for i, dim in enumerate(value.shape or ())
+        )
+        for value in inputs
+    }
     roles: dict[str, str] = {}
     for value in inputs:
-        shape = list(value.shape) if value.shape is not None else []
-        row = tuple(_axis(str(value.name), i, dim) for i, dim in enumerate(shape))
-        axes[str(value.name)] = row
+        row = axes[str(value.name)]
         for i, axis in enumerate(row):
-            if axis.symbol and not axis.formula:
-                role = _role(axis, i, row, value.dtype)
-                if roles.get(axis.symbol) != "batch":
-                    roles[axis.symbol] = role
-    for row in axes.values():
-        for axis in row:
-            for symbol in _names(axis.formula):
-                roles.setdefault(symbol, "length")
+            if axis.symbol and not axis.formula and roles.get(axis.symbol) != "batch":
+                roles[axis.symbol] = _role(axis, i, row, value.dtype)
+    for axis in (axis for row in axes.values() for axis in row):
+        for symbol in _names(axis.formula):
+            roles.setdefault(symbol, "length")
     by_role = {
         wanted: tuple(s for s, role in roles.items() if role == wanted)
         for wanted in ("batch", "image", "length")

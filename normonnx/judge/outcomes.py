@@ -103,28 +103,17 @@ class Outcomes:
         decisive = [r for r in self.results if r.decisive]
         if not decisive:
             return ["there is no output to compare"]
-        sentences = []
-        for name in dict.fromkeys(r.output for r in decisive):
-            rows = [r for r in decisive if r.output == name and not r.inner]
-            metrics = [r.metrics for r in rows if r.metrics is not None]
-            count = sum(m.elements for m in metrics)
-            share = sum(m.elements * m.comparable for m in metrics) / count if count else 1.0
-            if share < rounding.LEAST_COMPARABLE:
-                sentences.append(f"only {100 * share:.0f} % of '{name}' is finite")
+        shares = {name: _finite_share(decisive, name) for name in {r.output: 0 for r in decisive}}
         self._note_numb()
-        return sentences
+        return [
+            f"only {100 * share:.0f} % of '{name}' is finite"
+            for name, share in shares.items()
+            if share < rounding.LEAST_COMPARABLE
+        ]
 
     def _note_numb(self) -> None:
         """Tell of outputs that these feeds leave cold, or that are all rounding."""
-        values: dict[str, list[tuple[Array, Array]]] = {}
-        for case in self.cases:
-            if case.truth is None or not case.feed.decisive:
-                continue
-            for name, o in next(iter(case.originals.values())).items():
-                t = case.truth.get(name)
-                if t is not None and is_float(o) and o.shape == t.shape and np.isfinite(t).all():
-                    values.setdefault(name, []).append((o.astype(np.float64), t))
-        for name, pairs in values.items():
+        for name, pairs in self._with_truth().items():
             t = np.concatenate([t.reshape(-1) for _, t in pairs])
             o = np.concatenate([o.reshape(-1) for o, _ in pairs])
             spread = float(t.std()) if t.size else 0.0
@@ -136,6 +125,18 @@ class Outcomes:
                 self.notes.append(
                     f"'{name}' says little on these feeds: rounding is {share:.0f} % of its range"
                 )
+
+    def _with_truth(self) -> dict[str, list[tuple[Array, Array]]]:
+        """Each float output of the original with its truth, on each feed that decides."""
+        values: dict[str, list[tuple[Array, Array]]] = {}
+        for case in self.cases:
+            if case.truth is None or not case.feed.decisive:
+                continue
+            for name, o in next(iter(case.originals.values())).items():
+                t = case.truth.get(name)
+                if t is not None and is_float(o) and o.shape == t.shape and np.isfinite(t).all():
+                    values.setdefault(name, []).append((o.astype(np.float64), t))
+        return values
 
     def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
         results: list[OutputResult] = []
@@ -277,3 +278,11 @@ def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
     )
     message = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts)
     return [Tier(code, title, "pass", message)]
+
+
+def _finite_share(results: Sequence[OutputResult], name: str) -> float:
+    """How much of an output could be compared, of 1."""
+    rows = [r.metrics for r in results if r.output == name and not r.inner]
+    metrics = [m for m in rows if m is not None]
+    count = sum(m.elements for m in metrics)
+    return sum(m.elements * m.comparable for m in metrics) / count if count else 1.0

@@ -184,32 +184,37 @@ class Verdict(Struct, frozen=True):
         worst = self.worst
         if worst is None or worst.metrics is None:
             return ["discrete outputs equal"] if self.outputs else []
+        names = {r.output for r in self.outputs if not r.inner}
+        among = f" (farthest of {len(names)} outputs)" if len(names) > 1 else ""
+        return [f"{worst.output}: {self._distance(worst, worst.metrics)}{among}", *self._farthest()]
+
+    def _distance(self, worst: OutputResult, metrics: Metrics) -> str:
+        """How far the output that decides is from what it is compared with."""
         ratio = self.ratio(worst.output)
-        distance = f"{ratio:.2f}× the original's own distance to float64"
-        if worst.promised > worst.metrics.rms_original:
-            distance = f"{ratio:.2f}× the distance to float64 that the original's types promise"
-        if worst.metrics.rms_original == worst.metrics.rms_optimized == 0:
-            distance = "exactly the float64 value"
-        elif self.approximate or not math.isfinite(ratio):
-            distance = f"at most {worst.metrics.max_abs:.3g} from the original"
-        parts = [f"{worst.output}: {distance}"]
+        if metrics.rms_original == metrics.rms_optimized == 0:
+            return "exactly the float64 value"
+        if self.approximate or not math.isfinite(ratio):
+            return f"at most {metrics.max_abs:.3g} from the original"
+        if worst.promised > metrics.rms_original:
+            return f"{ratio:.2f}× the distance to float64 that the original's types promise"
+        return f"{ratio:.2f}× the original's own distance to float64"
+
+    def _farthest(self) -> list[str]:
+        """Where an element is farthest from the original's, in units of the last place."""
         farthest = max(
             (r for r in self.outputs if r.metrics is not None and r.decisive and not r.inner),
             key=lambda r: r.metrics.ulps if r.metrics is not None else 0.0,
         )
-        if farthest.metrics is not None and farthest.metrics.worst is not None:
-            place = list(farthest.metrics.worst.index)
-            owner = "" if farthest.output == worst.output else f"{farthest.output} "
-            if farthest.metrics.ulps == 0:
-                parts.append("bitwise equal to the original")
-            elif farthest.metrics.ulps < _COUNTABLE_ULPS:
-                parts.append(f"worst {farthest.metrics.ulps:.2g} ulp at {owner}{place}")
-            else:
-                parts.append(f"worst {farthest.metrics.max_abs:.2g} at {owner}{place}")
-        names = {r.output for r in self.outputs if not r.inner}
-        if len(names) > 1:
-            parts[0] += f" (farthest of {len(names)} outputs)"
-        return parts
+        metrics = farthest.metrics
+        if metrics is None or metrics.worst is None:
+            return []
+        if metrics.ulps == 0:
+            return ["bitwise equal to the original"]
+        is_countable = metrics.ulps < _COUNTABLE_ULPS
+        far = f"{metrics.ulps:.2g} ulp" if is_countable else f"{metrics.max_abs:.2g}"
+        is_worst = self.worst is not None and farthest.output == self.worst.output
+        owner = "" if is_worst else f"{farthest.output} "
+        return [f"worst {far} at {owner}{list(metrics.worst.index)}"]
 
     def _feeds(self) -> str:
         count = len(self.feeds)

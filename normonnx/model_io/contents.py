@@ -62,11 +62,15 @@ def contents_of(model: ModelProto, where: str = "") -> Contents:
                 nodes.append(node)
                 attributes.extend(node.attribute)
             for attribute in attributes:
-                if attribute.HasField("t"):
-                    found.tensors.append(attribute.t)
-                found.tensors.extend(attribute.tensors)
-                if attribute.HasField("g"):
-                    pending.append(attribute.g)
-                pending.extend(attribute.graphs)
+                pending.extend(_looked_at(attribute, found.tensors))
             found.attributes.extend(attributes)
     return found
+
+
+def _looked_at(attribute: AttributeProto, tensors: list[onnx.TensorProto]) -> list[onnx.GraphProto]:
+    """The graphs of an attribute; its tensors are added to the others."""
+    if attribute.HasField("t"):
+        tensors.append(attribute.t)
+    tensors.extend(attribute.tensors)
+    own = [attribute.g] if attribute.HasField("g") else []
+    return [*own, *attribute.graphs]

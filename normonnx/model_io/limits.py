@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from normonnx.errors import InvalidModelError
+from normonnx.graph.nesting import subgraphs
 
 MOST_NODES = 5_000_000
 """Nodes of a model, those of functions counted at every call."""
@@ -101,14 +102,7 @@ def refuse_deep(model: ir.Model, where: str) -> None:
         body, depth = pending.pop()
         if depth > MOST_DEEP:
             raise InvalidModelError(f"more than {MOST_DEEP} graphs inside one another", where=where)
-        for node in body:
-            for attribute in node.attributes.values():
-                if attribute.is_ref():
-                    continue
-                if attribute.type == ir.AttributeType.GRAPH:
-                    pending.append((attribute.as_graph(), depth + 1))
-                elif attribute.type == ir.AttributeType.GRAPHS:
-                    pending.extend((graph, depth + 1) for graph in attribute.as_graphs())
+        pending.extend((graph, depth + 1) for node in body for graph in subgraphs(node))
 
 
 def _called(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from msgspec import Struct
 from onnx import ModelProto, TensorProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
-from normonnx.graph.nesting import graphs_of
+from normonnx.graph.nesting import graphs_of, subgraphs
 from normonnx.model_io import borrowing
 from normonnx.model_io.borrowing import Borrowed
 from normonnx.model_io.carry import refuse_uncarried
@@ -289,12 +289,18 @@ def tensors_of(model: ir.Model) -> Iterator[ir.TensorProtocol]:
                 yield value.const_value
         for node in graph:
             for attribute in node.attributes.data.values():
-                if attribute.is_ref() or attribute.value is None:
-                    continue
-                if attribute.type == ir.AttributeType.TENSOR:
-                    yield attribute.value
-                elif attribute.type == ir.AttributeType.TENSORS:
-                    yield from attribute.value
+                yield from _tensors_in(attribute)
+
+
+def _tensors_in(attribute: ir.Attr) -> Iterable[ir.TensorProtocol]:
+    if attribute.is_ref() or attribute.value is None:
+        return ()
+    if attribute.type == ir.AttributeType.TENSOR:
+        return (attribute.value,)
+    if attribute.type == ir.AttributeType.TENSORS:
+        tensors: Sequence[ir.TensorProtocol] = attribute.value
+        return tensors
+    return ()
 
 
 def weight_bytes(model: ir.Model) -> int:
@@ -305,17 +311,22 @@ def weight_bytes(model: ir.Model) -> int:
 
 def _refuse_dangling(model: ir.Model, where: str) -> None:
     for body in graphs_of(model):
-        used = ((value, node) for node in body for value in node.inputs if value is not None)
-        for value, node in used:
-            if not (value.producer() or value.is_graph_input() or value.is_initializer()):
-                raise InvalidModelError(
-                    f"node {node.name!r} reads {value.name!r}, which nothing makes", where=where
-                )
+        for node in body:
+            for value in node.inputs:
+                if value is not None and not _is_made(value):
+                    raise InvalidModelError(
+                        f"node {node.name!r} reads {value.name!r}, which nothing makes", where=where
+                    )
         for value in body.outputs:
-            if not (value.producer() or value.is_graph_input() or value.is_initializer()):
+            if not _is_made(value):
                 raise InvalidModelError(
                     f"nothing in its graph makes the output {value.name!r}", where=where
                 )
+
+
+def _is_made(value: ir.Value) -> bool:
+    """Whether there is something that gives a value what it holds."""
+    return bool(value.producer() or value.is_graph_input() or value.is_initializer())
 
 
 def _in_order(body: Body, made: set[ir.Node]) -> bool:
@@ -324,15 +335,8 @@ def _in_order(body: Body, made: set[ir.Node]) -> bool:
         producers = [value.producer() for value in node.inputs if value is not None]
         if any(producer not in made for producer in producers if producer is not None):
             return False
-        for attribute in node.attributes.data.values():
-            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-                inner = [attribute.as_graph()]
-            elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
-                inner = list(attribute.as_graphs())
-            else:
-                continue
-            if not all(_in_order(graph, made) for graph in inner):
-                return False
+        if not all(_in_order(graph, made) for graph in subgraphs(node)):
+            return False
         made.add(node)
     return True
 

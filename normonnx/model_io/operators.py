@@ -83,11 +83,15 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
         )
         versions = {_plain(entry.domain): entry.version for entry in imports}
         for node in nodes:
-            version = versions.get(_plain(node.domain))
-            form = None if version is None else _form(_plain(node.domain), node.op_type, version)
-            flaw = "" if form is None else _flaw(node, form)
-            if flaw:
+            if flaw := _flaw_at(node, versions):
                 raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
+
+
+def _flaw_at(node: NodeProto, versions: Mapping[str, int]) -> str:
+    """What is wrong with a node in a graph that imports these operator sets, or ""."""
+    version = versions.get(_plain(node.domain))
+    form = None if version is None else _form(_plain(node.domain), node.op_type, version)
+    return "" if form is None else _flaw(node, form)
 
 
 def _plain(domain: str) -> str:

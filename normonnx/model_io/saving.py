@@ -239,18 +239,26 @@ def _replaced(
                 value.const_value = replace(value.const_value, True)
         for node in graph:
             for name, attribute in node.attributes.items():
-                if attribute.is_ref() or attribute.value is None:
-                    continue
-                if attribute.type == ir.AttributeType.TENSOR:
-                    new: object = replace(attribute.value, False)
-                elif attribute.type == ir.AttributeType.TENSORS:
-                    new = [replace(tensor, False) for tensor in attribute.value]
-                else:
-                    continue
-                node.attributes[name] = ir.Attr(
-                    name, attribute.type, new, doc_string=attribute.doc_string
-                )
+                new = _replaced_attribute(attribute, replace)
+                if new is not None:
+                    node.attributes[name] = new
     return clone
+
+
+def _replaced_attribute(
+    attribute: ir.Attr, replace: Callable[[ir.TensorProtocol, bool], ir.TensorProtocol]
+) -> ir.Attr | None:
+    """The attribute with its tensors replaced; None if it holds none."""
+    if attribute.is_ref() or attribute.value is None:
+        return None
+    new: object
+    if attribute.type == ir.AttributeType.TENSOR:
+        new = replace(attribute.value, False)
+    elif attribute.type == ir.AttributeType.TENSORS:
+        new = [replace(tensor, False) for tensor in attribute.value]
+    else:
+        return None
+    return ir.Attr(attribute.name, attribute.type, new, doc_string=attribute.doc_string)
 
 
 def _own_data_of(destination: Path) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from onnx import ModelProto
 
@@ -24,9 +24,24 @@ def refuse_garbled(model: ModelProto, contents: Contents, where: str) -> None:
     Raises:
         InvalidModelError: there is one.
     """
+    for messages, fields in _groups(model, contents):
+        texts = (getattr(message, name) for message in messages for name in fields)
+        for text in texts:
+            if isinstance(text, bytes):
+                raise InvalidModelError(f"{text[:60]!r} is no text (UTF-8)", where=where)
+    for node in (node for _, own in contents.nodes for node in own):
+        if any(isinstance(name, bytes) for name in (*node.input, *node.output)):
+            raise InvalidModelError(f"a name at node {node.name!r} is no text (UTF-8)", where=where)
+
+
+_Groups: TypeAlias = "tuple[tuple[Iterable[Any], Sequence[str]], ...]"
+
+
+def _groups(model: ModelProto, contents: Contents) -> _Groups:
+    """Messages with the names of their fields that hold texts."""
     graphs = contents.graphs
     infos = [info for graph in graphs for info in (*graph.input, *graph.output, *graph.value_info)]
-    groups: tuple[tuple[Iterable[Any], Sequence[str]], ...] = (
+    return (
         ([model], ("producer_name", "producer_version", "domain", "doc_string")),
         (graphs, _NAMED),
         (contents.functions, (*_NAMED, "domain", "overload")),
@@ -39,16 +54,3 @@ def refuse_garbled(model: ModelProto, contents: Contents, where: str) -> None:
         ((e for graph in graphs for e in graph.metadata_props), ("key", "value")),
         ((e for _, own in contents.nodes for n in own for e in n.metadata_props), ("key", "value")),
     )
-    for messages, fields in groups:
-        for message in messages:
-            for name in fields:
-                text = getattr(message, name)
-                if isinstance(text, bytes):
-                    raise InvalidModelError(f"{text[:60]!r} is no text (UTF-8)", where=where)
-    for _, own in contents.nodes:
-        for node in own:
-            for names in (node.input, node.output):
-                if any(isinstance(name, bytes) for name in names):
-                    raise InvalidModelError(
-                        f"a name at node {node.name!r} is no text (UTF-8)", where=where
-                    )

@@ -98,22 +98,40 @@ def _scan(body: Plan, node: ir.Node, opset: int) -> Runner:
     out_backwards = ints("scan_output_directions", results)
 
     def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
-        carried: list[Any] = list(inputs[:states])
-        columns = []
-        for array, axis, backward in zip(inputs[states:], axes, backwards, strict=True):
-            moved = np.moveaxis(np.asarray(array), axis, 0)
-            columns.append(moved[::-1] if backward else moved)
-        collected: list[list[Any]] = [[] for _ in range(results)]
-        for row in zip(*columns, strict=True):
-            frame.values.update(zip(body.inputs, (*carried, *map(np.asarray, row)), strict=True))
-            made = walk(body, frame)
-            carried = made[:states]
-            for column, item in zip(collected, made[states:], strict=True):
-                column.append(item)
-        scans = []
-        for column, axis, backward in zip(collected, out_axes, out_backwards, strict=True):
-            stacked = _stacked(column[::-1] if backward else column)
-            scans.append(np.moveaxis(stacked, 0, axis) if column else stacked)
+        columns = [
+            _turned(np.moveaxis(np.asarray(array), axis, 0), backward)
+            for array, axis, backward in zip(inputs[states:], axes, backwards, strict=True)
+        ]
+        carried, collected = _stepped(body, frame, list(inputs[:states]), columns, results)
+        scans = [
+            _along(_stacked(_turned(column, backward)), axis, column)
+            for column, axis, backward in zip(collected, out_axes, out_backwards, strict=True)
+        ]
         return (*carried, *scans)
 
     return run
+
+
+def _stepped(
+    body: Plan, frame: Frame, carried: list[Any], columns: list[Any], results: int
+) -> tuple[list[Any], list[list[Any]]]:
+    """What is carried through the steps of a scan, and what each of them gives."""
+    states = len(carried)
+    collected: list[list[Any]] = [[] for _ in range(results)]
+    for row in zip(*columns, strict=True):
+        frame.values.update(zip(body.inputs, (*carried, *map(np.asarray, row)), strict=True))
+        made = walk(body, frame)
+        carried = made[:states]
+        for column, item in zip(collected, made[states:], strict=True):
+            column.append(item)
+    return carried, collected
+
+
+def _turned(sequence: Any, backward: int) -> Any:
+    """In the direction of the scan."""
+    return sequence[::-1] if backward else sequence
+
+
+def _along(stacked: Any, axis: int, column: list[Any]) -> Any:
+    """The steps of a scan along the axis that they belong to; of none there is no axis."""
+    return np.moveaxis(stacked, 0, axis) if column else stacked

@@ -146,19 +146,29 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         inputs = [None if v is None else frame[v] for v in node.inputs]
         outputs = _outputs(step, inputs, frame)
         frame.spent[0] += multiplications(node, inputs, outputs)
-        for value, array in zip(node.outputs, outputs, strict=False):
-            if promotion.is_narrow(array) and any(_is_wide(a) for a in inputs):
-                frame.narrow.add(node.op_type)
-            promoted = promotion.promote(array)
-            if frame.roundoff is not None and value not in frame.shapes.derived:
-                is_weight = onnx_name(node) == "Constant"
-                told = frame.roundoff.weight if is_weight else frame.roundoff.value
-                promoted = told(value, promoted)
-            frame.values[value] = promoted
+        _keep(node, inputs, outputs, frame)
         for value in step.drops:
             if value not in frame.keep:
                 frame.values.pop(value, None)
     return [frame[v] for v in plan.outputs]
+
+
+def _keep(node: ir.Node, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
+    """Let the walk go on with the outputs of a node, and note where one lost digits."""
+    for value, array in zip(node.outputs, outputs, strict=False):
+        if promotion.is_narrow(array) and any(_is_wide(a) for a in inputs):
+            frame.narrow.add(node.op_type)
+        frame.values[value] = _kept(node, value, array, frame)
+
+
+def _kept(node: ir.Node, value: ir.Value, array: Any, frame: Frame) -> Any:
+    """An output as the walk goes on with it: in float64, rounded by chance where that is wanted."""
+    promoted = promotion.promote(array)
+    if frame.roundoff is None or value in frame.shapes.derived:
+        return promoted
+    is_weight = onnx_name(node) == "Constant"
+    told = frame.roundoff.weight if is_weight else frame.roundoff.value
+    return told(value, promoted)
 
 
 def _is_wide(value: Any) -> bool:

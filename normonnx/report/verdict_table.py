@@ -33,17 +33,7 @@ def show_verdict(verdict: Verdict, console: Console, *, verbosity: int = 0) -> N
 
 def show_metrics(verdict: Verdict, console: Console, *, verbosity: int = 0) -> None:
     """How far the outputs are, where they part, and how far the original is from itself."""
-    chosen = list(verdict.outputs) if verbosity else worst_of_each(verdict)
-    shown = chosen if verbosity else chosen[:_ROWS_SHOWN]
-    if shown:
-        columns = len(COLUMNS) if verbosity else len(COLUMNS) - 2
-        cells = [[Text(cell) for cell in row[:columns]] for row in rows(verdict, shown)]
-        for row, result in zip(cells, shown, strict=True):
-            row[1].stylize("green" if result.passed else "bold red")
-        print_columns([[Text(title, "cyan") for title in COLUMNS[:columns]], *cells], console)
-    if len(shown) < len(chosen):
-        rest = len(chosen) - len(shown)
-        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)
+    _show_rows(verdict, console, verbosity)
     for result in worst_of_each(verdict)[:_OUTPUTS_SHOWN]:
         if result.metrics is not None and result.metrics.worst is not None:
             text = f"{safe_name(result.output)}: worst at {worst_element(result)}"
@@ -54,3 +44,17 @@ def show_metrics(verdict: Verdict, console: Console, *, verbosity: int = 0) -> N
     if verdict.divergence is not None:
         sentence = safe_name(verdict.divergence.sentence(), longest=LONG)
         print_text(Text(sentence, "yellow"), console)
+
+
+def _show_rows(verdict: Verdict, console: Console, verbosity: int) -> None:
+    """A row for the worst comparison of each output, or for all of them."""
+    chosen = list(verdict.outputs) if verbosity else worst_of_each(verdict)
+    shown = chosen if verbosity else chosen[:_ROWS_SHOWN]
+    columns = len(COLUMNS) if verbosity else len(COLUMNS) - 2
+    cells = [[Text(cell) for cell in row[:columns]] for row in rows(verdict, shown)]
+    for row, result in zip(cells, shown, strict=True):
+        row[1].stylize("green" if result.passed else "bold red")
+    if cells:
+        print_columns([[Text(title, "cyan") for title in COLUMNS[:columns]], *cells], console)
+    if rest := len(chosen) - len(shown):
+        print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)

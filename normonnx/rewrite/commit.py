@@ -71,44 +71,19 @@ def _make(
     summary: str,
     certificate: str,
 ) -> Rewrite:
-    context, graph = proposal.context, proposal.graph
+    context = proposal.context
     if context.journal.witness is not None:
         context.journal.witness.before(proposal, summary, dead)
     removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
-    in_function = any(graph is f.graph for f in context.model.functions.values())
-    prelude: list[ir.Node] = []
-    for value, exact in proposal.constants.items():
-        if not value.uses():
-            continue
-        name = context.fresh(str(value.name))
-        if in_function:
-            prelude.append(_constant_node(value, name))
-            context.constants.visit(prelude[-1])
-        else:
-            value.name = name
-            graph.register_initializer(value)
-        if exact.dtype == np.float64:
-            maker = proposal.makers.get(value)
-            if maker is None:
-                context.constants.exact[name] = exact
-            else:
-                context.constants.exact.remake(name, exact, maker)
+    prelude = _stored_constants(proposal)
     for value, exact in proposal.readings.items():
         context.constants.exact[str(value.name)] = exact
     context.exact_attributes.update(proposal.exact_attributes)
     place(proposal, prelude)
-    for old, new in proposal.redirects.items():
-        for use in list(old.uses()):
-            if facts_of(use.node).reads_shape_only:
-                use.node.replace_input_with(use.idx, new)
+    _redirect(proposal)
     for old, new in proposal.replacements:
         take_place(context, old, new)
-    for node in proposal.nodes:
-        for out in node.outputs:
-            if out.name is None or out.name.startswith(UNNAMED):
-                out.name = context.fresh(f"{proposal.site}_{node.op_type}")
-        if node.name is None:
-            node.name = context.fresh(f"{proposal.site}_{node.op_type}")
+    _name(proposal)
     remove(dead, dead_constants)
     if context.journal.witness is not None:
         context.journal.witness.after(proposal.nodes)
@@ -127,6 +102,49 @@ def _make(
     )
     context.journal.record(rewrite)
     return rewrite
+
+
+def _stored_constants(proposal: Proposal) -> list[ir.Node]:
+    """Give the new constants names and a place; in a function they are nodes, handed back."""
+    context, graph = proposal.context, proposal.graph
+    in_function = any(graph is f.graph for f in context.model.functions.values())
+    prelude: list[ir.Node] = []
+    for value, exact in proposal.constants.items():
+        if not value.uses():
+            continue
+        name = context.fresh(str(value.name))
+        if in_function:
+            prelude.append(_constant_node(value, name))
+            context.constants.visit(prelude[-1])
+        else:
+            value.name = name
+            graph.register_initializer(value)
+        if exact.dtype == np.float64:
+            maker = proposal.makers.get(value)
+            if maker is None:
+                context.constants.exact[name] = exact
+            else:
+                context.constants.exact.remake(name, exact, maker)
+    return prelude
+
+
+def _redirect(proposal: Proposal) -> None:
+    """Let what reads nothing but a shape read it from the value that has the same."""
+    for old, new in proposal.redirects.items():
+        for use in list(old.uses()):
+            if facts_of(use.node).reads_shape_only:
+                use.node.replace_input_with(use.idx, new)
+
+
+def _name(proposal: Proposal) -> None:
+    """Names for the new nodes and for what they make, where nothing took an old name over."""
+    for node in proposal.nodes:
+        hint = f"{proposal.site}_{node.op_type}"
+        for out in node.outputs:
+            if out.name is None or out.name.startswith(UNNAMED):
+                out.name = proposal.context.fresh(hint)
+        if node.name is None:
+            node.name = proposal.context.fresh(hint)
 
 
 def _constant_node(value: ir.Value, name: str) -> ir.Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import onnx_ir as ir
 
@@ -35,7 +35,7 @@ def _cost(nodes: Iterable[ir.Node]) -> int:
 def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
     """The nodes and constants that nothing reads any more once the new values are in place."""
     replaced = dict.fromkeys(old for old, _ in proposal.replacements)
-    made = frozenset(proposal.nodes)
+    made, redirects = frozenset(proposal.nodes), proposal.redirects
     kept = {new for _, new in proposal.replacements if new.producer() not in made}
     dead: dict[ir.Node, None] = {}
     dead_constants: dict[ir.Value, None] = {}
@@ -44,26 +44,27 @@ def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
         node = pending.pop()
         if node is None or node in dead or node.graph is None:
             continue
-        if not all(
-            out not in kept and _unread(out, dead, replaced, proposal.redirects, made)
-            for out in node.outputs
+        if any(
+            out in kept or not _unread(out, dead, replaced, redirects, made) for out in node.outputs
         ):
             continue
         dead[node] = None
-        inner = [value for n in _with_inner(node) for value in n.inputs if value is not None]
-        for value in inner:
-            producer = value.producer()
-            if producer is not None:
-                pending.append(producer)
-            elif (
-                value.is_initializer()
-                and value not in proposal.context.popular
-                and not value.is_graph_input()
-                and not value.is_graph_output()
-                and all(use.node in dead for use in value.uses())
-            ):
+        for value in (value for n in _with_inner(node) for value in n.inputs if value is not None):
+            pending.append(value.producer())
+            if _is_dying_constant(proposal, value, dead):
                 dead_constants[value] = None
     return list(dead), list(dead_constants)
+
+
+def _is_dying_constant(proposal: Proposal, value: ir.Value, dead: Container[ir.Node]) -> bool:
+    """Whether an initializer is read by dead nodes alone; of a widely read one nobody asks."""
+    return (
+        value.is_initializer()
+        and value not in proposal.context.popular
+        and not value.is_graph_input()
+        and not value.is_graph_output()
+        and all(use.node in dead for use in value.uses())
+    )
 
 
 def _with_inner(node: ir.Node) -> Iterable[ir.Node]:

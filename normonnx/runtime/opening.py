@@ -63,10 +63,7 @@ def session(
     """
     import onnxruntime
 
-    wanted: list[Any] = [
-        PROVIDERS.get(one, one) if isinstance(one, str) else (PROVIDERS.get(one[0], one[0]), one[1])
-        for one in ([providers] if isinstance(providers, str) else providers)
-    ]
+    wanted = _spelled_out(providers)
     names = [one if isinstance(one, str) else one[0] for one in wanted]
     _refuse_absent(names, onnxruntime.get_available_providers())
     loaded = model_io.load(model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks)
@@ -104,6 +101,15 @@ def session(
             hint="the libraries of the provider do not load: see its installation page",
         )
     return made
+
+
+def _spelled_out(providers: str | Sequence[Provider]) -> list[Any]:
+    """The providers as ONNX Runtime takes them."""
+    given = [providers] if isinstance(providers, str) else providers
+    return [
+        PROVIDERS.get(one, one) if isinstance(one, str) else (PROVIDERS.get(one[0], one[0]), one[1])
+        for one in given
+    ]
 
 
 def _opened(

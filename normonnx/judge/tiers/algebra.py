@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.graph.ulps import ulps_at
+from normonnx.graph.rounded import is_rounded
 from normonnx.operators.kernels import Array
 from normonnx.operators.names import onnx_name
 
@@ -31,7 +31,6 @@ ROUNDED = 10.0
 # What weights in float32 explain without a look at how much the model makes of it.
 PLAIN = 1e-6
 # Half an ulp, and what computing it in float64 may lose.
-_HALF_AN_ULP = 1 + 1e-6
 
 
 class AlgebraResult(Struct, frozen=True):
@@ -102,8 +101,7 @@ def unfaithful(
         wanted = np.asarray(exact[name])
         if stored.shape != wanted.shape:
             return f"weight '{name}' has shape {stored.shape}, its exact value {wanted.shape}"
-        half = ulps_at(np.abs(wanted), stored.dtype) / 2
-        off = ~(np.abs(stored.astype(np.float64) - wanted) <= half * _HALF_AN_ULP)
+        off = ~is_rounded(stored, wanted)
         if off.any():
             count = int(off.sum())
             return f"weight '{name}' is not its exact value rounded: {count} elements differ"
@@ -118,11 +116,18 @@ def unfaithful(
 def _stored(model: ir.Model, names: Container[str]) -> Iterator[tuple[str, Array]]:
     """The initializers and Constant nodes of these names as they are stored."""
     for graph in model.graphs():
-        for name, value in graph.initializers.items():
-            if name in names and value.const_value is not None:
-                yield name, np.asarray(value.const_value.numpy())
-        for node in graph:
-            if onnx_name(node) == "Constant" and "value" in node.attributes:
-                name = str(node.outputs[0].name)
-                if name in names:
-                    yield name, np.asarray(node.attributes["value"].as_tensor().numpy())
+        for name, tensor in (*_initializers(graph), *_constants(graph)):
+            if name in names:
+                yield name, np.asarray(tensor.numpy())
+
+
+def _initializers(graph: ir.Graph) -> Iterator[tuple[str, ir.TensorProtocol]]:
+    for name, value in graph.initializers.items():
+        if value.const_value is not None:
+            yield name, value.const_value
+
+
+def _constants(graph: ir.Graph) -> Iterator[tuple[str, ir.TensorProtocol]]:
+    for node in graph:
+        if onnx_name(node) == "Constant" and "value" in node.attributes:
+            yield str(node.outputs[0].name), node.attributes["value"].as_tensor()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -43,9 +43,7 @@ def _declare(
         schema = schema_of(node.domain, node.op_type, opsets.get(node.domain, 1))
         for index, value in enumerate(node.outputs):
             _note(value, value.dtype, known)
-            if value in known:
-                continue
-            found = _handed_out(node, index, inner, known)
+            found = known.get(value) or _handed_out(node, index, inner, known)
             if found is None and schema is not None:
                 found = _by_schema(node, index, schema, known)
             if found is not None:
@@ -101,14 +99,15 @@ def _float(dtype: ir.DataType) -> np.dtype[Any] | None:
 
 def narrowest_weight(model: ir.Model) -> np.dtype[Any]:
     """The narrowest float type of a weight in any graph, float32 where there are none."""
-    found: set[np.dtype[Any]] = set()
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if value.const_value is not None:
-                dtype = _float(value.const_value.dtype)
-                found |= set() if dtype is None else {dtype}
-        for node in graph:
-            if onnx_name(node) == "Constant" and "value" in node.attributes:
-                dtype = _float(node.attributes["value"].as_tensor().dtype)
-                found |= set() if dtype is None else {dtype}
+    types = (_float(dtype) for graph in model.graphs() for dtype in _stored_types(graph))
+    found = {dtype for dtype in types if dtype is not None}
     return max(found, key=lambda d: float(ml_dtypes.finfo(d).eps), default=np.dtype(np.float32))
+
+
+def _stored_types(graph: ir.Graph) -> Iterator[ir.DataType]:
+    for value in graph.initializers.values():
+        if value.const_value is not None:
+            yield value.const_value.dtype
+    for node in graph:
+        if onnx_name(node) == "Constant" and "value" in node.attributes:
+            yield node.attributes["value"].as_tensor().dtype

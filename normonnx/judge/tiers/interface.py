@@ -55,26 +55,34 @@ def _compare_values(
 ) -> None:
     old, new = [str(v.name) for v in before], [str(v.name) for v in after]
     if old != new:
-        missing, extra = [n for n in old if n not in new], [n for n in new if n not in old]
-        if missing:
-            violations.append(f"{kind} {_listed(missing)} is gone")
-        if extra:
-            violations.append(f"{kind} {_listed(extra)} is new")
-        if not missing and not extra:
-            violations.append(f"the {kind}s come in another order: {', '.join(new)}")
+        violations += _other_names(kind, old, new)
         return
     for was, now in zip(before, after, strict=True):
-        title = f"{kind} '{was.name}'"
-        if was.type is not None and now.type is not None and was.type != now.type:
-            violations.append(f"{title} was {was.type} and is {now.type}")
-        if was.shape is None:
-            continue
-        if now.shape is None:
-            notes.append(f"{title} does not declare its shape any more")
-            continue
-        if len(was.shape) != len(now.shape):
-            violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
-            continue
+        _compare_value(kind, was, now, violations, notes)
+
+
+def _other_names(kind: str, old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """What is gone, what is new, or that the order is another."""
+    missing, extra = [n for n in old if n not in new], [n for n in new if n not in old]
+    if not missing and not extra:
+        return [f"the {kind}s come in another order: {', '.join(new)}"]
+    gone = [f"{kind} {_listed(missing)} is gone"] if missing else []
+    return [*gone, f"{kind} {_listed(extra)} is new"] if extra else gone
+
+
+def _compare_value(
+    kind: str, was: ir.Value, now: ir.Value, violations: list[str], notes: list[str]
+) -> None:
+    title = f"{kind} '{was.name}'"
+    if was.type is not None and now.type is not None and was.type != now.type:
+        violations.append(f"{title} was {was.type} and is {now.type}")
+    if was.shape is None:
+        return
+    if now.shape is None:
+        notes.append(f"{title} does not declare its shape any more")
+    elif len(was.shape) != len(now.shape):
+        violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
+    else:
         for axis, (a, b) in enumerate(zip(was.shape, now.shape, strict=True)):
             _compare_dims(f"{title}, axis {axis},", kind, a, b, violations, notes)
 

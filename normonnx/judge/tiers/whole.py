@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -102,25 +103,35 @@ def algebra_tier(
         except (LacksOperatorError, OracleFailedError, OverBudgetError) as error:
             message = f"not evaluated in float64: {error}" if str(error) else "no time was left"
             return Tier("T2", "algebra", "skipped", message)
-        truth = {n: t for n, t in (case.truth or {}).items() if n not in cases.random}
         made = flattened(evaluation.outputs)
-        if exact is None:
-            ruled = {n: t for n, t in truth.items() if not options.replaces_rule(n)}
-            found = _foreign(optimized, cases, case, ruled, made)
-        else:
-            for outputs in (truth, made):
-                for name in cases.saturating:
-                    if name in outputs:
-                        outputs[logarithm_of(name)] = logarithm(outputs[name], _DOUBLE)
-            found = algebra.compare_in_float64(truth, made, _own(case))
-            if found.excess > 1:
-                explained = cases.explained(case, _DOUBLE) or {}
-                found = algebra.compare_in_float64(truth, made, _own(case), _tenfold(explained))
+        found = _compared(optimized, cases, case, made, options, is_foreign=exact is None)
         worst = max(worst, found, key=lambda r: r.excess)
-    feeds = f"{len(chosen)} feed{'' if len(chosen) == 1 else 's'}"
+    return _told(worst, len(chosen), is_foreign=exact is None)
+
+
+def _compared(
+    optimized: ir.Model,
+    cases: Cases,
+    case: Case,
+    made: dict[str, Any],
+    options: VerifyOptions,
+    *,
+    is_foreign: bool,
+) -> algebra.AlgebraResult:
+    """One feed: by the weights before they were rounded, or as far as rounding explains it."""
+    truth = {n: t for n, t in (case.truth or {}).items() if n not in cases.random}
+    if not is_foreign:
+        return _own_weights(cases, case, truth, made)
+    ruled = {n: t for n, t in truth.items() if not options.replaces_rule(n)}
+    return _foreign(optimized, cases, case, ruled, made)
+
+
+def _told(worst: algebra.AlgebraResult, count: int, *, is_foreign: bool) -> Tier:
+    """The tier in a sentence."""
+    feeds = f"{count} feed{'' if count == 1 else 's'}"
     if worst.excess > 1:
         right = "a correct rewrite by less than 1e-9"
-        if exact is None:
+        if is_foreign:
             share = worst.relative / worst.excess
             right = f"rounding weights explains {share:.1e} at most"
         message = (
@@ -129,6 +140,21 @@ def algebra_tier(
         return Tier("T2", "algebra", "fail", message)
     distance = f"'{worst.output}' agrees to {worst.relative:.1e}" if worst.output else "equal"
     return Tier("T2", "algebra", "pass", f"{distance} in float64, {feeds}")
+
+
+def _own_weights(
+    cases: Cases, case: Case, truth: dict[str, Array], made: dict[str, Any]
+) -> algebra.AlgebraResult:
+    """Compare where the weights are known before they were rounded."""
+    for outputs in (truth, made):
+        for name in cases.saturating:
+            if name in outputs:
+                outputs[logarithm_of(name)] = logarithm(outputs[name], _DOUBLE)
+    found = algebra.compare_in_float64(truth, made, _own(case))
+    if found.excess <= 1:
+        return found
+    explained = cases.explained(case, _DOUBLE) or {}
+    return algebra.compare_in_float64(truth, made, _own(case), _tenfold(explained))
 
 
 def _foreign(
