@@ -11,7 +11,7 @@ The names below are imported when they are first used, so that ``import normonnx
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normonnx.errors import ExitCode, NormonnxError
 from normonnx.lazily import attributes_of
@@ -48,7 +48,7 @@ __all__ = [
     "verify",
 ]
 
-__getattr__ = attributes_of(
+_find = attributes_of(
     __name__,
     {
         "BenchReport": "normonnx.benching.result",
@@ -68,6 +68,10 @@ __getattr__ = attributes_of(
         "verify": "normonnx.api",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    return _find(name)
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,7 @@ class _Engine(InPlacePass):
 
     def __init__(self, **asked: Unpack[Asked]) -> None:
         super().__init__()
-        self.options = Options().but(**asked)
+        self.options: Options = Options().but(**asked)
 
     def call(self, model: ir.Model) -> PassResult:
         """Rewrite the model; if its opset is raised, it gets another graph."""

@@ -62,9 +62,9 @@ class Attempt(ABC):
         self.found = found
         self.obstacles: list[Refusal] = []
         self.takers: list[str] = []
-        self.affine = [found.node.op_type]
-        self.gain = 0
-        self.proposal = Proposal(
+        self.affine: list[str] = [found.node.op_type]
+        self.gain: int = 0
+        self.proposal: Proposal = Proposal(
             context,
             graph,
             key=key_of(found.node),

@@ -78,7 +78,7 @@ class FeedSource:
             str(v.name): domain_of(v, model.functions) for v in self._inputs
         }
         self.bindings: list[Binding] = []
-        self.refused = 0
+        self.refused: int = 0
         self._candidates = enumerate(self._shapes.candidates(), start=1)
         self._tried = 0
 

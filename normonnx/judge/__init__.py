@@ -6,7 +6,7 @@ ONNX Runtime.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normonnx.lazily import attributes_of
 
@@ -27,7 +27,7 @@ __all__ = [
     "verify",
 ]
 
-__getattr__ = attributes_of(
+_find = attributes_of(
     __name__,
     {
         "Divergence": "normonnx.judge.locating.divergence",
@@ -39,3 +39,7 @@ __getattr__ = attributes_of(
         "verify": "normonnx.judge.judge",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    return _find(name)

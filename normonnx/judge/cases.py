@@ -72,14 +72,14 @@ class Cases:
         wanted: Sequence[Setting],
         readings: Mapping[str, Array] | None = None,
     ) -> None:
-        self.lacking = ""
-        self.random = random_outputs(model)
-        self.saturating = saturating_outputs(model)
+        self.lacking: str = ""
+        self.random: tuple[str, ...] = random_outputs(model)
+        self.saturating: dict[str, str] = saturating_outputs(model)
         self.domains: dict[str, str] = {}
-        self.deadline = time.monotonic() + options.budget_seconds
+        self.deadline: float = time.monotonic() + options.budget_seconds
         self._options = options
         self._subject = Subject(model, options, wanted, readings)
-        self.notes = list(self._subject.notes)
+        self.notes: list[str] = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
         self._promised: dict[int, Mapping[str, Promised]] = {}
         self._explained: dict[tuple[int, str], Mapping[str, Promised] | None] = {}

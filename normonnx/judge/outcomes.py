@@ -58,7 +58,7 @@ class Outcomes:
         sessions: Mapping[Setting, AnySession],
         options: VerifyOptions,
     ) -> None:
-        self.cases = list(used)
+        self.cases: list[Case] = list(used)
         self.results: list[OutputResult] = []
         self.notes: list[str] = []
         self.own_difference: float | None = None

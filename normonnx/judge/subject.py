@@ -21,6 +21,7 @@ from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.oracle.oracle import Oracle
 from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types
+from normonnx.runtime.parking import AnySession
 from normonnx.runtime.providers import PROVIDERS
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
@@ -81,7 +82,7 @@ class Subject:
         self._model = model
         self._oracle = Oracle(model, exact=readings)
         loaded = load(model, options, wanted, by_functions=True)
-        self.sessions = loaded.sessions
+        self.sessions: dict[Setting, AnySession] = loaded.sessions
         for setting, complaint in loaded.complaints.items():
             self.notes.append(f"the original does not load ({setting.label}): {complaint}")
         for setting, session in self.sessions.items():

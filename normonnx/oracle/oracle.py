@@ -63,7 +63,7 @@ class Oracle:
         planner = Planner(model.functions, exact_attributes=exact_attributes)
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
-        self.lacking = tuple(sorted(planner.lacking))
+        self.lacking: tuple[str, ...] = tuple(sorted(planner.lacking))
 
     def run(
         self,

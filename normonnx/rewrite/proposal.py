@@ -41,7 +41,7 @@ class Proposal:
         self.graph = graph
         self.key = key
         self.rule = rule
-        self.site = str(site.name or site.outputs[0].name)
+        self.site: str = str(site.name or site.outputs[0].name)
         self.kind = kind
         self.nodes: list[ir.Node] = []
         self.constants: dict[ir.Value, np.ndarray] = {}

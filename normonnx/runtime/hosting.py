@@ -56,7 +56,7 @@ class Host:
         self._folder: Folder | None = None
         self._form: bytes | str
         size = model_io.weight_bytes(model)
-        self.is_large = size > _PARKED_BYTES
+        self.is_large: bool = size > _PARKED_BYTES
         if size <= _BYTES_LIMIT:
             self._form = model_io.dump(model)
         else:

@@ -110,7 +110,7 @@ class IsolatedSession:
         )
         self._seconds = seconds
         self._child: _Child | None = None
-        self.ran = ""
+        self.ran: str = ""
         self._start()
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Folder:
     """A folder for the files of a model, which goes with the last session that reads them."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="normonnx-"))
+        self.path: Path = Path(tempfile.mkdtemp(prefix="normonnx-"))
         self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
@@ -46,7 +46,7 @@ class ParkedSession:
         self._start = start
         self._folder = folder
         self._session: Session | IsolatedSession | None = None
-        self.ran = self._awake().ran
+        self.ran: str = self._awake().ran
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs by name, in the order of the model.

@@ -68,8 +68,9 @@ class Interpreter:
         self.graph = graph
         self.subject = subject
         self.dtype = dtype
-        self.labels = Labels(dims, cuts)
-        self.algebra = Algebra(frozenset(a for group in self.labels.subject for a in group))
+        self.labels: Labels = Labels(dims, cuts)
+        axes = frozenset(axis for group in self.labels.subject for axis in group)
+        self.algebra: Algebra = Algebra(axes)
         self.refusals: dict[ir.Value, str] = {}
         self._rules = rules
         self._scalars = scalars
