@@ -40,8 +40,8 @@ from benchmarks.judge_rules import RULES, accepted
 from normonnx import pipeline
 from normonnx.judge import Judge, VerifyOptions
 from normonnx.judge.comparison import flattened
-from normonnx.judge.tiers.whole import Meant, algebra_tier
 from normonnx.judge.verdict import Verdict
+from normonnx.judge.whole import Meant, algebra_tier
 from normonnx.options import Options
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError
 from normonnx.oracle.oracle import Oracle

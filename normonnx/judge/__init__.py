@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from normonnx.lazily import attributes_of
 
 if TYPE_CHECKING:
+    from normonnx.judge.divergence import Divergence
     from normonnx.judge.judge import Judge, verify
-    from normonnx.judge.locating.divergence import Divergence
     from normonnx.judge.locating.locate import bisect, first_divergence
     from normonnx.judge.options import VerifyOptions
     from normonnx.judge.verdict import Verdict
@@ -30,7 +30,7 @@ __all__ = [
 _find = attributes_of(
     __name__,
     {
-        "Divergence": "normonnx.judge.locating.divergence",
+        "Divergence": "normonnx.judge.divergence",
         "Judge": "normonnx.judge.judge",
         "Verdict": "normonnx.judge.verdict",
         "VerifyOptions": "normonnx.judge.options",

@@ -19,15 +19,15 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.errors import UsageError
+from normonnx.judge import whole
 from normonnx.judge.cases import Cases, Progress
-from normonnx.judge.locating.divergence import Divergence
+from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
 from normonnx.judge.running import load, settings
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.tiers import algebra
-from normonnx.judge.tiers import whole as tiers
 from normonnx.judge.verdict import FeedNote, Tier, Verdict
 from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
@@ -106,10 +106,10 @@ class Judge:
             WriteError: if it cannot be written there.
         """
         start = time.monotonic()
-        report = tiers.interface_tier(self._original, optimized, self._options)
+        report = whole.interface_tier(self._original, optimized, self._options)
         found = [report.tier]
         if certified is not None:
-            found.append(tiers.certificate_tier(certified))
+            found.append(whole.certificate_tier(certified))
         used: list[Case] = []
         notes: list[str] = []
         outcomes: Outcomes | None = None
@@ -118,7 +118,7 @@ class Judge:
                 found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
             else:
                 self._cases.restart_clock()
-                meant = tiers.Meant(exact, exact_attributes or {})
+                meant = whole.Meant(exact, exact_attributes or {})
                 outcomes = self._run(optimized, self._cases, meant, found, used, progress)
                 notes += self._cases.notes
         if outcomes is not None:
@@ -153,7 +153,7 @@ class Judge:
         self,
         optimized: ir.Model,
         cases: Cases,
-        meant: tiers.Meant,
+        meant: whole.Meant,
         found: list[Tier],
         used: list[Case],
         progress: Progress | None,
@@ -169,7 +169,7 @@ class Judge:
         except NotComparableError as error:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
-        equal = tiers.algebra_tier(optimized, cases, used, meant, self._options, progress)
+        equal = whole.algebra_tier(optimized, cases, used, meant, self._options, progress)
         found.append(equal)
         outcomes = Outcomes(self._original, cases, used, loaded.sessions, self._options)
         outcomes.compare(progress, may_redraw=equal.status != "fail")

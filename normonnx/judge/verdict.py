@@ -13,7 +13,7 @@ from normonnx.judge.metrics import ULP_CLASSES, Metrics
 from normonnx.judge.tiers.rounding import pooled_ratio
 
 if TYPE_CHECKING:
-    from normonnx.judge.locating.divergence import Divergence
+    from normonnx.judge.divergence import Divergence
 
 SCHEMA = "normonnx.verdict/1"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from normonnx.judge.locating.divergence import Divergence
+from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.locate import first_divergence, first_in_float64
 from normonnx.judge.locating.repro import save_models, save_window
 from normonnx.judge.options import VerifyOptions

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.judge.comparison import is_float
-from normonnx.judge.locating.divergence import Divergence
+from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.tensors import Match, Tensors, collect, named_tensors
 from normonnx.judge.locating.windows import NoWindowError, cut
 from normonnx.judge.metrics import measure

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from normonnx import model_io
 from normonnx.feeds.datasets import write_set
-from normonnx.judge.locating.divergence import Excerpt
+from normonnx.judge.divergence import Excerpt
 
 
 def save_window(window: Excerpt, directory: Path) -> Path:

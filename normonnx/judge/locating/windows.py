@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.judge.comparison import is_float
-from normonnx.judge.locating.divergence import Excerpt, Part
+from normonnx.judge.divergence import Excerpt, Part
 from normonnx.judge.locating.tensors import Match, Tensors
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
