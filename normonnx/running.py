@@ -12,14 +12,14 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx import model_io
-from normonnx.errors import EnvironmentLacksError, UnreadableModelError
+from normonnx.errors import UnreadableModelError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
 from normonnx.graph.interface import required_inputs
 from normonnx.model_io import Source
-from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.extensions import Extensions
 from normonnx.runtime.hosting import Host
+from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
@@ -91,10 +91,11 @@ def run(
     """
     loaded = model_io.load(model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks)
     extensions = Extensions.of(custom_ops)
-    kernels, told = _kernels(loaded.model, loaded.name, extensions, provider)
+    kernels = kernels_for(loaded.model, loaded.name, extensions, provider)
+    told = f"functions only: {kernels.missing}" if kernels.missing else "library of normonnx"
     with Host(loaded.model, seconds=_SECONDS, extensions=extensions) as host:
         try:
-            session = host.session(Setting(provider, as_shipped=True, kernels=kernels))
+            session = host.session(Setting(provider, as_shipped=True, kernels=kernels.registered))
             feeds = _feeds(loaded.model, session, data, seed)
             runs = tuple(_ran(session, feed) for feed in feeds)
         except NoFeedError as error:
@@ -107,22 +108,7 @@ def run(
             raise UnreadableModelError(
                 f"ONNX Runtime does not run the model: {error}", where=loaded.name
             ) from error
-    return Runs(loaded.name, session.ran, told, runs)
-
-
-def _kernels(model: ir.Model, name: str, extensions: Extensions, provider: str) -> tuple[bool, str]:
-    """Whether the library is registered, and what to say of it."""
-    if not needs_kernels(model):
-        return False, ""
-    lacking = extensions.lacking(provider)
-    if not lacking:
-        return True, "library of normonnx"
-    if not carries_functions(model):
-        raise EnvironmentLacksError(
-            f"the model has operators of normonnx without their functions, and {lacking}",
-            where=name,
-        )
-    return False, f"functions only: {lacking}"
+    return Runs(loaded.name, session.ran, told if kernels.wanted else "", runs)
 
 
 def _feeds(

@@ -29,7 +29,7 @@ from normonnx.benching.statistics import ratio, spread
 from normonnx.doctor import versions
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError
 from normonnx.model_io import LoadedModel, Source
-from normonnx.ops.presence import needs_kernels
+from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.providers import PROVIDERS
 
 _SHORTEST_SAMPLE = 2e-3
@@ -179,15 +179,11 @@ class _Room:
 
 def _registered(loaded: LoadedModel, options: BenchOptions) -> tuple[Registered, str]:
     """The libraries that a model runs with, and what to say of it."""
-    if not needs_kernels(loaded.model):
-        return Registered(options.extensions), ""
-    lacking = options.extensions.lacking(*options.providers)
-    if lacking:
-        return Registered(options.extensions), f"{loaded.name} runs by its functions: {lacking}"
-    return (
-        Registered(options.extensions, kernels=True),
-        f"{loaded.name} runs with the library of normonnx",
-    )
+    extensions = options.extensions
+    kernels = kernels_for(loaded.model, loaded.name, extensions, *options.providers)
+    told = f"by its functions: {kernels.missing}" if kernels.missing else "with its library"
+    note = f"{loaded.name} runs the operators of normonnx {told}" if kernels.wanted else ""
+    return Registered(extensions, kernels.registered), note
 
 
 def _require(providers: tuple[str, ...]) -> None:

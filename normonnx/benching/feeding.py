@@ -14,8 +14,8 @@ from normonnx.errors import UnreadableModelError, UsageError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import FeedSource, NoFeedError
 from normonnx.graph.interface import required_inputs
-from normonnx.ops.presence import needs_kernels
 from normonnx.runtime.hosting import Host
+from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError
 from normonnx.runtime.sessions import Setting as PlainSetting
@@ -45,7 +45,7 @@ def feed_for(original: ir.Model, options: BenchOptions) -> Given:
     if options.data is not None:
         feed = feeds_from(options.data, required_inputs(original))[0]
         return Given(feed.inputs, f"inputs of {feed.title}")
-    kernels = needs_kernels(original) and not options.extensions.lacking("cpu")
+    kernels = kernels_for(original, "the model", options.extensions, "cpu").registered
     with Host(original, extensions=options.extensions) as host:
         try:
             session = host.session(PlainSetting("cpu", as_shipped=False, kernels=kernels))

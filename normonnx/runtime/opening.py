@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from normonnx import model_io
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageError
 from normonnx.model_io import Source
-from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.extensions import Extensions
+from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -69,16 +69,10 @@ def session(
     loaded = model_io.load(model, allow_data_dir=allow_data_dir, allow_hardlinks=allow_hardlinks)
     options = onnxruntime.SessionOptions() if options is None else options
     extensions = Extensions.of(custom_ops)
-    kernels = needs_kernels(loaded.model)
-    if kernels and (lacking := extensions.lacking(*names)):
-        if not carries_functions(loaded.model):
-            raise EnvironmentLacksError(
-                f"the model has operators of normonnx without their functions, and {lacking}",
-                where=loaded.name,
-            )
-        warnings.warn(f"{loaded.name} runs by its functions: {lacking}", stacklevel=2)
-        kernels = False
-    extensions.register(options, wanted, kernels=kernels)
+    kernels = kernels_for(loaded.model, loaded.name, extensions, *names)
+    if kernels.missing:
+        warnings.warn(f"{loaded.name} runs by its functions: {kernels.missing}", stacklevel=2)
+    extensions.register(options, wanted, kernels=kernels.registered)
     if any(name != PROVIDERS["cpu"] for name in names) and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     try:
