@@ -410,17 +410,17 @@ def _judged(
     skip: frozenset[str] = frozenset()
     reverted: list[Reverted] = []
     while verdict.status == "fail" and len(reverted) < _MOST_REVERTED:
-        guilty = _guilty(loaded, outcome, rewrite, skip, judged, progress)
-        if guilty is None:
+        culprit = _culprit(loaded, outcome, rewrite, skip, judged, progress)
+        if culprit is None:
             break
-        reverted.append(Reverted(guilty, verdict.first_failure))
-        skip |= {guilty.key}
+        reverted.append(Reverted(culprit, verdict.first_failure))
+        skip |= {culprit.key}
         outcome = rewrite(loaded.give(), skip=skip)
         verdict = judged(outcome)
     return outcome, verdict, tuple(reverted)
 
 
-def _guilty(
+def _culprit(
     loaded: LoadedModel,
     outcome: Outcome,
     rewrite: Callable[..., Outcome],

@@ -68,7 +68,7 @@ class RefusedError(Exception):
         self.refusal: Refusal = Refusal(reason, remedy)
 
 
-class Witness(Protocol):
+class Observer(Protocol):
     """Somebody who looks at rewrites as they are made."""
 
     def before(self, proposal: Any, summary: str, nodes: Sequence[Any]) -> None:
@@ -84,13 +84,13 @@ class Journal(Struct):
     A run may be told to skip rewrites by their keys (``skip``) or to stop after the first
     ``limit`` of them: with the pipeline being deterministic, that is how a guilty rewrite is
     found and taken back. Or it may be told to make those of a plan and no others (``only``).
-    A ``witness`` sees the nodes of each rewrite while they are still in the graph.
+    A ``observer`` sees the nodes of each rewrite while they are still in the graph.
     """
 
     skip: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     limit: int | None = None
-    witness: Witness | None = None
+    observer: Observer | None = None
     rewrites: list[Rewrite] = field(default_factory=list)
     near_misses: dict[str, NearMiss] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ _WEIGHTS_SHOWN = 2
 
 
 class Painter:
-    """A witness that draws the first rewrite of each kind."""
+    """A observer that draws the first rewrite of each kind."""
 
     def __init__(self) -> None:
         self._drawn: dict[tuple[str, str], tuple[str, Drawing, Drawing]] = {}

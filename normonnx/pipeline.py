@@ -87,7 +87,7 @@ def run(
         The rewritten model, the journal, the exact weights and notes.
     """
     painter = Painter()
-    journal = Journal(skip=skip, only=only, limit=limit, witness=painter)
+    journal = Journal(skip=skip, only=only, limit=limit, observer=painter)
     own = model if in_place else model.clone()
     work = Workspace(own, options, journal, read_large=read_large)
     work.run(make(work) for make in PASSES)

@@ -230,7 +230,7 @@ def _drop_unread_constants(graph: ir.Graph) -> None:
 
 
 def _drop_unread_initializers(context: Context) -> None:
-    for value in context.popular:
+    for value in context.widely_read:
         owner = value.graph
         listed = value.is_graph_input() or value.is_graph_output()
         if owner is not None and not listed and not value.uses():

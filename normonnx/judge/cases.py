@@ -54,7 +54,7 @@ class Cases:
     Attributes:
         notes: what was left out, and why.
         domains: what each input was taken to hold, by name.
-        lacking: why there is no truth, or "".
+        missing: why there is no truth, or "".
         random: outputs that depend on random numbers.
         saturating: outputs of a last Softmax or Sigmoid, with which of them it is.
         deadline: when the time is over, on the clock of `time.monotonic`.
@@ -72,7 +72,7 @@ class Cases:
         wanted: Sequence[Setting],
         readings: Mapping[str, Array] | None = None,
     ) -> None:
-        self.lacking: str = ""
+        self.missing: str = ""
         self.random: tuple[str, ...] = random_outputs(model)
         self.saturating: dict[str, str] = saturating_outputs(model)
         self.domains: dict[str, str] = {}
@@ -125,7 +125,7 @@ class Cases:
                 feed = self._given[0] if self._source is None else self._source.decisive(0)
                 cases = [self._subject.case(feed, deadline=self.deadline, instead=reason)]
             self._note(f"time for {len(cases)} feed{'' if len(cases) == 1 else 's'} only")
-        self.lacking = next((c.complaint for c in cases if c.feed.decisive and c.complaint), "")
+        self.missing = next((c.complaint for c in cases if c.feed.decisive and c.complaint), "")
         return cases
 
     def redrawn(self, count: int) -> list[Case]:

@@ -179,11 +179,11 @@ class Judge:
         """What ran the operators of the domain normonnx."""
         if not self._with_kernels:
             return ""
-        lacking = {p: self._options.extensions.lacking(p) for p in self._options.providers}
-        if not any(lacking.values()):
+        missing = {p: self._options.extensions.missing(p) for p in self._options.providers}
+        if not any(missing.values()):
             return "functions and library"
-        reasons = "; ".join(dict.fromkeys(filter(None, lacking.values())))
-        where = "" if all(lacking.values()) else f" on {', '.join(filter(lacking.get, lacking))}"
+        reasons = "; ".join(dict.fromkeys(filter(None, missing.values())))
+        where = "" if all(missing.values()) else f" on {', '.join(filter(missing.get, missing))}"
         return f"functions only{where}, not the library: {reasons}"
 
     def _verdict(

@@ -30,7 +30,7 @@ from normonnx.runtime.sessions import SessionFailedError, Setting
 
 _REDRAWS = 3
 # The feeds say little about an output where the original itself is this far off.
-_NUMB = 0.1
+_UNINFORMATIVE = 0.1
 
 
 class Outcomes:
@@ -87,10 +87,10 @@ class Outcomes:
         """T3 and T4 as far as there are such outputs, and what could not be decided."""
         measured = [r for r in self.results if r.metrics is not None]
         by_rule = any(not self._options.replaces_rule(r.output) for r in measured)
-        lacking = self._source.lacking if by_rule else ""
+        missing = self._source.missing if by_rule else ""
         found = []
-        if measured and lacking and all(r.passed for r in self.results):
-            message = f"{lacking}; set a tolerance to compare without it"
+        if measured and missing and all(r.passed for r in self.results):
+            message = f"{missing}; set a tolerance to compare without it"
             found.append(Tier("T3", "rounding", "inconclusive", message))
         else:
             found += _tier("T3", "rounding", measured)
@@ -104,14 +104,14 @@ class Outcomes:
         if not decisive:
             return ["there is no output to compare"]
         shares = {name: _finite_share(decisive, name) for name in {r.output: 0 for r in decisive}}
-        self._note_numb()
+        self._note_uninformative()
         return [
             f"only {100 * share:.0f} % of '{name}' is finite"
             for name, share in shares.items()
             if share < rounding.LEAST_COMPARABLE
         ]
 
-    def _note_numb(self) -> None:
+    def _note_uninformative(self) -> None:
         """Tell of outputs that these feeds leave cold, or that are all rounding."""
         for name, pairs in self._with_truth().items():
             t = np.concatenate([t.reshape(-1) for _, t in pairs])
@@ -120,7 +120,7 @@ class Outcomes:
             off = float(np.sqrt(np.mean(np.square(o - t)))) if t.size else 0.0
             if t.size > 1 and spread == 0:
                 self.notes.append(f"'{name}' has the same value everywhere on every feed")
-            elif off > _NUMB * spread > 0:
+            elif off > _UNINFORMATIVE * spread > 0:
                 share = 100 * off / spread
                 self.notes.append(
                     f"'{name}' says little on these feeds: rounding is {share:.0f} % of its range"

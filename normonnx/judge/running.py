@@ -38,8 +38,8 @@ def settings(options: VerifyOptions, *, kernels: bool) -> tuple[Setting, ...]:
     plain = tuple(Setting(p, shipped) for p in options.providers for shipped in (False, True))
     if not kernels:
         return plain
-    lacking = {p for p in options.providers if options.extensions.lacking(p)}
-    return plain + tuple(replace(s, kernels=True) for s in plain if s.provider not in lacking)
+    missing = {p for p in options.providers if options.extensions.missing(p)}
+    return plain + tuple(replace(s, kernels=True) for s in plain if s.provider not in missing)
 
 
 def load(

@@ -123,8 +123,8 @@ class Subject:
                     f"the original does not run on feed {feed.draw} ({setting.label}): {error}"
                 ) from error
             originals[setting] = ran[id(session)]
-        if self._oracle.lacking:
-            instead = f"no float64 reference for {', '.join(self._oracle.lacking)}"
+        if self._oracle.missing:
+            instead = f"no float64 reference for {', '.join(self._oracle.missing)}"
         if instead:
             return Case(feed, originals, None, instead)
         try:

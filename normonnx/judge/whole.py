@@ -85,8 +85,8 @@ def algebra_tier(
     progress: Progress | None,
 ) -> Tier:
     """T2: equal where exact weights are known, and otherwise as far as rounding them explains."""
-    if cases.lacking:
-        return Tier("T2", "algebra", "skipped", cases.lacking)
+    if cases.missing:
+        return Tier("T2", "algebra", "skipped", cases.missing)
     exact = meant.weights
     unfaithful = None if exact is None else algebra.unfaithful(optimized, exact, meant.attributes)
     if unfaithful is not None:

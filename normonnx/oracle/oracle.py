@@ -50,7 +50,7 @@ class Oracle:
         exact_attributes: float attributes of nodes as they were meant, before float32.
 
     Attributes:
-        lacking: operators that nothing here computes, sorted; a model with any cannot be run.
+        missing: operators that nothing here computes, sorted; a model with any cannot be run.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Oracle:
         planner = Planner(model.functions, exact_attributes=exact_attributes)
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
-        self.lacking: tuple[str, ...] = tuple(sorted(planner.lacking))
+        self.missing: tuple[str, ...] = tuple(sorted(planner.missing))
 
     def run(
         self,
@@ -86,8 +86,8 @@ class Oracle:
             OracleFailedError: if an operator fails on these inputs.
             OverBudgetError: if the deadline passes.
         """
-        if self.lacking:
-            raise LacksOperatorError(", ".join(self.lacking))
+        if self.missing:
+            raise LacksOperatorError(", ".join(self.missing))
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
         weights = self._weights

@@ -50,7 +50,7 @@ class Planner:
         exact_attributes: float attributes of nodes as they were meant, before float32.
 
     Attributes:
-        lacking: operators met so far that nothing here computes.
+        missing: operators met so far that nothing here computes.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Planner:
         self._functions = functions
         self._exact_attributes = exact_attributes or {}
         self._plans: dict[ir.OperatorIdentifier, Plan] = {}
-        self.lacking: set[str] = set()
+        self.missing: set[str] = set()
 
     def plan(self, graph: ir.Graph | ir.GraphView | ir.Function, opsets: Mapping[str, int]) -> Plan:
         """Prepare a graph: a runner for each node, and when each value is dropped."""
@@ -132,7 +132,7 @@ class Planner:
         return lambda inputs, frame, exact: operator(inputs)
 
     def _lack(self, title: str) -> Runner:
-        self.lacking.add(title)
+        self.missing.add(title)
 
         def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
             raise LacksOperatorError(title)

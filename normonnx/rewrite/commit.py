@@ -72,8 +72,8 @@ def _make(
     certificate: str,
 ) -> Rewrite:
     context = proposal.context
-    if context.journal.witness is not None:
-        context.journal.witness.before(proposal, summary, dead)
+    if context.journal.observer is not None:
+        context.journal.observer.before(proposal, summary, dead)
     removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
     prelude = _stored_constants(proposal)
     for value, exact in proposal.readings.items():
@@ -85,8 +85,8 @@ def _make(
         take_place(context, old, new)
     _name(proposal)
     remove(dead, dead_constants)
-    if context.journal.witness is not None:
-        context.journal.witness.after(proposal.nodes)
+    if context.journal.observer is not None:
+        context.journal.observer.after(proposal.nodes)
     rewrite = Rewrite(
         key=proposal.key,
         rule=proposal.rule,

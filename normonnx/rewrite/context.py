@@ -14,7 +14,7 @@ from normonnx.targets.onnx import ONNX
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 
-_POPULAR = 1000
+_WIDELY_READ = 1000
 
 
 class Context(Struct):
@@ -35,7 +35,7 @@ class Context(Struct):
         ambiguous: names of more than one value, each in a scope of its own.
         plain_types: of each operator with a body in the model, the type that it has it for under
             the operator's plain name.
-        popular: initializers that so many nodes read that nobody asks which: to look at all of
+        widely_read: initializers that so many nodes read that nobody asks which: to look at all of
             them for each rewrite would take quadratic time.
     """
 
@@ -52,7 +52,7 @@ class Context(Struct):
     names: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
     plain_types: dict[str, ir.DataType] = field(default_factory=dict)
-    popular: frozenset[ir.Value] = frozenset()
+    widely_read: frozenset[ir.Value] = frozenset()
 
     def __post_init__(self) -> None:
         """Take stock of every name in use, so that a new one never clashes in any scope."""
@@ -67,11 +67,11 @@ class Context(Struct):
             self.ambiguous.update(values & own)
             values |= own
         self.names |= values
-        self.popular = frozenset(
+        self.widely_read = frozenset(
             value
             for graph in self.graphs()
             for value in graph.initializers.values()
-            if len(value.uses()) > _POPULAR
+            if len(value.uses()) > _WIDELY_READ
         )
 
     def graphs(self) -> Iterable[ir.Graph]:

@@ -60,7 +60,7 @@ def _is_dying_constant(proposal: Proposal, value: ir.Value, dead: Container[ir.N
     """Whether an initializer is read by dead nodes alone; of a widely read one nobody asks."""
     return (
         value.is_initializer()
-        and value not in proposal.context.popular
+        and value not in proposal.context.widely_read
         and not value.is_graph_input()
         and not value.is_graph_output()
         and all(use.node in dead for use in value.uses())

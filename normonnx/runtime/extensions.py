@@ -72,7 +72,7 @@ class Extensions(Struct, frozen=True):
         if kernels:
             library.register_custom_ops(options, providers, path=self.own or None)
 
-    def lacking(self, *providers: str) -> str:
+    def missing(self, *providers: str) -> str:
         """Why there are no kernels of the domain normonnx for sessions on providers, or "".
 
         Args:

@@ -41,7 +41,7 @@ def kernels_for(model: ir.Model, name: str, extensions: Extensions, *providers: 
     """
     if not needs_kernels(model):
         return Kernels(wanted=False)
-    missing = extensions.lacking(*providers)
+    missing = extensions.missing(*providers)
     if missing and not carries_functions(model):
         raise EnvironmentLacksError(
             f"the model has operators of normonnx without their functions, and {missing}",

@@ -247,7 +247,7 @@ def test_values_are_dropped_after_their_last_use() -> None:
 def test_what_cannot_be_computed_is_named() -> None:
     x = np.ones(2, np.float32)
     oracle = Oracle(ir.from_proto(node_model("Mystery", [x], domain="org.example")))
-    assert oracle.lacking == ("org.example.Mystery",)
+    assert oracle.missing == ("org.example.Mystery",)
     with pytest.raises(LacksOperatorError, match="Mystery"):
         oracle.run({"x0": x})
 
@@ -258,7 +258,7 @@ def test_an_operator_that_is_too_old_to_be_computed_is_named() -> None:
     model = graph_model(text)
     model.opset_import[0].version = 6
     oracle = Oracle(ir.from_proto(model))
-    assert oracle.lacking == ("Dropout",)
+    assert oracle.missing == ("Dropout",)
 
 
 def test_a_failing_operator_is_named() -> None:

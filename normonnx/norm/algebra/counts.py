@@ -34,7 +34,7 @@ def count_behind(context: Context, value: ir.Value) -> int | None:
         value: a constant that holds one number everywhere.
     """
     if (
-        value in context.popular
+        value in context.widely_read
         or value.name in context.constants.exact
         or str(value.name) in context.ambiguous
     ):
