@@ -163,7 +163,8 @@ def optimize(
     before = facts_of(own)
     outcome = rewrite(own)
     if outcome.is_inlined:
-        outcome = replace(outcome, model=loaded.model, notes=())
+        # The first note tells of the functions, which stay.
+        outcome = replace(outcome, model=loaded.model, notes=outcome.notes[1:])
     report = ModelReport(
         name=loaded.name,
         status="unverified",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
@@ -24,7 +24,7 @@ _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 def inline_functions(model: ir.Model) -> list[str]:
-    """Put the functions of a model in the place of their calls.
+    """Put the functions of a model in the place of their calls, or leave it as it is.
 
     Args:
         model: the caller's own copy; a node of a body is named ``function/node`` afterwards.
@@ -32,29 +32,52 @@ def inline_functions(model: ir.Model) -> list[str]:
     Returns:
         A sentence that says how many were inlined, if any were.
     """
-    wanted = {key for key, function in model.functions.items() if _may_go(model, function)}
-    # What a kept function calls from its own body would be gone with the called function.
-    wanted -= {
-        node.op_identifier()
-        for key, function in model.functions.items()
-        if key not in wanted
-        for node in function.all_nodes()
-    }
+    wanted = _wanted(model)
     if not wanted or _expanded(model) > _MOST_NODES:
         return []
     from onnx_ir.passes.common import InlinePass, NameFixPass  # slow to import, seldom needed
 
+    # What the pass fails on halfway is no model; the weights of a clone are those of the model.
+    trial = model.clone()
     for key in wanted:
-        _name_by_scope(model.functions[key])
-    before = len(model.functions)
+        _detach(trial.functions[key])
     try:
-        InlinePass(criteria=lambda function: function.identifier() in wanted)(model)
+        InlinePass(criteria=lambda function: function.identifier() in wanted)(trial)
     except (ValueError, ir.passes.PreconditionError) as error:
         _log.info("functions stay: %s", error)
         return []
-    NameFixPass()(model)
-    count = before - len(model.functions)
+    NameFixPass()(trial)
+    count = len(model.functions) - len(trial.functions)
+    model.graph = trial.graph
+    model.functions.clear()
+    model.functions.update(trial.functions)
     return [f"{count} function{'' if count == 1 else 's'} inlined"] if count else []
+
+
+def _wanted(model: ir.Model) -> set[ir.OperatorIdentifier]:
+    """The functions that are called and may be inlined, all of them with one set of imports."""
+    imports = dict(model.opset_imports)
+    wanted: set[ir.OperatorIdentifier] = set()
+    called = _called(model)
+    for key, function in model.functions.items():
+        if key in called and _may_go(function, imports):
+            imports |= function.opset_imports
+            wanted.add(key)
+    # What a kept function calls from its own body would be gone with the called function.
+    kept = (function for key, function in model.functions.items() if key not in wanted)
+    return wanted - {node.op_identifier() for one in kept for node in one.all_nodes()}
+
+
+def _called(model: ir.Model) -> set[ir.OperatorIdentifier]:
+    """The functions that the main graph calls, directly or through others."""
+    found: set[ir.OperatorIdentifier] = set()
+    pending = [node.op_identifier() for node in model.graph.all_nodes()]
+    while pending:
+        key = pending.pop()
+        if key in model.functions and key not in found:
+            found.add(key)
+            pending.extend(node.op_identifier() for node in model.functions[key].all_nodes())
+    return found
 
 
 def _expanded(model: ir.Model) -> float:
@@ -78,10 +101,10 @@ def _expanded(model: ir.Model) -> float:
     return count(model.graph.all_nodes())
 
 
-def _may_go(model: ir.Model, function: ir.Function) -> bool:
-    """Whether the nodes of a function mean in the graph what they mean in its body."""
+def _may_go(function: ir.Function, imports: Mapping[str, int]) -> bool:
+    """Whether the nodes of a function mean in a graph of these imports what they mean in it."""
     same_opset = all(
-        model.opset_imports.get(domain, version) == version
+        imports.get(domain, version) == version
         for domain, version in function.opset_imports.items()
     )
     graphs = any(attribute.type in _GRAPHS for attribute in function.attributes.values())
@@ -90,7 +113,14 @@ def _may_go(model: ir.Model, function: ir.Function) -> bool:
     return function.domain != DOMAIN and same_opset and not graphs and not passes_on
 
 
-def _name_by_scope(function: ir.Function) -> None:
-    """Name the nodes of a body so that they can be told where they came from."""
+def _detach(function: ir.Function) -> None:
+    """Make a body one that can stand anywhere.
+
+    Its nodes get names that tell where they came from, and dimensions lose names that mean
+    something in the function alone: two calls may have other sizes.
+    """
     for node in function.all_nodes():
         node.name = f"{function.name}/{node.name or node.op_type}"
+        for value in node.outputs:
+            if value.shape is not None:
+                value.shape = ir.Shape([d if isinstance(d, int) else None for d in value.shape])

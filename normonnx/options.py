@@ -7,10 +7,12 @@ take them; a test holds both against each other and against the command line.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeAlias, TypedDict
 
 from msgspec import Struct, ValidationError, convert, structs
+from msgspec.structs import force_setattr
 
 from normonnx.errors import UsageError
 from normonnx.rules import RULES
@@ -55,11 +57,13 @@ class Options(Struct, frozen=True, kw_only=True):
     allow_hardlinks: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Take any collections, and refuse what makes no sense.
 
         Raises:
             UsageError: something does not.
         """
+        for name, kind in _COLLECTIONS.items():
+            force_setattr(self, name, kind(getattr(self, name)))
         if self.target not in NAMES:
             raise UsageError(
                 f"no such target: {self.target!r}", hint=f"choose from {', '.join(NAMES)}"
@@ -96,6 +100,15 @@ class Options(Struct, frozen=True, kw_only=True):
         )
 
 
+_COLLECTIONS: Mapping[str, Callable[[Any], Any]] = {
+    "rules_on": frozenset,
+    "rules_off": frozenset,
+    "providers": tuple,
+    "custom_ops": lambda paths: tuple(map(os.fspath, paths)),
+    "allow_data_dir": lambda paths: tuple(map(os.fspath, paths)),
+}
+
+
 class Asked(TypedDict, total=False):
     """The fields of `Options` as keyword arguments."""
 
@@ -118,9 +131,13 @@ _FIELDS = frozenset(Options.__struct_fields__)
 
 
 def _plain(value: Any) -> Any:
-    """A value as the record keeps it: paths as texts, what can be gone through once as a list."""
+    """A value as the record keeps it: NumPy's integers and paths in plain types, and lists."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_plain(one) for one in value]
     return value

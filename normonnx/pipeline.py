@@ -99,7 +99,7 @@ def run(
         painter.pictures(journal.rewrites),
         _readings(work.context),
         work.exact_attributes,
-        is_inlined=work.inlined and len(work.notes) == 1 and not journal.rewrites,
+        is_inlined=work.changes == {InlineFunctions.__name__},
     )
 
 

@@ -38,7 +38,7 @@ class Workspace(Struct):
         journal: the record of the run.
         read_large: whether large weights in data files may be read.
         notes: what was done besides rewrites, one sentence each.
-        inlined: whether functions were put in the place of their calls.
+        changes: the names of the passes that changed the model.
         exact: float64 values of new constants, by name.
         exact_attributes: float attributes of new nodes before their rounding to float32.
     """
@@ -48,7 +48,7 @@ class Workspace(Struct):
     journal: Journal = field(default_factory=Journal)
     read_large: bool = True
     notes: list[str] = field(default_factory=list)
-    inlined: bool = False
+    changes: set[str] = field(default_factory=set)
     exact: ExactValues = field(default_factory=ExactValues)
     exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
     _context: Context | None = None
@@ -73,7 +73,9 @@ class Workspace(Struct):
         changed = False
         for step in steps:
             result = step(self.model)
-            changed |= bool(result.modified)
+            if result.modified:
+                changed = True
+                self.changes.add(type(step).__name__)
             if result.modified and not getattr(step, "keeps_context", False):
                 self.forget()
         return changed
@@ -117,7 +119,6 @@ class InlineFunctions(Step):
         """Inline what can be."""
         notes = inline_functions(model)
         self.work.notes += notes
-        self.work.inlined = bool(notes)
         return PassResult(model, modified=bool(notes))
 
 

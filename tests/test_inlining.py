@@ -230,3 +230,70 @@ def test_where_nothing_else_is_done_the_model_is_as_it_came(tmp_path: Path) -> N
 def test_the_optimised_model_has_no_functions_but_ours(target: str) -> None:
     result = normonnx.optimize(conv_bn(), target=target)
     assert all(domain == "normonnx" for domain, _, _ in result.model.functions)
+
+
+def test_imports_that_do_not_agree_leave_the_model_as_it_was() -> None:
+    """Two functions may want another version of a domain that the model does not import."""
+    first = function("P", ["x"], ["y"], [helper.make_node("Abs", ["x"], ["y"])])
+    second = function("Q", ["x"], ["y"], [helper.make_node("Neg", ["x"], ["y"])])
+    first.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    second.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    nodes = [
+        helper.make_node("P", ["x"], ["h"], domain="local"),
+        helper.make_node("Q", ["h"], ["y"], domain="local"),
+    ]
+    made = ir.from_proto(model(nodes, [first, second], ["N", 8]))
+    assert inline_functions(made) == ["1 function inlined"]
+    assert [key[1] for key in made.functions] == ["Q"]
+
+
+def test_a_call_that_fits_no_function_leaves_the_model_as_it_was() -> None:
+    f = function("F", ["x"], ["y"], [helper.make_node("Abs", ["x"], ["y"])])
+    nodes = [
+        helper.make_node("F", ["x"], ["h"], domain="local"),
+        helper.make_node("F", ["h", "x"], ["y"], domain="local"),
+    ]
+    proto = model(nodes, [f], ["N", 8])
+    made = ir.from_proto(proto)
+    assert inline_functions(made) == []
+    assert ir.to_proto(made).graph == ir.to_proto(ir.from_proto(proto)).graph
+    assert len(made.functions) == 1
+
+
+def test_a_function_that_nobody_calls_stays_as_it_is() -> None:
+    f = function("F", ["x"], ["y"], [helper.make_node("Abs", ["x"], ["y"])])
+    made = ir.from_proto(model([helper.make_node("Neg", ["x"], ["y"])], [f], ["N", 8]))
+    assert inline_functions(made) == []
+    ((_, kept),) = made.functions.items()
+    assert [node.name for node in kept] == [""]
+
+
+def test_names_of_dimensions_mean_something_in_their_function_alone() -> None:
+    f = function(
+        "F",
+        ["x"],
+        ["y"],
+        [helper.make_node("Abs", ["x"], ["t"]), helper.make_node("Neg", ["t"], ["y"])],
+    )
+    f.value_info.append(helper.make_tensor_value_info("t", TensorProto.FLOAT, ["N", 8]))
+    nodes = [
+        helper.make_node("F", ["x"], ["h"], domain="local"),
+        helper.make_node("Concat", ["h", "h"], ["k"], axis=0),
+        helper.make_node("F", ["k"], ["y"], domain="local"),
+    ]
+    proto = model(nodes, [f], ["M", 8])
+    proto.ir_version = 10
+    made = ir.from_proto(proto)
+    assert inline_functions(made) == ["1 function inlined"]
+    between = [v for n in made.graph for v in n.outputs if v.name != "y"]
+    dims = [v.shape[0] for v in between if v.shape is not None]
+    assert not any(isinstance(d, ir.SymbolicDim) and d.value == "N" for d in dims)
+
+
+def test_nothing_to_rewrite_under_a_cap_is_nothing_to_write(tmp_path: Path) -> None:
+    f = function("F", ["x"], ["y"], [helper.make_node("Abs", ["x"], ["y"])])
+    path = tmp_path / "model.onnx"
+    onnx.save(model([helper.make_node("F", ["x"], ["y"], domain="local")], [f], ["N", 8]), path)
+    result = normonnx.optimize(path, opset=13)
+    assert result.to_bytes() == path.read_bytes()
+    assert result.report.notes == ("opset stays 17: a model is never brought down to 13",)

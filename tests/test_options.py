@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import click
 import msgspec
+import numpy as np
 import pytest
 
 import normonnx
@@ -110,3 +111,19 @@ def test_it_is_plain_data() -> None:
     options = Options().but(**OTHERS)
     assert msgspec.json.decode(msgspec.json.encode(options), type=Options) == options
     assert options.absolute().custom_ops == (str(Path("lib.so").resolve()),)
+
+
+def test_collections_and_numbers_of_other_kinds(models_dir: Path, tmp_path: Path) -> None:
+    options = Options(rules_off=["NX101"], providers=["cpu"], custom_ops=[])
+    assert options == Options().but(rules_off=("NX101",))
+    assert hash(options.rules_off) is not None
+    assert Options().but(seed=np.int64(3)).seed == 3
+    with pytest.raises(UsageError, match="no such rule"):
+        Options(rules_off=["nope"])
+    report = normonnx.optimize_many(
+        [models_dir / "tutorial_dense_layernorm.onnx"],
+        tmp_path,
+        options=Options(verify=False),
+        target="normonnx",
+    )
+    assert [model.target for model in report.models] == ["normonnx"]

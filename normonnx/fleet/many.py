@@ -29,6 +29,7 @@ def optimize_many(
     jobs: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
+    options: Options | None = None,
     **asked: Unpack[Asked],
 ) -> RunReport:
     """Optimise many models into a directory, each on its own.
@@ -44,6 +45,7 @@ def optimize_many(
         resume: skip what an earlier run with `resume` has finished: same content of the model and
             its data files, same options and version, and the result is still there as it was.
         progress: told how many are done.
+        options: what is asked for, as for `optimize`.
         asked: fields of `normonnx.Options` by name, as for `optimize`.
 
     Returns:
@@ -69,7 +71,7 @@ def optimize_many(
                 hint="choose another directory",
             )
         destination.parent.mkdir(parents=True, exist_ok=True)
-    options = Options().but(**asked)
+    options = (options or Options()).but(**asked)
     tasks = [
         Task(entry.source, destination, options).absolute()
         for entry, destination in zip(found, destinations, strict=True)
