@@ -58,7 +58,8 @@ def bindings(
         extents: sizes of dimensions that its constants have too, which stay as they are.
         smallest: what a large dimension is shrunk to.
     """
-    found = {v: window.shapes.dims(v) or _guessed(window, v) for v in inputs}
+    found = {v: window.shapes.dims(v) for v in inputs}
+    found |= {v: _guessed(window, v) for v, dims in found.items() if dims is None}
     known = {v: dims for v, dims in found.items() if dims is not None}
     if len(known) < len(found):
         return
