@@ -208,3 +208,15 @@ def test_each_integer_of_a_quantised_kernel_counts() -> None:
         inputs = [value(m, "x"), weight]
         p.replace(value(m, "y"), p.node("Conv", inputs, dict(node(m, "c").attributes)))
         assert isinstance(commit(p, summary=""), Refusal) == (place is not None), place
+
+
+def test_a_window_that_reads_a_scalar_is_evaluated() -> None:
+    m = model(
+        """(float[n,4] x, float s) => (float[n,4] y) {
+          a = Identity (x)
+          y = Mul (a, s)
+        }"""
+    )
+    p = Proposal(context(m), m.graph, key="k", rule="NX201", site=node(m, "y"), kind="scale")
+    p.replace(value(m, "y"), p.node("Mul", [value(m, "x"), value(m, "s")], {}))
+    assert not isinstance(commit(p, summary=""), Refusal)
