@@ -23,6 +23,7 @@ from normonnx.journal import Journal
 from normonnx.opset import raise_opset
 from normonnx.options import Options
 from normonnx.rewrite import Context
+from normonnx.sizes.recorded import Recorded
 from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
@@ -90,6 +91,7 @@ class Workspace(Struct):
             constants,
             Shapes(self.model, constants),
             self.journal,
+            Recorded(self.model),
             target=TARGETS[options.target],
             allow_duplicate=options.allow_duplicate,
             rules_on=options.rules_on,

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from normonnx.journal import Journal
 from normonnx.rewrite import Context
+from normonnx.sizes.recorded import Recorded
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 
@@ -42,7 +43,7 @@ def model(text: str, *, opset: int = 17, functions: str = "", **weights: Any) ->
 def context(of: ir.Model, **options: Any) -> Context:
     """What the engines work with, for a model."""
     constants = Constants(of)
-    return Context(of, constants, Shapes(of, constants), Journal(), **options)
+    return Context(of, constants, Shapes(of, constants), Journal(), Recorded(of), **options)
 
 
 def value(of: ir.Model, name: str) -> ir.Value:

@@ -9,11 +9,11 @@ from typing import Any
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.feeds.dimensions import Binding, OpenShapes, open_shapes
 from normonnx.feeds.domains import Domain, domain_of
 from normonnx.feeds.values import Family, stream, values
 from normonnx.graph.interface import required_inputs
 from normonnx.runtime.sessions import SessionCrashedError, SessionFailedError
+from normonnx.sizes.dimensions import Binding, OpenShapes, open_shapes
 
 # The families of the first draws; later ones start over.
 _DECISIVE = (Family.NORMAL, Family.UNIFORM, Family.SCALED)

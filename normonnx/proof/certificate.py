@@ -1,47 +1,27 @@
-"""The certificate of a rewrite: both sides cut out, evaluated in float64, and compared.
+"""The certificate of a rewrite: both sides cut out, and shown to be the same function.
 
-It shares nothing with the engines: it looks at the old nodes and the new ones, cuts both out down
-to the values they share (`window`), feeds them random tensors of several magnitudes (`sizes`), and
-has the oracle that also judges whole models evaluate both in float64 (`compare`). New constants
-enter with their exact float64 values; that each stored tensor is that value rounded once is checked
-separately (`stored`).
+It shares nothing with the engines. It looks at the old nodes and the new ones and cuts both out
+down to the values that they share (`window`). Where both are the same linear operators, their
+numbers are compared as they stand (`linear`); else both are evaluated in float64, by the oracle
+that also judges whole models, on random tensors of the sizes that a walk of the original recorded
+(`replay`), and compared element by element (`agreement`). New constants enter with their exact
+float64 values; that each stored tensor is that value rounded once is checked separately (`stored`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from msgspec import Struct
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from normonnx.proof import structure
-from normonnx.proof.compare import (
-    TOLERANCE,
-    DifferentError,
-    Prepared,
-    compared,
-    in_short,
-    prepare,
-)
-from normonnx.proof.sizes import Sizes, bindings, drawn, extents_of
+from normonnx.proof.agreement import TOLERANCE, DifferentError
+from normonnx.proof.linear import same_numbers
+from normonnx.proof.replay import UnknownSizeError, in_short, replayed
 from normonnx.proof.stored import flaw_of
-from normonnx.proof.window import Flaw, Window, cut
+from normonnx.proof.window import Flaw, Side, Window, cut
 
 __all__ = ["TOLERANCE", "Flaw", "Window", "certify"]
-
-_MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
-"""Standard deviation and mean of the random inputs of each evaluation."""
-
-_AFFINE_MAGNITUDES = _MAGNITUDES[:2]
-"""The same where both sides are affine: one shows the linear part, the other the constant one."""
-
-_SMALL = 3
-_LOCAL = 2
-"""What a large dimension is shrunk to, or to more where a kernel spans more: every weight has to be
-met. Two elements do for what is local; from two numbers a normalisation makes ±1 of any.
-"""
 
 _PARALLEL_FROM = 1 << 18
 """Elements of a new weight from which on its products are shared out among threads."""
@@ -65,69 +45,50 @@ def _threads() -> Any:
 def _certify(window: Window) -> str | Flaw:
     if flaw := flaw_of(window):
         return flaw
-    new_side = cut(window, window.new, stop=None)
-    old_side = cut(window, window.old, stop=frozenset(new_side.inputs))
-    inputs = tuple(dict.fromkeys((*new_side.inputs, *old_side.inputs)))
-    nodes = (*old_side.nodes, *new_side.nodes)
-    constants = {**old_side.constants, **new_side.constants}
-    least = _LOCAL if structure.is_local(nodes) else _SMALL
-    smallest = max(least, *map(structure.reach, nodes), 0)
-    affine = structure.is_affine(nodes, constants)
-    search = _Search(
-        window,
-        prepare(window, old_side),
-        prepare(window, new_side),
-        _AFFINE_MAGNITUDES if affine else _MAGNITUDES,
-    )
-    return search.among(bindings(window, inputs, extents_of(nodes, constants), smallest))
+    new = cut(window, window.new, stop=None)
+    old = cut(window, window.old, stop=frozenset(new.inputs))
+    for walk in window.recorded.walks:
+        walk.go_on(new.nodes, window.opsets)
+    off = same_numbers(window, old, new)
+    if off is not None:
+        return f"the same operators, float64 numbers agree to {off:.1e}{_told(window, old, new)}"
+    return _replayed(window, old, new)
 
 
-class _Search(Struct):
-    """The look for sizes that decide.
-
-    Attributes:
-        window: what is proved.
-        old: the nodes as they are.
-        new: the nodes that stand for them.
-        magnitudes: of the inputs.
-        flaw: why there is no certificate so far.
-        partly: the certificate in which not every element of every kernel had a part.
-        doubtful: levels of shrinking at which the sides differed.
-    """
-
-    window: Window
-    old: Prepared
-    new: Prepared
-    magnitudes: tuple[tuple[float, float], ...]
-    flaw: Flaw = Flaw("its shapes could not be determined")
-    partly: str = ""
-    doubtful: frozenset[int] = frozenset()
-
-    def among(self, every: Iterator[Sizes]) -> str | Flaw:
-        """The certificate, or the flaw: the first sizes that decide, the true ones at the last."""
-        for sizes in every:
-            if sizes.level in self.doubtful:
-                continue
-            decided = self._at(sizes)
-            if decided is not None:
-                return decided
-        return self.partly or self.flaw
-
-    def _at(self, sizes: Sizes) -> str | Flaw | None:
+def _replayed(window: Window, old: Side, new: Side) -> str | Flaw:
+    """Both sides are evaluated at every binding; one at which they differ is enough to refuse."""
+    worst: float | None = None
+    flaw = Flaw("the model takes no sizes that were tried")
+    for walk in window.recorded.walks:
         try:
-            feeds = drawn(self.window, tuple(sizes.bound), sizes)
-            worst, wholly = compared(self.old, self.new, feeds, self.magnitudes)
+            off = replayed(window, old, new, walk)
         except DifferentError as error:
-            # What was made smaller may have made the difference; the true sizes do not.
-            self.flaw = Flaw(str(error))
-            self.doubtful |= {sizes.level}
-            return self.flaw if sizes.are_true else None
-        except Exception as error:  # sizes that do not fit: try the next
-            self.flaw = self.flaw if self.doubtful else Flaw(in_short(error))
-            return None
-        agreed = f"float64 windows agree to {worst:.1e}{_as_read(self.window)}"
-        self.partly = agreed if sizes.are_true else self.partly
-        return agreed if wholly else None
+            return Flaw(str(error))
+        except UnknownSizeError as error:
+            flaw = Flaw(str(error))
+        except Exception as error:  # of whatever kind: at these sizes nothing is shown
+            flaw = Flaw(in_short(error))
+        else:
+            worst = off if worst is None else max(worst, off)
+    if worst is None:
+        return flaw
+    return f"float64 windows agree to {worst:.1e}{_told(window, old, new)}"
+
+
+def _told(window: Window, old: Side, new: Side) -> str:
+    """What else a certificate rests on."""
+    return f"{_as_read(window)}{_behind(window, old, new)}"
+
+
+def _behind(window: Window, old: Side, new: Side) -> str:
+    """The operators for whose outputs the file's word was taken."""
+    causes = {
+        walk.behind[value]: None
+        for walk in window.recorded.walks
+        for value in (*old.inputs, *new.inputs)
+        if value in walk.behind
+    }
+    return f", at the sizes that the file declares behind {', '.join(causes)}" if causes else ""
 
 
 def _as_read(window: Window) -> str:

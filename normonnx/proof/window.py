@@ -10,8 +10,8 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.graph.nesting import subgraphs
+from normonnx.sizes.recorded import Recorded
 from normonnx.values.constants import Constants
-from normonnx.values.shapes import Shapes
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ class Window(Struct, frozen=True):
         new: the values that stand for them, in the same order.
         made: the new nodes.
         constants: the constants of the model.
-        shapes: dimensions and types of the model's values.
+        recorded: the shapes of the model's values at sizes that it accepts.
         exact: float64 (or integer) value of each new constant.
         exact_attributes: float attributes of new nodes before their rounding to float32.
         readings: constants of the original that hold 1/N rounded and count as 1/N, in float64.
@@ -42,7 +42,7 @@ class Window(Struct, frozen=True):
     new: tuple[ir.Value, ...]
     made: frozenset[ir.Node]
     constants: Constants
-    shapes: Shapes
+    recorded: Recorded
     exact: Mapping[ir.Value, Array]
     exact_attributes: Mapping[ir.Node, Mapping[str, float]]
     readings: Mapping[ir.Value, Array]
@@ -118,6 +118,10 @@ def _is_where_it_stops(
 
 
 def _holds_dimensions(window: Window, value: ir.Value) -> bool:
-    """Whether a value is shape arithmetic, fed from the shapes instead of being recomputed."""
-    dtype = window.shapes.dtype(value)
-    return dtype is not None and dtype.is_integer() and window.shapes.vector(value) is not None
+    """Whether a value is shape arithmetic, fed from the recorded shapes, not computed again."""
+    for walk in window.recorded.walks:
+        tensor = walk.tensor(value)
+        whole = tensor is not None and tensor.dtype.is_integer()
+        if not whole or walk.contents(value) is None:
+            return False
+    return True

@@ -45,7 +45,7 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             new=tuple(new for _, new in proposal.replacements),
             made=frozenset(proposal.nodes),
             constants=context.constants,
-            shapes=context.shapes,
+            recorded=context.recorded,
             exact=proposal.constants,
             exact_attributes={**context.exact_attributes, **proposal.exact_attributes},
             readings=proposal.readings,
@@ -79,6 +79,8 @@ def _make(
     for value, exact in proposal.readings.items():
         context.constants.exact[str(value.name)] = exact
     context.exact_attributes.update(proposal.exact_attributes)
+    opsets = context.opsets_of(proposal.graph)
+    context.recorded.replaced(proposal.replacements, proposal.nodes, opsets)
     place(proposal, prelude)
     _redirect(proposal)
     for old, new in proposal.replacements:

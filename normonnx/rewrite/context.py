@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from normonnx.graph.nesting import graphs_of
 from normonnx.journal import Journal, NearMiss, Refusal
+from normonnx.sizes.recorded import Recorded
 from normonnx.targets import Target
 from normonnx.targets.onnx import ONNX
 from normonnx.values.constants import Constants
@@ -25,6 +26,7 @@ class Context(Struct):
         constants: what is constant in it.
         shapes: what is known of its dimensions and types.
         journal: the record of the run.
+        recorded: the shapes of its values at sizes that it accepts.
         target: what the model is written for.
         opset: version of the default domain the model has now.
         allow_duplicate: whether a layer with other readers may be copied to fold into the copy.
@@ -43,6 +45,7 @@ class Context(Struct):
     constants: Constants
     shapes: Shapes
     journal: Journal
+    recorded: Recorded
     target: Target = ONNX
     opset: int = 0
     allow_duplicate: bool = False

@@ -18,6 +18,7 @@ from normonnx.norm import add_bodies, fuse_norms, wanted_opset
 from normonnx.ops.operators import OPERATORS
 from normonnx.opset import raise_opset
 from normonnx.rewrite import Context
+from normonnx.sizes.recorded import Recorded
 from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
@@ -64,7 +65,9 @@ class Fused:
 
 def context_of(model: ir.Model, **options: Any) -> Context:
     constants = Constants(model)
-    return Context(model, constants, Shapes(model, constants), Journal(), **options)
+    return Context(
+        model, constants, Shapes(model, constants), Journal(), Recorded(model), **options
+    )
 
 
 def fuse(

@@ -7,7 +7,7 @@ from itertools import islice
 
 import onnx_ir as ir
 
-from normonnx.feeds.dimensions import open_shapes
+from normonnx.sizes.dimensions import open_shapes
 
 
 def value(

@@ -1,0 +1,1 @@
+"""Sizes that a model accepts, and the shapes that its values have at them."""

@@ -1,0 +1,93 @@
+"""The shapes of what If, Loop and Scan give; a body is walked once, as it is run first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.sizes.node import Tensor
+
+Array = np.ndarray[Any, Any]
+Attributes = Mapping[str, ir.Attr]
+Tensors: TypeAlias = "Sequence[Tensor | None]"
+
+_SEVERAL = 2
+"""How often a Loop runs whose count is not known."""
+
+
+class Inside(Protocol):
+    """The walk that meets the node."""
+
+    def tensor(self, value: ir.Value | None) -> Tensor | None:
+        """The shape and type of a value, None if they are not known."""
+
+    def contents(self, value: ir.Value | None) -> Array | None:
+        """The elements of a small value that follow from constants and shapes."""
+
+    def enter(self, body: ir.Graph, inputs: Tensors, *, tolerant: bool = False) -> Tensors:
+        """Walk a subgraph that reads these, and hand back what it gives."""
+
+
+Rule: TypeAlias = "Callable[[Inside, ir.Node, Attributes], Tensors]"
+
+
+def _if(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
+    """Both branches are walked; what the If gives is what the one that is taken gives."""
+    found = walk.contents(node.inputs[0])
+    taken = None if found is None else bool(found.reshape(-1)[0])
+    then = walk.enter(attributes["then_branch"].as_graph(), (), tolerant=taken is not True)
+    other = walk.enter(attributes["else_branch"].as_graph(), (), tolerant=taken is not False)
+    if taken is not None:
+        return then if taken else other
+    return [a if a is not None else b for a, b in zip(then, other, strict=True)]
+
+
+def _loop(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
+    carried = [walk.tensor(value) for value in node.inputs[2:]]
+    counted = [Tensor((), ir.DataType.INT64), Tensor((), ir.DataType.BOOL)]
+    _, *left = walk.enter(attributes["body"].as_graph(), [*counted, *carried])
+    states = [a if a == b else None for a, b in zip(carried, left, strict=False)]
+    count = walk.contents(node.inputs[0])
+    turns = _SEVERAL if count is None else int(count.reshape(-1)[0])
+    return [*states, *(_stacked(tensor, 0, turns) for tensor in left[len(carried) :])]
+
+
+def _scan(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
+    if "num_scan_inputs" not in attributes or node.inputs[0] is None:
+        return [None] * len(node.outputs)
+    scanned = attributes["num_scan_inputs"].as_int()
+    tensors = [walk.tensor(value) for value in node.inputs]
+    split = len(tensors) - scanned
+    along = _axes(attributes, "scan_input_axes", scanned)
+    if "directions" in attributes or any(tensor is None for tensor in tensors[split:]):
+        return [None] * len(node.outputs)  # a Scan of opset 8, which has a batch in front
+    turns, slices = 0, []
+    for tensor, axis in zip(tensors[split:], along, strict=True):
+        assert tensor is not None
+        shape = list(tensor.shape)
+        turns = shape.pop(axis)
+        slices.append(Tensor(tuple(shape), tensor.dtype))
+    left = walk.enter(attributes["body"].as_graph(), [*tensors[:split], *slices])
+    along = _axes(attributes, "scan_output_axes", len(left) - split)
+    stacked = zip(left[split:], along, strict=True)
+    return [*tensors[:split], *(_stacked(tensor, axis, turns) for tensor, axis in stacked)]
+
+
+def _axes(attributes: Attributes, name: str, count: int) -> Sequence[int]:
+    given = attributes.get(name)
+    return [0] * count if given is None else list(given.as_ints())
+
+
+def _stacked(tensor: Tensor | None, axis: int, count: int) -> Tensor | None:
+    """What is gathered along a new axis from every turn of a body."""
+    if tensor is None:
+        return None
+    shape = list(tensor.shape)
+    shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, count)
+    return Tensor(tuple(shape), tensor.dtype)
+
+
+RULES: Mapping[str, Rule] = {"If": _if, "Loop": _loop, "Scan": _scan}

@@ -1,0 +1,278 @@
+"""One walk over a model at sizes that are all numbers: the shapes, and no elements.
+
+The elements of a value are worked out only where they say how large another one is, and follow from
+constants and shapes. Where they do not (NonZero, a Loop whose count is computed), every size is as
+good as another, and the node is run on stand-ins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.graph.interface import required_inputs
+from normonnx.graph.nesting import subgraphs
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
+from normonnx.oracle.planner import compute
+from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
+from normonnx.sizes.control_flow import Tensors
+from normonnx.sizes.dimensions import Binding, OpenShapes
+from normonnx.sizes.elements import Elements
+from normonnx.sizes.foreign import run_alone
+from normonnx.sizes.node import ContradictionError, Tensor, inferred
+
+Array = np.ndarray[Any, Any]
+Attributes = Mapping[str, ir.Attr]
+Opsets = Mapping[str, int]
+
+_MOST_ELEMENTS = 1 << 22
+"""Elements that a node may read and still be run on stand-ins."""
+
+
+class Walk:
+    """The shapes of a model's values at one binding of its open dimensions.
+
+    Attributes:
+        binding: the sizes of the open dimensions.
+        behind: for each value whose shape rests on what the file declares, the operator because of
+            which it does.
+    """
+
+    def __init__(
+        self, model: ir.Model, open_shapes: OpenShapes, binding: Binding, *, tolerant: bool = False
+    ) -> None:
+        """Walk the model.
+
+        Args:
+            model: only read.
+            open_shapes: the shapes of its inputs.
+            binding: sizes for their open dimensions.
+            tolerant: go on behind a node that does not fit; nothing is known of its outputs.
+
+        Raises:
+            ContradictionError: if the model does not take these sizes.
+        """
+        self.binding = binding
+        self.behind: dict[ir.Value, str] = {}
+        self._functions = model.functions
+        self._tolerant = tolerant
+        self._opsets: dict[ir.Node, Opsets] = {}
+        self._tensors: dict[ir.Value, Tensor] = {}
+        self._elements = Elements(self.tensor, self._opsets)
+        for value in required_inputs(model):
+            if isinstance(value.type, ir.TensorType) and value.shape is not None:
+                shape = open_shapes.shape(str(value.name), binding)
+                self._tensors[value] = Tensor(shape, value.type.dtype)
+        self._graph(model.graph, model.opset_imports, {})
+        self._tolerant = True  # what comes later stands for something that has fitted
+
+    def tensor(self, value: ir.Value | None) -> Tensor | None:
+        """The shape and type of a value, None if they are not known."""
+        if value is None:
+            return None
+        found = self._tensors.get(value)
+        if found is None and value.const_value is not None:
+            stored = value.const_value
+            found = Tensor(tuple(stored.shape.numpy()), stored.dtype)
+        return found
+
+    def contents(self, value: ir.Value | None) -> Array | None:
+        """The elements of a small tensor that follow from constants and shapes, None for others."""
+        return self._elements.of(value)
+
+    def adopt(self, new: ir.Value, old: ir.Value) -> None:
+        """Let a value have what is known of the one that it stands for."""
+        if (tensor := self.tensor(old)) is not None:
+            self._tensors[new] = tensor
+        if old in self.behind:
+            self.behind[new] = self.behind[old]
+
+    def go_on(self, nodes: Iterable[ir.Node], opsets: Opsets) -> None:
+        """Walk over further nodes, in order; what is known of their outputs stays."""
+        for node in nodes:
+            if any(out not in self._tensors for out in node.outputs):
+                self._node(node, opsets, {})
+
+    def enter(self, body: ir.Graph, inputs: Tensors, *, tolerant: bool = False) -> Tensors:
+        """Walk a subgraph that reads these, and hand back what it gives."""
+        for value, tensor in zip(body.inputs, inputs, strict=False):
+            if tensor is not None:
+                self._tensors.setdefault(value, tensor)
+        before, self._tolerant = self._tolerant, self._tolerant or tolerant
+        try:
+            self._graph(body, self._around, {})
+        finally:
+            self._tolerant = before
+        return [self.tensor(value) for value in body.outputs]
+
+    def _graph(self, graph: ir.Graph, opsets: Opsets, bound: Attributes) -> None:
+        for node in graph:
+            self._node(node, opsets, bound)
+
+    def _node(self, node: ir.Node, opsets: Opsets, bound: Attributes) -> None:
+        self._opsets[node] = self._around = opsets
+        try:
+            outputs = self._outputs(node, opsets, _resolved(node, bound))
+            self._refuse_empty(node, outputs)
+        except ContradictionError:
+            if not self._tolerant:
+                raise
+            outputs = [None] * len(node.outputs)
+        cause = next((self.behind[v] for v in node.inputs if v in self.behind), None)
+        for out, tensor in zip(node.outputs, outputs, strict=False):
+            if out not in self._tensors:
+                self._note(node, out, tensor, cause)
+
+    def _note(self, node: ir.Node, out: ir.Value, tensor: Tensor | None, cause: str | None) -> None:
+        if tensor is None:
+            tensor = self._declared(out)
+            cause = cause or f"{node.op_type} '{node.name}'"
+        if tensor is not None:
+            self._tensors[out] = tensor
+            if cause:
+                self.behind[out] = cause
+
+    def _refuse_empty(self, node: ir.Node, outputs: Tensors) -> None:
+        """Sizes that leave nothing of what came in are too small."""
+        empty = any(t is not None and not t.size and t.dtype.is_floating_point() for t in outputs)
+        came = (t is None or t.size for t in map(self.tensor, node.inputs))
+        if empty and not self._tolerant and all(came):
+            raise ContradictionError(f"{node.op_type} '{node.name}' leaves nothing")
+
+    def _outputs(self, node: ir.Node, opsets: Opsets, attributes: Attributes) -> Tensors:
+        name = onnx_name(node)
+        control = CONTROL_FLOW.get(name)
+        if control is not None:
+            return control(self, node, attributes)
+        if subgraphs(node):
+            return [None] * len(node.outputs)
+        if name == "Constant":
+            return [_constant(node, opsets)]
+        function = self._functions.get(node.op_identifier())
+        inputs = [self.tensor(value) for value in node.inputs]
+        if function is not None:
+            return self._call(function, inputs, attributes, opsets)
+        found = inferred(
+            node, inputs, lambda index: self.contents(node.inputs[index]), opsets, attributes
+        )
+        _check_count(node, inputs, found)
+        pairs = zip(node.outputs, found, strict=True)
+        if all(tensor is not None or not out.name for out, tensor in pairs):
+            return found
+        ran = self._run(node, inputs, opsets, attributes)
+        return [one if one is not None else other for one, other in zip(found, ran, strict=False)]
+
+    def _call(
+        self, function: ir.Function, inputs: Tensors, attributes: Attributes, opsets: Opsets
+    ) -> Tensors:
+        """A function of the model; of several calls, what the first one found stays."""
+        walk = self
+        if any(value in self._tensors for value in function.inputs):
+            walk = self._without(function)
+        for value, tensor in zip(function.inputs, inputs, strict=False):
+            if tensor is not None:
+                walk._tensors[value] = tensor
+        defaults = {name: a for name, a in function.attributes.items() if a.value is not None}
+        imports = dict(function.opset_imports) or opsets
+        walk._graph(function.graph, imports, {**defaults, **attributes})
+        return [walk.tensor(value) for value in function.outputs]
+
+    def _without(self, function: ir.Function) -> Walk:
+        """A walk that knows what this one does, but for what is inside a function."""
+        other = copy(self)
+        inside = {v for node in function.graph for v in node.outputs} | set(function.inputs)
+        other._tensors = {v: t for v, t in self._tensors.items() if v not in inside}
+        other._elements = Elements(other.tensor, other._opsets)
+        other.behind = dict(self.behind)
+        return other
+
+    def _run(
+        self, node: ir.Node, inputs: Tensors, opsets: Opsets, attributes: Attributes
+    ) -> Tensors:
+        """The outputs of a node that is run, on stand-ins where its inputs are not known."""
+        unknown: list[Tensor | None] = [None] * len(node.outputs)
+        known = [t for v, t in zip(node.inputs, inputs, strict=True) if v is not None]
+        if None in known or sum(t.size for t in known if t is not None) > _MOST_ELEMENTS:
+            return unknown
+        arrays = [
+            None if tensor is None or value is None else self._stand_in(node, value, tensor)
+            for value, tensor in zip(node.inputs, inputs, strict=True)
+        ]
+        alone = bool(node.domain) and facts_of(node).kernel is None
+        try:
+            with np.errstate(all="ignore"):
+                outputs: Sequence[Any] = (
+                    run_alone(node, arrays, opsets, attributes)
+                    if alone
+                    else compute(node, arrays, opsets)
+                )
+        except Exception:  # of whatever kind: it cannot be walked
+            return unknown
+        return [_told(array) for array in outputs]
+
+    def _stand_in(self, node: ir.Node, value: ir.Value, tensor: Tensor) -> Array:
+        array = self.contents(value)
+        if array is not None:
+            return array
+        if value.const_value is not None:
+            return np.asarray(value.const_value.numpy())
+        rng = np.random.default_rng(zlib.crc32(f"{node.name}:{value.name}".encode()))
+        if tensor.dtype.is_floating_point():
+            return rng.standard_normal(tensor.shape).astype(tensor.dtype.numpy())
+        return rng.integers(0, 2, tensor.shape).astype(tensor.dtype.numpy())
+
+    def _declared(self, value: ir.Value) -> Tensor | None:
+        """What the file declares, where its sizes are numbers or those of the inputs."""
+        if value.shape is None or value.dtype is None:
+            return None
+        shape = []
+        for dim in value.shape:
+            size = dim if isinstance(dim, int) else self.binding.get(str(dim.value))
+            if size is None or size < 1:
+                return None
+            shape.append(size)
+        return Tensor(tuple(shape), value.dtype)
+
+
+def _told(array: Any) -> Tensor | None:
+    if not isinstance(array, np.ndarray):
+        return None
+    return Tensor(array.shape, ir.DataType.from_numpy(array.dtype))
+
+
+def _constant(node: ir.Node, opsets: Opsets) -> Tensor | None:
+    tensor = node.attributes["value"].value if "value" in node.attributes else None
+    if tensor is not None:
+        return Tensor(tuple(tensor.shape.numpy()), tensor.dtype)
+    return _told(compute(node, [], opsets)[0])
+
+
+def _check_count(node: ir.Node, inputs: Tensors, outputs: Tensors) -> None:
+    """A Reshape keeps the number of elements, which onnx does not check."""
+    if onnx_name(node) != "Reshape" or inputs[0] is None or outputs[0] is None:
+        return
+    if inputs[0].size != outputs[0].size:
+        raise ContradictionError(
+            f"Reshape '{node.name}' has {inputs[0].size} elements for {outputs[0].size}"
+        )
+
+
+def _resolved(node: ir.Node, bound: Attributes) -> Attributes:
+    """The attributes of a node, references replaced by what its function was called with."""
+    attributes = node.attributes.data
+    if not any(attribute.is_ref() for attribute in attributes.values()):
+        return attributes
+    resolved = {}
+    for name, attribute in attributes.items():
+        if not attribute.is_ref():
+            resolved[name] = attribute
+        elif attribute.ref_attr_name in bound:
+            source = bound[str(attribute.ref_attr_name)]
+            resolved[name] = ir.Attr(name, source.type, source.value)
+    return resolved
