@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -66,8 +66,67 @@ class Side(Struct, frozen=True):
     outputs: tuple[ir.Value, ...]
 
 
-def cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] | None) -> Side:
-    """What computes `outputs`, back to the stop values; None stops where the new nodes end."""
+_Ends: TypeAlias = "Callable[[ir.Value, ir.Node], bool]"
+"""Whether a side does not go beyond a value, to the node that makes it."""
+
+_FARTHEST = 40
+"""How many nodes apart two inputs may be, one of which depends on the other."""
+
+
+def sides(window: Window) -> tuple[Side, Side]:
+    """The old side and the new one, both down to the values that they share.
+
+    The new side ends where its nodes do.
+    """
+    made = window.made
+    return _both(window, lambda _, producer: producer not in made)
+
+
+def related_sides(window: Window, inputs: Sequence[ir.Value]) -> tuple[Side, Side] | None:
+    """The two sides, with those of their inputs computed that depend on others; None for none.
+
+    What differs for any inputs may be the same for inputs that depend on each other as these do.
+    """
+    between = _between(inputs)
+    inside = window.made | between
+    return _both(window, lambda _, producer: producer not in inside) if between else None
+
+
+def _both(window: Window, ends: _Ends) -> tuple[Side, Side]:
+    new = _cut(window, window.new, ends)
+    shared = frozenset(new.inputs)
+    return _cut(window, window.old, lambda value, _: value in shared, shared), new
+
+
+def _between(values: Sequence[ir.Value]) -> frozenset[ir.Node]:
+    """The nodes that lead from some of the values to others."""
+    targets, leads = frozenset(values), dict[ir.Node, bool]()
+
+    def visit(node: ir.Node, left: int) -> bool:
+        if node not in leads:
+            leads[node] = False
+            found = False
+            for value in node.inputs if left and not subgraphs(node) else ():
+                producer = None if value is None else value.producer()
+                through = producer is not None and visit(producer, left - 1)
+                found = found or value in targets or through
+            leads[node] = found
+        return leads[node]
+
+    for value in values if len(values) > 1 else ():
+        producer = value.producer()
+        if producer is not None:
+            visit(producer, _FARTHEST)
+    return frozenset(node for node, found in leads.items() if found)
+
+
+def _cut(
+    window: Window,
+    outputs: Sequence[ir.Value],
+    ends: _Ends,
+    shared: frozenset[ir.Value] = frozenset(),
+) -> Side:
+    """What computes `outputs`; values that are shared with another side are no constants."""
     nodes: dict[ir.Node, None] = {}
     inputs: dict[ir.Value, None] = {}
     constants: dict[ir.Value, Array] = {}
@@ -83,10 +142,10 @@ def cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] |
         if value in done:
             continue
         done.add(value)
-        array = _constant(window, value, stop)
+        array = None if value in shared else _constant(window, value)
         if array is not None:
             constants[value] = array
-        elif producer is None or _is_where_it_stops(window, value, producer, stop):
+        elif producer is None or _is_where_it_ends(window, value, producer, ends):
             inputs[value] = None
         else:
             stack.append((value, True))
@@ -94,13 +153,13 @@ def cut(window: Window, outputs: Sequence[ir.Value], stop: frozenset[ir.Value] |
     return Side(tuple(nodes), tuple(inputs), constants, tuple(outputs))
 
 
-def _constant(window: Window, value: ir.Value, stop: frozenset[ir.Value] | None) -> Array | None:
+def _constant(window: Window, value: ir.Value) -> Array | None:
     """The value of a constant: as the rewrite means it, else as the model has it, in float64."""
     if value in window.exact:
         return window.exact[value]
     if value in window.readings:
         return window.readings[value]
-    if (stop is not None and value in stop) or not window.constants.is_constant(value):
+    if not window.constants.is_constant(value):
         return None
     array = window.constants.array(value)
     if array is None or array.dtype.kind in "iubOSU":
@@ -108,13 +167,11 @@ def _constant(window: Window, value: ir.Value, stop: frozenset[ir.Value] | None)
     return window.constants.float64(value)
 
 
-def _is_where_it_stops(
-    window: Window, value: ir.Value, producer: ir.Node, stop: frozenset[ir.Value] | None
-) -> bool:
+def _is_where_it_ends(window: Window, value: ir.Value, producer: ir.Node, ends: _Ends) -> bool:
     """Whether a value is an input of the window, rather than computed in it."""
-    ends = producer not in window.made if stop is None else value in stop
-    unread = window.constants.is_constant(value) and not ends
-    return ends or unread or bool(subgraphs(producer)) or _holds_dimensions(window, value)
+    ended = ends(value, producer)
+    unread = window.constants.is_constant(value) and not ended
+    return ended or unread or bool(subgraphs(producer)) or _holds_dimensions(window, value)
 
 
 def _holds_dimensions(window: Window, value: ir.Value) -> bool:

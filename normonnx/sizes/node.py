@@ -44,14 +44,16 @@ class ContradictionError(Exception):
     """A node does not take inputs of these sizes.
 
     Attributes:
-        found: a size that does not fit, where it is one.
+        found: a size that does not fit, 0 where it is none.
         wanted: the size that would.
+        after: how many nodes were walked until then.
     """
 
-    def __init__(self, reason: str, found: int | None = None, wanted: int | None = None) -> None:
+    def __init__(self, reason: str, found: int = 0, wanted: int = 0) -> None:
         super().__init__(reason)
-        self.found = found
-        self.wanted = wanted
+        self.found: int = found
+        self.wanted: int = wanted
+        self.after: int = 0
 
 
 Tensors: TypeAlias = "Sequence[Tensor | None]"
@@ -258,8 +260,11 @@ def _gemm(shapes: _Shapes, attributes: _Attributes) -> Pairs:
     a, b = shapes[:2]
     if len(a) != 2 or len(b) != 2:
         return []
-    inner = a[0 if _int(attributes, "transA", 0) else 1]
-    return [(inner, b[1 if _int(attributes, "transB", 0) else 0])]
+    rows, inner = reversed(a) if _int(attributes, "transA", 0) else a
+    other, columns = reversed(b) if _int(attributes, "transB", 0) else b
+    added = shapes[2] if len(shapes) > 2 and shapes[2] is not None else ()
+    broadcast = zip((columns, rows), reversed(added), strict=False)
+    return [(inner, other), *((m, n) for m, n in broadcast if n != 1)]
 
 
 def _matmul(shapes: _Shapes, attributes: _Attributes) -> Pairs:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 
 import onnx_ir as ir
 
@@ -18,7 +19,11 @@ of them are not at the other.
 """
 
 _MOST_TRIES = 12
-_MOST_FIXED = 16
+_MOST_NODES = 40_000
+"""How many nodes are walked over in the search; most walks end at the node that does not fit."""
+
+_SMALL = (4, 3, 6, 8, 5, 2, 7, 1)
+"""Sizes for all symbols where nothing else fits: weights that fix them in a product are small."""
 
 
 class Recorded:
@@ -59,43 +64,90 @@ class Recorded:
 def _accepted(model: ir.Model) -> list[Walk]:
     """Walks at the first bindings that the model takes; one with gaps where it takes none."""
     inputs = [v for v in required_inputs(model) if isinstance(v.type, ir.TensorType)]
-    shapes = open_shapes(inputs)
+    search = _Search(model, open_shapes(inputs))
     walks: list[Walk] = []
-    fixed: dict[str, int] = {}
-    for tried, candidate in enumerate(shapes.candidates()):
-        if len(walks) == _WALKS or tried == _MOST_TRIES:
+    for candidate in search.starts():
+        if len(walks) == _WALKS:
             break
-        walk = _walked(model, shapes, candidate, fixed)
+        walk = search.near(candidate)
         if walk is not None and all(walk.binding != other.binding for other in walks):
             walks.append(walk)
     if walks:
         return walks
-    first = next(iter(shapes.candidates()))
-    return [Walk(model, shapes, {**first, **fixed}, tolerant=True)]
+    return [Walk(model, search.shapes, next(iter(search.shapes.candidates())), tolerant=True)]
 
 
-def _walked(
-    model: ir.Model, shapes: OpenShapes, candidate: Binding, fixed: dict[str, int]
-) -> Walk | None:
-    """A walk at a binding, sizes that a weight fixes set to what it wants; None if none fits."""
-    for _ in range(_MOST_FIXED):
-        binding = {**candidate, **fixed}
-        if not shapes.admissible(binding):
+class _Search:
+    """The look for sizes that a model takes.
+
+    A node that does not fit says which size it gets and which it wants. A symbol that has the one
+    is given the other; where sizes changed on the way, one that is as much or as many times larger.
+    What lets the walk come farther is kept.
+    """
+
+    def __init__(self, model: ir.Model, shapes: OpenShapes) -> None:
+        self.shapes = shapes
+        self._model = model
+        self._left = _MOST_NODES
+        self._fixed: dict[str, int] = {}
+        self._found = False
+
+    def starts(self) -> Iterator[Binding]:
+        """Where to look: at what the names suggest, then at small sizes while nothing is found."""
+        yield from islice(self.shapes.candidates(), _MOST_TRIES)
+        for size in _SMALL if not self._found and self.shapes.symbols else ():
+            self._fixed.clear()
+            yield dict.fromkeys(self.shapes.symbols, size)
+
+    def near(self, candidate: Binding) -> Walk | None:
+        """A walk at this binding, or at one that was changed to fit."""
+        binding = {**candidate, **self._fixed}
+        found = self._walk(binding)
+        while isinstance(found, ContradictionError):
+            better = self._better(binding, found)
+            if better is None:
+                return None
+            changes, found = better
+            binding |= changes
+            self._fixed |= changes
+        self._found = self._found or found is not None
+        return found
+
+    def _better(
+        self, binding: Binding, error: ContradictionError
+    ) -> tuple[dict[str, int], Walk | ContradictionError] | None:
+        """A change with which the walk comes farther, and how far it comes."""
+        for changes in _changes(error, binding):
+            found = self._walk({**binding, **changes})
+            if isinstance(found, Walk):
+                return changes, found
+            if found is not None and found.after > error.after:
+                return changes, found
+        return None
+
+    def _walk(self, binding: Binding) -> Walk | ContradictionError | None:
+        if self._left <= 0 or not self.shapes.admissible(binding):
             return None
         try:
-            return Walk(model, shapes, binding)
+            return Walk(self._model, self.shapes, binding)
         except ContradictionError as error:
-            learned = _learned(error, binding)
-            if not learned or learned.items() <= fixed.items():
-                return None
-            fixed.update(learned)
-    return None
+            self._left -= error.after
+            return error
 
 
-def _learned(error: ContradictionError, binding: Binding) -> dict[str, int]:
-    """Symbols that have the size that does not fit, with the one that does."""
-    for found, wanted in ((error.found, error.wanted), (error.wanted, error.found)):
+def _changes(error: ContradictionError, binding: Binding) -> Iterator[dict[str, int]]:
+    """Sizes for symbols that may mend a misfit, the likeliest first."""
+    pairs = [(error.found, error.wanted), (error.wanted, error.found)] if error.found else []
+    for found, wanted in pairs:
         symbols = [symbol for symbol, size in binding.items() if size == found]
-        if symbols and wanted is not None:
-            return dict.fromkeys(symbols, wanted)
-    return {}
+        if symbols:
+            yield dict.fromkeys(symbols, wanted)
+    for symbol, size in binding.items():
+        others = [
+            other
+            for found, wanted in pairs
+            for other in (size * wanted // found, size - found + wanted, wanted)
+        ]
+        for other in dict.fromkeys((*others, 2 * size, size + 1, *_SMALL)):
+            if other > 0 and other != size:
+                yield {symbol: other}

@@ -120,8 +120,9 @@ class Walk:
         try:
             outputs = self._outputs(node, opsets, _resolved(node, bound))
             self._refuse_empty(node, outputs)
-        except ContradictionError:
+        except ContradictionError as error:
             if not self._tolerant:
+                error.after = len(self._opsets)
                 raise
             outputs = [None] * len(node.outputs)
         cause = next((self.behind[v] for v in node.inputs if v in self.behind), None)
@@ -259,7 +260,9 @@ def _check_count(node: ir.Node, inputs: Tensors, outputs: Tensors) -> None:
         return
     if inputs[0].size != outputs[0].size:
         raise ContradictionError(
-            f"Reshape '{node.name}' has {inputs[0].size} elements for {outputs[0].size}"
+            f"Reshape '{node.name}' has {inputs[0].size} elements for {outputs[0].size}",
+            inputs[0].size,
+            outputs[0].size,
         )
 
 
