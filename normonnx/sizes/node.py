@@ -224,7 +224,7 @@ def check(node: ir.Node, inputs: Tensors, attributes: Mapping[str, ir.Attr]) -> 
         ContradictionError: with the size that does not fit and the one that would.
     """
     rule = _CHECKS.get(node.op_type) if node.domain == ONNX else None
-    if rule is None or any(t is None for t in inputs[:2]) or len(inputs) < 2:
+    if rule is None or any(t is None for t in inputs[:2]):
         return
     shapes = [None if t is None else t.shape for t in inputs]
     for found, wanted in rule(shapes, attributes):
@@ -248,7 +248,30 @@ def _conv(shapes: _Shapes, attributes: _Attributes) -> Pairs:
     x, kernel = shapes[:2]
     if len(x) < 3 or len(kernel) != len(x):
         return []
+    _refuse_too_small(x[2:], kernel[2:], attributes)
     return [(x[1], kernel[1] * _int(attributes, "group", 1))]
+
+
+def _pool(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    kernel = attributes.get("kernel_shape")
+    if kernel is not None and len(shapes[0]) == len(kernel.as_ints()) + 2:
+        _refuse_too_small(shapes[0][2:], kernel.as_ints(), attributes)
+    return []
+
+
+def _refuse_too_small(sizes: _Shapes, kernel: _Shapes, attributes: _Attributes) -> None:
+    """A window that is larger than what it slides over, which onnx counts as one."""
+    axes = len(sizes)
+    pads, steps = attributes.get("pads"), attributes.get("dilations")
+    auto = attributes.get("auto_pad")
+    if auto is not None and auto.as_string().startswith("SAME"):
+        return
+    padded = (0,) * (2 * axes) if pads is None else pads.as_ints()
+    dilated = (1,) * axes if steps is None else steps.as_ints()
+    for axis in range(axes):
+        span = (kernel[axis] - 1) * dilated[axis] + 1
+        if sizes[axis] + padded[axis] + padded[axis + axes] < span:
+            raise ContradictionError(f"a window of {span} over {sizes[axis]}", sizes[axis], span)
 
 
 def _conv_transpose(shapes: _Shapes, attributes: _Attributes) -> Pairs:
@@ -286,10 +309,13 @@ def _arithmetic(shapes: _Shapes, attributes: _Attributes) -> Pairs:
 
 
 _CHECKS: Mapping[str, Callable[[_Shapes, _Attributes], Pairs]] = {
+    "AveragePool": _pool,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
+    "LpPool": _pool,
     "MatMul": _matmul,
+    "MaxPool": _pool,
     "BatchNormalization": _per_channel,
     "InstanceNormalization": _per_channel,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _arithmetic),

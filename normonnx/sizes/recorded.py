@@ -140,8 +140,8 @@ def _changes(error: ContradictionError, binding: Binding) -> Iterator[dict[str, 
     pairs = [(error.found, error.wanted), (error.wanted, error.found)] if error.found else []
     for found, wanted in pairs:
         symbols = [symbol for symbol, size in binding.items() if size == found]
-        if symbols:
-            yield dict.fromkeys(symbols, wanted)
+        yield from ({symbol: wanted} for symbol in symbols)
+        yield dict.fromkeys(symbols, wanted)
     for symbol, size in binding.items():
         others = [
             other

@@ -122,7 +122,7 @@ def difference(one: Array, other: Array, terms: Array | None = None) -> float:
         off = np.abs(one - other)
     except ValueError:
         return np.inf
-    size = np.broadcast_to(np.abs(one) if terms is None else terms, off.shape)
+    off, size = np.broadcast_arrays(off, np.abs(one) if terms is None else terms)
     if not np.isfinite(off).all():
         return np.inf
     # What is no multiple of its terms is off by all of it.

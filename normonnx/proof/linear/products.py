@@ -9,7 +9,7 @@ import numpy as np
 
 from normonnx.operators.attributes import attribute_int, attribute_ints
 from normonnx.proof.linear.arithmetic import Rule
-from normonnx.proof.linear.form import Array, Form, OtherOperatorError, Source, compact
+from normonnx.proof.linear.form import Array, Form, OtherOperatorError, Source
 from normonnx.proof.linear.operand import Operator
 
 _PERIOD = 24
@@ -242,12 +242,7 @@ def _gemm(operator: Operator) -> Form | None:
     added = None if bias is None else beta * bias
     if added is not None and added.ndim > 2:
         return None
-    found = _times_matrix(operator, form, alpha * weight, added)
-    if found is None:
-        return None
-    return Form(
-        found.source, found.scale, compact(found.shift), found.terms, found.shape, found.is_short
-    )
+    return _times_matrix(operator, form, alpha * weight, added)
 
 
 RULES: Mapping[str, Rule] = {
