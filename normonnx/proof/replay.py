@@ -16,6 +16,7 @@ from normonnx.oracle.execution import Frame, Plan, Weights, walk
 from normonnx.oracle.planner import Planner
 from normonnx.oracle.roundoff import Roundoff
 from normonnx.proof.agreement import DifferentError, furthest
+from normonnx.proof.free_axes import FreeAxes
 from normonnx.proof.window import Side, Window
 from normonnx.sizes.walk import Walk
 
@@ -55,10 +56,11 @@ def replayed(window: Window, old: Side, new: Side, at: Walk) -> float:
     """
     inputs = tuple(dict.fromkeys((*new.inputs, *old.inputs)))
     before, after = _Prepared.of(window, old), _Prepared.of(window, new)
+    sizes = FreeAxes((old, new), at)
     worst = 0.0
-    for feeds in _feeds(old, inputs, at):
+    for feeds in _feeds(old, inputs, at, sizes):
         olds = before.run(feeds)
-        _refuse_other_sizes(old.outputs, olds, at)
+        _refuse_other_sizes(old.outputs, olds, sizes)
         try:
             news = after.run(feeds)
         except Exception as error:
@@ -106,19 +108,23 @@ class _Prepared(Struct, frozen=True):
         return noises
 
 
-def _refuse_other_sizes(values: Sequence[ir.Value], arrays: Sequence[Array], at: Walk) -> None:
+def _refuse_other_sizes(
+    values: Sequence[ir.Value], arrays: Sequence[Array], sizes: FreeAxes
+) -> None:
     """What is evaluated is what was walked: a size that was misread shows here."""
     for value, array in zip(values, arrays, strict=True):
-        tensor = at.tensor(value)
-        if tensor is not None and tensor.shape != array.shape:
+        shape = sizes.shape(value)
+        if shape is not None and shape != array.shape:
             raise DifferentError(
-                f"'{value.name}' has the shape {array.shape} where the model gives {tensor.shape}"
+                f"'{value.name}' has the shape {array.shape} where the model gives {shape}"
             )
 
 
-def _feeds(old: Side, inputs: Sequence[ir.Value], at: Walk) -> Iterator[dict[ir.Value, Array]]:
+def _feeds(
+    old: Side, inputs: Sequence[ir.Value], at: Walk, sizes: FreeAxes
+) -> Iterator[dict[ir.Value, Array]]:
     """Inputs of each magnitude, and around the places where the window's constants put them."""
-    drawn = {value: _drawn(value, at) for value in inputs}
+    drawn = {value: _drawn(value, at, sizes) for value in inputs}
     floats = {value for value, array in drawn.items() if array.dtype == np.float64}
     if not floats:
         yield drawn
@@ -130,20 +136,20 @@ def _feeds(old: Side, inputs: Sequence[ir.Value], at: Walk) -> Iterator[dict[ir.
         yield {v: _around(a, *centres[v]) if v in centres else a for v, a in drawn.items()}
 
 
-def _drawn(value: ir.Value, at: Walk) -> Array:
+def _drawn(value: ir.Value, at: Walk, sizes: FreeAxes) -> Array:
     """Random numbers, floats of mean 0 and standard deviation 1; dimensions are as they are."""
-    tensor = at.tensor(value)
-    if tensor is None:
+    tensor, shape = at.tensor(value), sizes.shape(value)
+    if tensor is None or shape is None:
         raise UnknownSizeError(f"the size of '{value.name}' is not known")
     rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
     if tensor.dtype.is_floating_point():
-        return np.asarray(rng.standard_normal(tensor.shape))
+        return np.asarray(rng.standard_normal(shape))
     contents = at.contents(value)
     if contents is not None:
         return contents
     if tensor.dtype == ir.DataType.BOOL:
-        return np.asarray(rng.random(tensor.shape) < 0.5)
-    return np.asarray(rng.integers(0, 3, tensor.shape)).astype(tensor.dtype.numpy())
+        return np.asarray(rng.random(shape) < 0.5)
+    return np.asarray(rng.integers(0, 3, shape)).astype(tensor.dtype.numpy())
 
 
 def _centres(side: Side) -> dict[ir.Value, tuple[Array, Array]]:

@@ -1,0 +1,227 @@
+"""Axes along which a window does the same for each place, so that a few of them show it all.
+
+Along the batch of a LayerNorm over the last axis nothing is taken together, and no constant
+differs: both sides are one function of a row, applied to each row. Of such an axis a few places are
+evaluated. An axis is followed through the operators that keep places apart; any other operator, a
+sum along it or a constant that has more than one number there makes it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.operators.attributes import attribute_int, attribute_ints
+from normonnx.operators.names import norm_name, onnx_name
+from normonnx.operators.table import facts_of
+from normonnx.ops.operators import DOMAIN, OPERATORS
+from normonnx.proof.window import Side
+from normonnx.sizes.walk import Walk
+
+Array = np.ndarray[Any, Any]
+Shape: TypeAlias = "tuple[int, ...]"
+Axis: TypeAlias = "tuple[ir.Value, int]"
+
+_FEW = 4
+_ENOUGH = 64
+"""Places of a free axis, and numbers of an input, that are evaluated at the least."""
+
+
+class FreeAxes:
+    """The sizes at which a window is evaluated.
+
+    Args:
+        sides: of the window.
+        at: where the true sizes come from.
+    """
+
+    def __init__(self, sides: Sequence[Side], at: Walk) -> None:
+        self._at = at
+        self._constants: dict[ir.Value, Array] = {}
+        self._parents: dict[Axis, Axis] = {}
+        self._whole: set[Axis] = set()
+        for side in sides:
+            self._constants |= side.constants
+        for side in sides:
+            for node in side.nodes:
+                self._follow(node)
+        inputs = [value for side in sides for value in side.inputs]
+        for value in inputs:
+            if at.contents(value) is not None:
+                self._make_whole(value)
+        self._sizes: Mapping[Axis, int] = self._few(inputs)
+
+    def shape(self, value: ir.Value) -> Shape | None:
+        """The shape of a value as it is evaluated, None if its size is not known."""
+        tensor = self._at.tensor(value)
+        if tensor is None:
+            return None
+        return tuple(
+            self._sizes.get(self._root((value, axis)), n) for axis, n in enumerate(tensor.shape)
+        )
+
+    def _few(self, inputs: Iterable[ir.Value]) -> dict[Axis, int]:
+        """How many places of each free axis are evaluated."""
+        whole = {self._root(axis) for axis in self._whole}
+        true: dict[Axis, int] = {}
+        shapes: list[list[Axis | int]] = []
+        for value in inputs:
+            shape: list[Axis | int] = []
+            for axis, n in enumerate(self._shape(value) or ()):
+                root = self._root((value, axis))
+                if root not in whole and n > _FEW:
+                    true[root] = n
+                shape.append(root if root in true else n)
+            shapes.append(shape)
+        sizes = dict.fromkeys(true, _FEW)
+        for shape in shapes:
+            for part in shape:
+                while not isinstance(part, int) and sizes[part] < true[part]:
+                    if prod(n if isinstance(n, int) else sizes[n] for n in shape) >= _ENOUGH:
+                        break
+                    sizes[part] = min(true[part], 2 * sizes[part])
+        return sizes
+
+    # -- following an axis -----------------------------------------------------------------
+
+    def _follow(self, node: ir.Node) -> None:
+        rule = _rule_of(node)
+        read = [value for value in node.inputs if value is not None]
+        known = all(self._shape(value) is not None for value in (*read, *node.outputs))
+        if rule is None or not known or not rule(self, node):
+            for value in (*read, *node.outputs):
+                self._make_whole(value)
+
+    def _shape(self, value: ir.Value) -> Shape | None:
+        array = self._constants.get(value)
+        if array is not None:
+            return tuple(array.shape)
+        tensor = self._at.tensor(value)
+        return None if tensor is None else tensor.shape
+
+    def _rank(self, value: ir.Value) -> int:
+        return len(self._shape(value) or ())
+
+    def _root(self, axis: Axis) -> Axis:
+        while axis in self._parents:
+            axis = self._parents[axis]
+        return axis
+
+    def _link(self, one: Axis, other: Axis) -> None:
+        """The same places: an axis of a constant is whole."""
+        roots = self._root(one), self._root(other)
+        if roots[0] != roots[1]:
+            self._parents[roots[0]] = roots[1]
+        for value, axis in (one, other):
+            if value in self._constants:
+                self._whole.add((value, axis))
+
+    def _make_whole(self, value: ir.Value, axes: Iterable[int] | None = None) -> None:
+        rank = self._rank(value)
+        for axis in range(rank) if axes is None else axes:
+            self._whole.add((value, axis % rank))
+
+    # -- operators -------------------------------------------------------------------------
+
+    def _elementwise(self, node: ir.Node) -> bool:
+        """Axes are aligned from the last one; where an input has one place, all read it."""
+        out = node.outputs[0]
+        rank = self._rank(out)
+        for value in node.inputs:
+            shape = () if value is None else self._shape(value) or ()
+            for axis, n in enumerate(shape):
+                if n > 1 and value is not None:
+                    self._link((value, axis), (out, rank - len(shape) + axis))
+        return len(node.outputs) == 1 and "axis" not in node.attributes
+
+    def _reduction(self, node: ir.Node) -> bool:
+        source, out = node.inputs[0], node.outputs[0]
+        assert source is not None
+        axes = self._axes(node)
+        if axes is None:
+            return False
+        rank = self._rank(source)
+        taken = {axis % rank for axis in axes} or set(range(rank))
+        if not axes and attribute_int(node, "noop_with_empty_axes", 0):
+            return False
+        self._make_whole(source, taken)
+        left = iter(range(self._rank(out)))
+        keeps = attribute_int(node, "keepdims", 1)
+        for axis in range(rank):
+            if axis not in taken:
+                self._link((source, axis), (out, next(left)))
+            elif keeps:
+                next(left)
+        return True
+
+    def _axes(self, node: ir.Node) -> Sequence[int] | None:
+        given = attribute_ints(node, "axes")
+        if given is not None or len(node.inputs) < 2 or node.inputs[1] is None:
+            return given or ()
+        array = self._constants.get(node.inputs[1])
+        return None if array is None else [int(axis) for axis in array.reshape(-1)]
+
+    def _transpose(self, node: ir.Node) -> bool:
+        source, out = node.inputs[0], node.outputs[0]
+        assert source is not None
+        order = attribute_ints(node, "perm") or tuple(reversed(range(self._rank(source))))
+        for place, axis in enumerate(order):
+            self._link((source, axis), (out, place))
+        return True
+
+    def _matmul(self, node: ir.Node) -> bool:
+        """The rows of a matrix, or of several, that is multiplied with a constant one."""
+        left, right = node.inputs[:2]
+        assert left is not None
+        assert right is not None
+        if right not in self._constants or self._rank(right) != 2 or self._rank(left) < 2:
+            return False
+        for axis in range(self._rank(left) - 1):
+            self._link((left, axis), (node.outputs[0], axis))
+        self._make_whole(left, [-1])
+        self._make_whole(node.outputs[0], [-1])
+        return True
+
+    def _norm(self, node: ir.Node) -> bool:
+        """The axes that are normalised are whole; scale and bias, over these, are as well."""
+        source, *others = node.inputs
+        assert source is not None
+        shape = self._shape(source)
+        rank = len(shape or ())
+        first = attribute_int(node, "axis", -1) % rank
+        last = rank
+        operator = OPERATORS.get(node.op_type) if node.domain == DOMAIN else None
+        if operator is not None:
+            scale = node.inputs[2 if operator.residual else 1]
+            assert scale is not None
+            last = first + self._rank(scale)
+        like = [v for v in (*others, *node.outputs) if v is not None and self._shape(v) == shape]
+        for value in (v for v in (*others, *node.outputs) if v is not None and v not in like):
+            self._make_whole(value)
+        self._make_whole(source, range(first, last))
+        for value in like:
+            for axis in range(rank):
+                self._link((source, axis), (value, axis))
+        return True
+
+
+_Rule: TypeAlias = "Callable[[FreeAxes, ir.Node], bool]"
+
+_NORMS = frozenset({"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"})
+
+
+def _rule_of(node: ir.Node) -> _Rule | None:
+    """How the axes of an operator are followed, None for one that may mix all places."""
+    facts = facts_of(node)
+    name = onnx_name(node)
+    if facts.elementwise:
+        return FreeAxes._elementwise
+    if facts.reduces and name.startswith("Reduce"):
+        return FreeAxes._reduction
+    if norm_name(node) in _NORMS or (node.domain == DOMAIN and node.op_type in OPERATORS):
+        return FreeAxes._norm
+    return {"Transpose": FreeAxes._transpose, "MatMul": FreeAxes._matmul}.get(name)
