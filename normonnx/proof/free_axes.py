@@ -67,23 +67,14 @@ class FreeAxes:
     def _few(self, inputs: Iterable[ir.Value]) -> dict[Axis, int]:
         """How many places of each free axis are evaluated."""
         whole = {self._root(axis) for axis in self._whole}
-        true: dict[Axis, int] = {}
-        shapes: list[list[Axis | int]] = []
-        for value in inputs:
-            shape: list[Axis | int] = []
-            for axis, n in enumerate(self._shape(value) or ()):
-                root = self._root((value, axis))
-                if root not in whole and n > _FEW:
-                    true[root] = n
-                shape.append(root if root in true else n)
-            shapes.append(shape)
+        shapes = [
+            [(self._root((value, axis)), n) for axis, n in enumerate(self._shape(value) or ())]
+            for value in inputs
+        ]
+        true = {root: n for shape in shapes for root, n in shape if root not in whole and n > _FEW}
         sizes = dict.fromkeys(true, _FEW)
         for shape in shapes:
-            for part in shape:
-                while not isinstance(part, int) and sizes[part] < true[part]:
-                    if prod(n if isinstance(n, int) else sizes[n] for n in shape) >= _ENOUGH:
-                        break
-                    sizes[part] = min(true[part], 2 * sizes[part])
+            _grow(sizes, true, shape)
         return sizes
 
     # -- following an axis -----------------------------------------------------------------
@@ -207,6 +198,17 @@ class FreeAxes:
             for axis in range(rank):
                 self._link((source, axis), (value, axis))
         return True
+
+
+def _grow(
+    sizes: dict[Axis, int], true: Mapping[Axis, int], shape: Sequence[tuple[Axis, int]]
+) -> None:
+    """Let the free axes of an input be longer until it has enough numbers."""
+    for root in (root for root, _ in shape if root in true):
+        while sizes[root] < true[root]:
+            if prod(sizes.get(axis, n) for axis, n in shape) >= _ENOUGH:
+                return
+            sizes[root] = min(true[root], 2 * sizes[root])
 
 
 _Rule: TypeAlias = "Callable[[FreeAxes, ir.Node], bool]"

@@ -102,21 +102,19 @@ def _between(values: Sequence[ir.Value]) -> frozenset[ir.Node]:
     """The nodes that lead from some of the values to others."""
     targets, leads = frozenset(values), dict[ir.Node, bool]()
 
-    def visit(node: ir.Node, left: int) -> bool:
+    def visit(value: ir.Value | None, left: int) -> bool:
+        """Whether the node that makes a value depends on one of the values."""
+        node = None if value is None else value.producer()
+        if node is None or not left or subgraphs(node):
+            return False
         if node not in leads:
             leads[node] = False
-            found = False
-            for value in node.inputs if left and not subgraphs(node) else ():
-                producer = None if value is None else value.producer()
-                through = producer is not None and visit(producer, left - 1)
-                found = found or value in targets or through
-            leads[node] = found
+            above = [visit(v, left - 1) for v in node.inputs]
+            leads[node] = any(above) or not targets.isdisjoint(node.inputs)
         return leads[node]
 
     for value in values if len(values) > 1 else ():
-        producer = value.producer()
-        if producer is not None:
-            visit(producer, _FARTHEST)
+        visit(value, _FARTHEST)
     return frozenset(node for node, found in leads.items() if found)
 
 

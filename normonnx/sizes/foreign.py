@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-Array = np.ndarray[Any, Any]
+from normonnx.sizes.node import Call, Tensor
 
-_IR_VERSION = 8
-"""Every ONNX Runtime that is supported reads it."""
+_IR_VERSION, _OPSET = 8, 17
+"""Every ONNX Runtime that is supported reads them."""
 
 
-def run_alone(
-    node: ir.Node,
-    inputs: Sequence[Array | None],
-    opsets: Mapping[str, int],
-    attributes: Mapping[str, ir.Attr],
-) -> list[Any]:
-    """The outputs of a node for these inputs, as ONNX Runtime's own kernel gives them.
+@lru_cache(maxsize=4096)
+def outputs_alone(call: Call) -> Sequence[Tensor | None]:
+    """What a node gives, as ONNX Runtime's own kernel shows on the arrays of the call.
 
     Args:
-        node: without subgraphs.
-        inputs: None for an absent one.
-        opsets: operator set version by domain.
-        attributes: of the node, references resolved.
+        call: of an operator of another domain than ONNX's, without subgraphs.
 
-    Raises:
-        SessionFailedError: if the runtime has no such operator, or does not run it.
+    Returns:
+        None for each output that is absent or no tensor; for all where the runtime has no such
+        operator, or does not run it on these arrays.
     """
-    from normonnx.runtime.sessions import Session, Setting  # ONNX Runtime, for few models only
+    from normonnx.runtime.sessions import Session, SessionFailedError, Setting  # for few models
 
-    proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name="node")
-    proto.input.extend("" if a is None else f"i{i}" for i, a in enumerate(inputs))
-    proto.output.extend(f"o{i}" if out.name else "" for i, out in enumerate(node.outputs))
-    proto.attribute.extend(map(ir.serde.serialize_attribute, attributes.values()))
-    given = {f"i{i}": array for i, array in enumerate(inputs) if array is not None}
+    domain, _, version, present = call.operator
+    given = {f"i{index}": array for index, array in call.arrays.items()}
+    proto = call.proto()
     graph = onnx.helper.make_graph(
         [proto],
         "alone",
@@ -50,8 +42,18 @@ def run_alone(
         ],
         [onnx.ValueInfoProto(name=name) for name in proto.output if name],
     )
-    versions = {"": opsets.get("", 17), node.domain: opsets.get(node.domain, 1)}
-    imports = [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
+    imports = [onnx.helper.make_opsetid("", _OPSET), onnx.helper.make_opsetid(domain, version)]
     model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
-    outputs = Session(model.SerializeToString(), Setting("cpu", as_shipped=False)).run(given)
-    return [outputs.get(name) if name else None for name in proto.output]
+    try:
+        session = Session(model.SerializeToString(), Setting("cpu", as_shipped=False))
+        outputs = session.run(given)
+    except SessionFailedError:
+        return [None] * len(present)
+    return [tensor_of(outputs.get(name)) for name in proto.output]
+
+
+def tensor_of(array: object) -> Tensor | None:
+    """What an array is, None for what is none."""
+    if not isinstance(array, np.ndarray):
+        return None
+    return Tensor(array.shape, ir.DataType.from_numpy(array.dtype))

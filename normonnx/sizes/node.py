@@ -123,15 +123,7 @@ def inferred(
         return unknown
     check(node, inputs, attributes)
     told = _told(node, inputs, contents)
-    key = _Call(
-        (node.domain, node.op_type, version, tuple(bool(out.name) for out in node.outputs)),
-        tuple(inputs),
-        tuple((index, array.tobytes()) for index, array in told.items()),
-        tuple(sorted((name, _hashable(attribute)) for name, attribute in attributes.items())),
-    )
-    key.attributes.update(attributes)
-    key.arrays.update(told)
-    found = _inferred(key)
+    found = _inferred(Call.of(node, inputs, told, version, attributes))
     if isinstance(found, str):
         raise ContradictionError(f"{node.op_type} '{node.name}': {found}")
     return list(found)
@@ -149,20 +141,63 @@ def _told(node: ir.Node, inputs: Tensors, contents: Contents) -> dict[int, Array
     return told
 
 
-class _Call:
-    """A node and what it reads, equal where nothing that tells of shapes differs."""
+class Call:
+    """A node and what it reads, equal to another where nothing that tells of shapes differs.
 
-    def __init__(self, *parts: Any) -> None:
-        self.operator, self.inputs, self.told, _ = self._parts = parts
-        self._hash = hash(parts)
-        self.attributes: dict[str, ir.Attr] = {}
-        self.arrays: dict[int, Array] = {}
+    Attributes:
+        operator: its domain, name and version, and which of its outputs are there.
+        inputs: what it reads.
+        attributes: references resolved.
+        arrays: elements of inputs, by position.
+    """
+
+    def __init__(
+        self,
+        operator: tuple[str, str, int, tuple[bool, ...]],
+        inputs: Tensors,
+        attributes: Mapping[str, ir.Attr],
+        arrays: Mapping[int, Array],
+        *parts: Any,
+    ) -> None:
+        self.operator = operator
+        self.inputs = inputs
+        self.attributes = attributes
+        self.arrays = arrays
+        self._parts = (operator, inputs, *parts)
+        self._hash = hash(self._parts)
+
+    @classmethod
+    def of(
+        cls,
+        node: ir.Node,
+        inputs: Tensors,
+        arrays: Mapping[int, Array],
+        version: int,
+        attributes: Mapping[str, ir.Attr],
+        *,
+        elements_count: bool = True,
+    ) -> Call:
+        """The call of a node; its arrays make a difference, unless they are any of their sizes."""
+        present = tuple(bool(out.name) for out in node.outputs)
+        told = tuple((index, a.tobytes()) for index, a in arrays.items()) if elements_count else ()
+        named = tuple(sorted((name, _hashable(a)) for name, a in attributes.items()))
+        operator = (node.domain, node.op_type, version, present)
+        return cls(operator, tuple(inputs), attributes, arrays, told, named)
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Call) and self._parts == other._parts
+        return isinstance(other, Call) and self._parts == other._parts
+
+    def proto(self) -> onnx.NodeProto:
+        """The node, with the inputs i0, i1, … and the outputs o0, o1, …."""
+        domain, op_type, _, present = self.operator
+        proto = onnx.NodeProto(op_type=op_type, domain=domain)
+        proto.input.extend(f"i{i}" if t is not None else "" for i, t in enumerate(self.inputs))
+        proto.output.extend(f"o{i}" if there else "" for i, there in enumerate(present))
+        proto.attribute.extend(map(ir.serde.serialize_attribute, self.attributes.values()))
+        return proto
 
 
 def _hashable(attribute: ir.Attr) -> Any:
@@ -175,14 +210,10 @@ def _hashable(attribute: ir.Attr) -> Any:
 
 
 @lru_cache(maxsize=1 << 14)
-def _inferred(call: _Call) -> Sequence[Tensor | None] | str:
+def _inferred(call: Call) -> Sequence[Tensor | None] | str:
     domain, op_type, version, present = call.operator
     schema = schema_of(domain, op_type, version)
     assert schema is not None
-    proto = onnx.NodeProto(op_type=op_type, domain=domain)
-    proto.input.extend(f"i{i}" if t is not None else "" for i, t in enumerate(call.inputs))
-    proto.output.extend(f"o{i}" if there else "" for i, there in enumerate(present))
-    proto.attribute.extend(map(ir.serde.serialize_attribute, call.attributes.values()))
     types = {f"i{i}": _type(t) for i, t in enumerate(call.inputs) if t is not None}
     data = {
         f"i{index}": onnx.numpy_helper.from_array(array) for index, array in call.arrays.items()
@@ -190,7 +221,7 @@ def _inferred(call: _Call) -> Sequence[Tensor | None] | str:
     opsets = [onnx.OperatorSetIdProto(domain=domain, version=version)]
     try:
         found = onnx.shape_inference.infer_node_outputs(
-            schema, proto, types, data, opset_imports=opsets
+            schema, call.proto(), types, data, opset_imports=opsets
         )
     except Exception as error:  # of a type per binding; all mean that the node does not fit
         return str(error).strip().partition("\n")[0][:200]

@@ -8,7 +8,7 @@ good as another, and the node is run on stand-ins.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -18,14 +18,14 @@ import onnx_ir as ir
 from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.names import onnx_name
-from normonnx.operators.table import facts_of
+from normonnx.ops.operators import DOMAIN
 from normonnx.oracle.planner import compute
 from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
 from normonnx.sizes.control_flow import Tensors
 from normonnx.sizes.dimensions import Binding, OpenShapes
 from normonnx.sizes.elements import Elements
-from normonnx.sizes.foreign import run_alone
-from normonnx.sizes.node import ContradictionError, Tensor, inferred
+from normonnx.sizes.foreign import outputs_alone, tensor_of
+from normonnx.sizes.node import Call, ContradictionError, Tensor, inferred
 
 Array = np.ndarray[Any, Any]
 Attributes = Mapping[str, ir.Attr]
@@ -201,21 +201,21 @@ class Walk:
         known = [t for v, t in zip(node.inputs, inputs, strict=True) if v is not None]
         if None in known or sum(t.size for t in known if t is not None) > _MOST_ELEMENTS:
             return unknown
-        arrays = [
-            None if tensor is None or value is None else self._stand_in(node, value, tensor)
-            for value, tensor in zip(node.inputs, inputs, strict=True)
-        ]
-        alone = bool(node.domain) and facts_of(node).kernel is None
+        arrays = {
+            index: self._stand_in(node, value, tensor)
+            for index, (value, tensor) in enumerate(zip(node.inputs, inputs, strict=True))
+            if value is not None and tensor is not None
+        }
+        if node.domain not in ("", DOMAIN):
+            version = opsets.get(node.domain, 1)
+            call = Call.of(node, inputs, arrays, version, attributes, elements_count=False)
+            return outputs_alone(call)
         try:
             with np.errstate(all="ignore"):
-                outputs: Sequence[Any] = (
-                    run_alone(node, arrays, opsets, attributes)
-                    if alone
-                    else compute(node, arrays, opsets)
-                )
+                given = [arrays.get(index) for index in range(len(node.inputs))]
+                return [tensor_of(array) for array in compute(node, given, opsets)]
         except Exception:  # of whatever kind: it cannot be walked
             return unknown
-        return [_told(array) for array in outputs]
 
     def _stand_in(self, node: ir.Node, value: ir.Value, tensor: Tensor) -> Array:
         array = self.contents(value)
@@ -241,17 +241,11 @@ class Walk:
         return Tensor(tuple(shape), value.dtype)
 
 
-def _told(array: Any) -> Tensor | None:
-    if not isinstance(array, np.ndarray):
-        return None
-    return Tensor(array.shape, ir.DataType.from_numpy(array.dtype))
-
-
 def _constant(node: ir.Node, opsets: Opsets) -> Tensor | None:
     tensor = node.attributes["value"].value if "value" in node.attributes else None
     if tensor is not None:
         return Tensor(tuple(tensor.shape.numpy()), tensor.dtype)
-    return _told(compute(node, [], opsets)[0])
+    return tensor_of(compute(node, [], opsets)[0])
 
 
 def _check_count(node: ir.Node, inputs: Tensors, outputs: Tensors) -> None:
