@@ -143,11 +143,12 @@ def _changes(error: ContradictionError, binding: Binding) -> Iterator[dict[str, 
         yield from ({symbol: wanted} for symbol in symbols)
         yield dict.fromkeys(symbols, wanted)
     for symbol, size in binding.items():
-        others = [
-            other
-            for found, wanted in pairs
-            for other in (size * wanted // found, size - found + wanted, wanted)
-        ]
-        for other in dict.fromkeys((*others, 2 * size, size + 1, *_SMALL)):
+        for other in dict.fromkeys((*_others(size, pairs), 2 * size, size + 1, *_SMALL)):
             if other > 0 and other != size:
                 yield {symbol: other}
+
+
+def _others(size: int, pairs: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """As many times larger, as much larger, or what is wanted itself."""
+    for found, wanted in pairs:
+        yield from (size * wanted // found, size - found + wanted, wanted)

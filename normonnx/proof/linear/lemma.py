@@ -144,9 +144,9 @@ class _Side:
         )
         rule = _RULES.get(onnx_name(node), moves.moved)
         form = rule(operator) if tensor.dtype.is_floating_point() else None
-        return [form] if form is not None else self._opaque(operator)
+        return [form] if form is not None else list(self._opaque(operator))
 
-    def _opaque(self, operator: Operator) -> list[Operand]:
+    def _opaque(self, operator: Operator) -> list[Form]:
         """Any other operator: the same where everything that it reads is."""
         key: list[Any] = [*operator.key]
         numbers: list[Array] = []
@@ -157,14 +157,17 @@ class _Side:
             else:
                 key.append(None if operand is None else (operand.shape, operand.dtype))
                 numbers += [] if operand is None else [operand]
-        forms: list[Operand] = []
-        for index, value in enumerate(operator.node.outputs):
-            tensor = self._at.tensor(value)
-            if tensor is None and value.name:
-                raise OtherOperatorError(f"the size of '{value.name}' is not known")
-            shape = () if tensor is None else tensor.shape
-            forms.append(_plain(self._table.source((*key, index, shape), numbers), shape))
-        return forms
+        return [
+            self._opaque_output(value, (*key, index), numbers)
+            for index, value in enumerate(operator.node.outputs)
+        ]
+
+    def _opaque_output(self, value: ir.Value, key: tuple[Any, ...], numbers: list[Array]) -> Form:
+        tensor = self._at.tensor(value)
+        if tensor is None and value.name:
+            raise OtherOperatorError(f"the size of '{value.name}' is not known")
+        shape = () if tensor is None else tensor.shape
+        return _plain(self._table.source((*key, shape), numbers), shape)
 
     def _attributes(self, node: ir.Node) -> tuple[Any, ...]:
         exact = self._window.exact_attributes.get(node, {})
