@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -504,28 +503,85 @@ def test_interrupt_ends_with_130_and_what_is_done_is_told(
     assert run("inspect", house / DENSE)[0] == 130
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-def test_interrupt_from_outside(house: Path, tmp_path: Path) -> None:
-    """Standard input that never ends keeps the command waiting until it is interrupted."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "normonnx", "optimize", "-", "-o", str(tmp_path / "m.onnx")],
+signals = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+def heeding_interrupts(*command: str) -> subprocess.Popen[bytes]:
+    """A process started as from a terminal: in the background of a shell it would ignore them."""
+    return subprocess.Popen(
+        [sys.executable, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # What runs in the background of a shell ignores the signal, and so would its children.
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(2.0)
-    # One that comes while a module is imported may be lost in it: people press the keys again.
-    for _ in range(60):
-        if child.poll() is not None:
-            break
-        child.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-    out, err = child.communicate(timeout=20)
+
+
+@signals
+def test_interrupt_from_outside(house: Path, tmp_path: Path) -> None:
+    """Who could write more than a pipe holds knows that the command reads, and reads on."""
+    child = heeding_interrupts("-m", "normonnx", "optimize", "-", "-o", str(tmp_path / "m.onnx"))
+    assert child.stdin is not None
+    child.stdin.write(bytes(4 << 20))
+    child.stdin.flush()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate()
     assert child.returncode == 130
     assert b"Traceback" not in err + out
     assert names(tmp_path) == ["house"]
+
+
+INTERRUPTED_IN_AN_IMPORT = """
+import os, runpy, signal, sys, weakref
+
+module, losing = sys.argv[1], sys.argv[2] == "lost"
+
+def interrupt(_=None):
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == module and losing:
+            gone = Interrupting()
+            watched = weakref.ref(gone, interrupt)
+            del gone
+        elif name == module:
+            interrupt()
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[0:3] = ["normonnx"]
+runpy.run_module("normonnx", run_name="__main__", alter_sys=True)
+"""
+
+
+@signals
+@pytest.mark.parametrize("module", ["normonnx.cli", "click", "normonnx.api", "onnx_ir", "numpy"])
+@pytest.mark.parametrize("how", ["raised", "lost"])
+def test_interrupt_while_modules_are_imported(house: Path, module: str, how: str) -> None:
+    """What is raised in a finalizer, Python only prints."""
+    program = ("-c", INTERRUPTED_IN_AN_IMPORT, module, how)
+    child = heeding_interrupts(*program, "optimize", str(house / BATCHNORM), "--dry-run")
+    out, err = child.communicate()
+    assert child.returncode == 130
+    assert (out + err).strip() == b""
+
+
+INTERRUPTED_AT_THE_END = """
+import atexit, os, runpy, signal, sys
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv[:] = ["normonnx", "explain", "NX001"]
+runpy.run_module("normonnx", run_name="__main__", alter_sys=True)
+"""
+
+
+@signals
+def test_interrupt_when_all_is_done() -> None:
+    child = heeding_interrupts("-c", INTERRUPTED_AT_THE_END)
+    out, err = child.communicate()
+    assert child.returncode == 0
+    assert b"NX001" in out
+    assert err == b""
 
 
 def test_report_survives_the_way_from_another_process() -> None:
