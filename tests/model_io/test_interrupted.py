@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -36,23 +38,39 @@ def is_whole(path: Path) -> bool:
     )
 
 
-def saving_for_ever(path: Path, *, external_data: bool) -> int:
-    """A process that saves two models over one another; its number."""
+def two_models(path: Path, *, external_data: bool) -> Callable[[], None]:
+    """What saves two models over one another."""
     models = [model_io.load(model(weight("w", 8, columns))).model for columns in _COLUMNS]
+
+    def save() -> None:
+        for candidate in models:
+            model_io.save(candidate, path, external_data=external_data)
+
+    return save
+
+
+def steps_of(action: Callable[[], None]) -> int:
+    """How many functions are called and left in the course of an action."""
+    steps = itertools.count()
+    sys.setprofile(lambda *_: next(steps) and None)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return next(steps)
+
+
+def killed_at(step: int, action: Callable[[], None]) -> bool:
+    """Whether a process that is killed at a step of an action got as far as that."""
     child = os.fork()
     if child == 0:
+        left = itertools.count(step, -1)
+        sys.setprofile(lambda *_: next(left) or os.kill(os.getpid(), signal.SIGKILL))
         try:
-            while True:
-                for candidate in models:
-                    model_io.save(candidate, path, external_data=external_data)
+            action()
         finally:
-            os._exit(1)
-    return child
-
-
-def kill(process: int) -> None:
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 @needs_fork
@@ -60,18 +78,19 @@ def kill(process: int) -> None:
 def test_killed_at_any_instant(
     tmp_path: Path, external_data: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At 150 random instants each: the model is whole, and the next save clears up."""
+    """At 150 of its steps each: the model is whole, and the next save clears up."""
     path = tmp_path / "m.onnx"
     first = model_io.load(model(weight("w", 8, 64))).model
     model_io.save(first, path, external_data=external_data)
-    random = np.random.default_rng(5)
-    left = 0
-    for _ in range(_KILLS):
-        child = saving_for_ever(path, external_data=external_data)
-        time.sleep(float(random.uniform(0.001, 0.015)))
-        kill(child)
+    save = two_models(path, external_data=external_data)
+    save()
+    steps = np.linspace(0, steps_of(save), _KILLS, endpoint=False, dtype=int)
+    killed, left = 0, 0
+    for step in steps:
+        killed += killed_at(int(step), save)
         assert is_whole(path)
         left += any(name.endswith(".tmp") for name in names(tmp_path))
+    assert killed > 0.9 * _KILLS
     assert left > 0, "some were killed while they wrote"
     monkeypatch.setattr(stale, "_cleaned", set())
     for columns in _COLUMNS:  # data that was published before a kill is what the next save takes
@@ -82,22 +101,39 @@ def test_killed_at_any_instant(
     assert names(tmp_path) == sorted({"m.onnx", saved.data.name if saved.data else "m.onnx"})
 
 
+def saving_for_ever(path: Path, *, external_data: bool) -> tuple[int, BinaryIO]:
+    """A process that saves two models over one another: its number, and a byte for each time."""
+    save = two_models(path, external_data=external_data)
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                save()
+                os.write(theirs, b".")
+        finally:
+            os._exit(1)
+    os.close(theirs)
+    return child, os.fdopen(ours, "rb")
+
+
 @needs_fork
 @pytest.mark.parametrize("external_data", [False, True])
 def test_two_processes_save_to_one_destination(tmp_path: Path, external_data: bool) -> None:
     path = tmp_path / "m.onnx"
     children = [saving_for_ever(path, external_data=external_data) for _ in range(2)]
     try:
-        deadline = time.monotonic() + 20
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
+        for _, times in children:
+            assert times.read(1), "it has saved"
         if not external_data:  # a reader of two files may come between the two
             assert all(is_whole(path) for _ in range(100))
-        else:
-            time.sleep(0.3)
+        for _, times in children:
+            assert len(times.read(20)) == 20, "and goes on saving"
     finally:
-        for child in children:
-            kill(child)
+        for child, times in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            times.close()
     assert is_whole(path)
 
 
