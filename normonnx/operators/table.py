@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from normonnx.graph.nesting import subgraphs
 from normonnx.operators import (
     activation,
     arithmetic,
@@ -28,6 +29,7 @@ from normonnx.operators import (
     shape,
 )
 from normonnx.operators.facts import UNKNOWN, Facts
+from normonnx.operators.names import ONNX, onnx_name
 
 _FAMILIES = (
     activation,
@@ -65,3 +67,13 @@ def facts_of_operator(domain: str, op_type: str) -> Facts:
 def facts_of(node: ir.Node) -> Facts:
     """What is known of the operator of a node."""
     return facts_of_operator(node.domain, node.op_type)
+
+
+def is_deterministic(node: ir.Node) -> bool:
+    """Whether a node is an operator that gives the same for the same inputs, and runs no graph."""
+    facts = facts_of(node)
+    if facts.random or facts.control_flow or (node.domain != ONNX and facts.kernel is None):
+        return False
+    if onnx_name(node) == "Dropout" and len(node.inputs) > 2:
+        return False  # it may be told to train
+    return not subgraphs(node)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from msgspec import Struct, field
 from normonnx.operators.kernels import Array, Inputs, Outputs
 from normonnx.operators.names import onnx_name
 from normonnx.oracle import promotion, shape_arithmetic
+from normonnx.oracle.known import Known, worked_out
 from normonnx.oracle.roundoff import Roundoff
 from normonnx.oracle.work import multiplications
 
@@ -37,10 +39,19 @@ class LacksOperatorError(Exception):
 
 
 class Step(Struct):
-    """One node, ready to run, and the values that nobody reads after it."""
+    """One node, ready to run.
+
+    Attributes:
+        node: the node.
+        run: computes it.
+        depends: the inputs on whose numbers the outputs depend, and on nothing else; None where
+            the node may do more than compute: a call, control flow, random numbers.
+        drops: the values that nobody reads after it.
+    """
 
     node: ir.Node
     run: Runner
+    depends: tuple[ir.Value | None, ...] | None = None
     drops: tuple[ir.Value, ...] = ()
 
 
@@ -66,6 +77,14 @@ class Weights:
         self._kept: dict[ir.Value, Array] = {}
         self._bytes = 0
 
+    def known(self, value: ir.Value) -> Known | None:
+        """An initializer as a constant, None for any other value; its exact value counts."""
+        if value.const_value is None:
+            return None
+        exact = self.exact.get(str(value.name))
+        native = np.asarray(value.const_value.numpy())
+        return Known(native, None if exact is None else promotion.promote(np.asarray(exact)))
+
     def __getitem__(self, value: ir.Value) -> Array:
         """The promoted value.
 
@@ -75,12 +94,10 @@ class Weights:
         found = self._kept.get(value)
         if found is not None:
             return found
-        if value.const_value is None:
+        stored = self.known(value)
+        if stored is None:
             raise OracleFailedError(f"'{value.name}' has no value")
-        stored = self.exact.get(str(value.name))
-        array: Array = promotion.promote(
-            np.asarray(value.const_value.numpy() if stored is None else stored)
-        )
+        array = stored.wide
         if self._roundoff is not None:
             array = self._roundoff.weight(value, array)
         if self._bytes + array.nbytes <= _CACHE_BYTES:
@@ -94,6 +111,7 @@ class Frame(Struct):
 
     Attributes:
         values: the values, narrow floats promoted.
+        constants: those of them that depend on constants alone.
         weights: where initializers come from.
         attributes: the attributes of the function call.
         keep: values that are wanted at the end.
@@ -107,6 +125,7 @@ class Frame(Struct):
     values: dict[ir.Value, Any]
     weights: Weights
     attributes: Attributes = field(default_factory=dict)
+    constants: dict[ir.Value, Known] = field(default_factory=dict)
     keep: frozenset[ir.Value] = frozenset()
     deadline: float = float("inf")
     shapes: shape_arithmetic.Followed = field(default_factory=shape_arithmetic.Followed)
@@ -118,12 +137,31 @@ class Frame(Struct):
         """The value: computed before, or a weight."""
         return self.values[value] if value in self.values else self.weights[value]
 
-    def inner(self, values: dict[ir.Value, Any], attributes: Attributes) -> Frame:
+    def known(self, value: ir.Value | None) -> Known | None:
+        """The value, if it depends on constants alone; an input that was given does not."""
+        if value is None or value in self.constants:
+            return None if value is None else self.constants[value]
+        return None if value in self.values else self.weights.known(value)
+
+    def drop(self, values: Sequence[ir.Value]) -> None:
+        """Forget values, unless they are wanted at the end."""
+        for value in values:
+            if value not in self.keep:
+                self.values.pop(value, None)
+                self.constants.pop(value, None)
+
+    def inner(
+        self,
+        values: dict[ir.Value, Any],
+        attributes: Attributes,
+        constants: dict[ir.Value, Known] | None = None,
+    ) -> Frame:
         """The frame of a function called from this one."""
         return Frame(
             values,
             self.weights,
             attributes,
+            constants or {},
             deadline=self.deadline,
             narrow=self.narrow,
             spent=self.spent,
@@ -144,13 +182,40 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
             raise OverBudgetError
         node = step.node
         inputs = [None if v is None else frame[v] for v in node.inputs]
-        outputs = _outputs(step, inputs, frame)
+        constants = _constants(step, frame)
+        outputs = _outputs(step, inputs, frame) if constants is None else constants
         frame.spent[0] += multiplications(node, inputs, outputs)
         _keep(node, inputs, outputs, frame)
-        for value in step.drops:
-            if value not in frame.keep:
-                frame.values.pop(value, None)
+        frame.drop(step.drops)
     return [frame[v] for v in plan.outputs]
+
+
+def _constants(step: Step, frame: Frame) -> list[Array] | None:
+    """The outputs of a node that reads nothing but constants; None for any other."""
+    node = step.node
+    if step.depends is None:
+        return None
+    inputs = [frame.known(value) for value in step.depends]
+    if any(k is None and v is not None for k, v in zip(inputs, step.depends, strict=True)):
+        return None
+    with _named(node):
+        found = worked_out(node, inputs, lambda arrays, exact: step.run(arrays, frame, exact))
+    if len(found) < len(node.outputs):
+        return None
+    if onnx_name(node) == "Constant":
+        found = [_meant(node, found[0], frame)]
+    frame.constants.update(zip(node.outputs, found, strict=False))
+    frame.shapes.hold(node, [known.native for known in found])
+    return [known.wide for known in found]
+
+
+def _meant(node: ir.Node, stored: Known, frame: Frame) -> Known:
+    """What a Constant stands for: its exact value, where there is one."""
+    native = stored.native
+    exact = frame.weights.exact.get(str(node.outputs[0].name))
+    if exact is None and native.dtype == np.float64 and "value" not in node.attributes:
+        exact, native = native, native.astype(np.float32)
+    return stored if exact is None else Known(native, promotion.promote(np.asarray(exact)))
 
 
 def _keep(node: ir.Node, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
@@ -166,9 +231,11 @@ def _kept(node: ir.Node, value: ir.Value, array: Any, frame: Frame) -> Any:
     promoted = promotion.promote(array)
     if frame.roundoff is None or value in frame.shapes.derived:
         return promoted
-    is_weight = onnx_name(node) == "Constant"
-    told = frame.roundoff.weight if is_weight else frame.roundoff.value
-    return told(value, promoted)
+    if onnx_name(node) == "Constant":
+        return frame.roundoff.weight(value, promoted)
+    rounded = frame.roundoff.value(value, promoted)
+    # A constant that is worked out is as good as stored.
+    return frame.roundoff.weight(value, rounded) if value in frame.constants else rounded
 
 
 def _is_wide(value: Any) -> bool:
@@ -177,15 +244,18 @@ def _is_wide(value: Any) -> bool:
 
 def _outputs(step: Step, inputs: Inputs, frame: Frame) -> Outputs | Sequence[Any]:
     node = step.node
-    try:
+    with _named(node):
         integers = frame.shapes.follow(node, inputs, lambda native: step.run(native, frame, False))
-        outputs = step.run(inputs, frame, True) if integers is None else integers
+        return step.run(inputs, frame, True) if integers is None else integers
+
+
+@contextmanager
+def _named(node: ir.Node) -> Iterator[None]:
+    """Say which operator it is that fails."""
+    try:
+        yield
     except (OverBudgetError, OracleFailedError, LacksOperatorError):
         raise
     except Exception as error:
         where = f"{node.op_type} '{node.name}'"
         raise OracleFailedError(f"{where}: {type(error).__name__}: {error}") from error
-    if onnx_name(node) == "Constant":
-        exact = frame.weights.exact.get(str(node.outputs[0].name))
-        return outputs if exact is None else (exact,)
-    return outputs

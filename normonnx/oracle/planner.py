@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
-from normonnx.operators.kernels import Call, Inputs, Kernel, Outputs
+from normonnx.operators.kernels import Inputs, Kernel, Outputs
 from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import schema_of
 from normonnx.operators.table import facts_of
 from normonnx.oracle import control_flow, promotion
+from normonnx.oracle.calls import Meant, call_of, resolved
+from normonnx.oracle.dependence import cast_target, depends_on
 from normonnx.oracle.execution import (
     Attributes,
     Frame,
@@ -26,6 +25,7 @@ from normonnx.oracle.execution import (
     Weights,
     walk,
 )
+from normonnx.oracle.known import CASTS, Known
 from normonnx.oracle.reference import (
     BodyFoundError,
     NeedsTypesError,
@@ -37,7 +37,6 @@ _TYPED: dict[tuple[str, str], Kernel] = {
     ("", "Constant"): promotion.constant,
     ("", "ConstantOfShape"): promotion.constant_of_shape,
 }
-_CASTS = frozenset(("Cast", "CastLike"))
 # Meaningless on a value that is carried in another type than the model's.
 _BITWISE = frozenset(("BitCast",))
 
@@ -66,7 +65,7 @@ class Planner:
 
     def plan(self, graph: ir.Graph | ir.GraphView | ir.Function, opsets: Mapping[str, int]) -> Plan:
         """Prepare a graph: a runner for each node, and when each value is dropped."""
-        steps = [Step(node, self._runner(node, opsets)) for node in graph]
+        steps = [Step(node, self._runner(node, opsets), self._depends(node)) for node in graph]
         local = {v for step in steps for v in step.node.outputs} | set(graph.inputs)
         local -= set(graph.outputs)
         last: dict[ir.Value, Step] = {}
@@ -77,6 +76,10 @@ class Planner:
         for value, step in last.items():
             step.drops = (*step.drops, value)
         return Plan(tuple(graph.inputs), tuple(graph.outputs), tuple(steps))
+
+    def _depends(self, node: ir.Node) -> tuple[ir.Value | None, ...] | None:
+        """As `depends_on`; a call of a function may do anything."""
+        return None if node.op_identifier() in self._functions else depends_on(node)
 
     def _runner(self, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
         if control_flow.is_control(node):
@@ -91,10 +94,13 @@ class Planner:
         return self._operator(node, opsets, {})
 
     def _operator(self, node: ir.Node, opsets: Mapping[str, int], bound: Attributes) -> Runner:
-        attributes = _resolved(node, bound)
-        call = _call_of(node, attributes, opsets, self._exact_attributes.get(node, {}))
+        attributes = resolved(node, bound)
+        meant = dict(self._exact_attributes.get(node, {}))
+        if (target := cast_target(node)) is not None:
+            meant["to"] = target
+        call = call_of(node, attributes, opsets, meant)
         key = (node.domain, node.op_type)
-        is_cast = onnx_name(node) in _CASTS
+        is_cast = onnx_name(node) in CASTS
         kernel = _TYPED.get(key) or facts_of(node).kernel
         if kernel is None and not is_cast:
             return self._stock(node, attributes, opsets)
@@ -172,7 +178,7 @@ class Planner:
                 given[name] = ir.serde.deserialize_attribute(attribute.default_value)
         function = ir.serde.deserialize_function(body)
         plan = self.plan(function, dict(function.opset_imports))
-        return lambda inputs, frame, exact: _entered(plan, inputs, given, frame, node)
+        return lambda inputs, frame, exact: _entered(plan, inputs, given, frame, node)[0]
 
     def _call(self, node: ir.Node, function: ir.Function, opsets: Mapping[str, int]) -> Runner:
         """A call of a function of the model, whose body is prepared once."""
@@ -183,88 +189,52 @@ class Planner:
         defaults = {name: a for name, a in function.attributes.items() if a.value is not None}
 
         meant = {
-            name: _Meant(name, ir.AttributeType.FLOAT, value)
+            name: Meant(name, ir.AttributeType.FLOAT, value)
             for name, value in self._exact_attributes.get(node, {}).items()
         }
 
         def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
-            given = {**defaults, **_resolved(node, frame.attributes), **meant}
-            return _entered(plan, inputs, given, frame, node)
+            given = {**defaults, **resolved(node, frame.attributes), **meant}
+            known = (frame.known(value) for value in node.inputs)
+            pairs = zip(plan.inputs, known, strict=False)
+            constants = {value: found for value, found in pairs if found is not None}
+            outputs, found = _entered(plan, inputs, given, frame, node, constants)
+            frame.constants.update(found)
+            return outputs
 
         return run
 
 
-def compute(node: ir.Node, inputs: Inputs, opsets: Mapping[str, int]) -> Outputs:
+def compute(
+    node: ir.Node, inputs: Inputs, opsets: Mapping[str, int], *, exact: bool = False
+) -> Outputs:
     """The outputs of one operator without subgraphs, in the types of its inputs.
 
     Args:
         node: the operator; its attributes are values, not references.
         inputs: as many as the node has, None standing for an absent one.
         opsets: operator set version by domain.
+        exact: whether what is cast to a float type becomes float64, as the inputs are.
 
     Raises:
         Exception: of whatever kind, where the operator or such inputs are not supported.
     """
     run = Planner({})._operator(node, opsets, {})
-    return run(inputs, Frame({}, Weights({})), False)
+    return run(inputs, Frame({}, Weights({})), exact)
 
 
 def _entered(
-    plan: Plan, inputs: Inputs, attributes: Attributes, outer: Frame, node: ir.Node
-) -> Outputs:
+    plan: Plan,
+    inputs: Inputs,
+    attributes: Attributes,
+    outer: Frame,
+    node: ir.Node,
+    constants: dict[ir.Value, Known] | None = None,
+) -> tuple[Outputs, dict[ir.Value, Known]]:
+    """The outputs of a node that is a function, and those of them that are constants."""
     padded = [*inputs, *[None] * (len(plan.inputs) - len(inputs))]
-    frame = outer.inner(dict(zip(plan.inputs, padded, strict=True)), attributes)
-    return tuple(walk(plan, frame)[: len(node.outputs)])
-
-
-def _resolved(node: ir.Node, bound: Attributes) -> Attributes:
-    """The attributes of a node, references replaced by what the function was called with."""
-    result = {}
-    for name, attribute in node.attributes.items():
-        if not attribute.is_ref():
-            result[name] = attribute
-        elif attribute.ref_attr_name in bound:
-            source = bound[str(attribute.ref_attr_name)]
-            result[name] = type(source)(name, source.type, source.value)
-    return result
-
-
-def _call_of(
-    node: ir.Node, attributes: Attributes, opsets: Mapping[str, int], exact: Mapping[str, float]
-) -> Call:
-    """The call as kernels see it: defaults filled in, floats as the float32 values they are."""
-    since, defaults = _defaults(node.domain, node.op_type, opsets.get(node.domain, 1))
-    values = dict(defaults)
-    values.update((name, _plain(attribute)) for name, attribute in attributes.items())
-    values.update(exact)
-    names = [v.name for v in node.outputs]
-    while names and not names[-1]:
-        names.pop()
-    return Call(node.op_type, since, values, len(names))
-
-
-@lru_cache(maxsize=2048)
-def _defaults(domain: str, op_type: str, version: int) -> tuple[int, dict[str, Any]]:
-    """Since when an operator has had this form, and its attributes that have a default."""
-    schema = schema_of(domain, op_type, version)
-    if schema is None:
-        return 1, {}
-    return schema.since_version, {
-        name: _plain(ir.serde.deserialize_attribute(attribute.default_value))
-        for name, attribute in schema.attributes.items()
-        if attribute.default_value.name
-    }
-
-
-class _Meant(ir.Attr):
-    """A float attribute that a function is called with, as it was before float32."""
-
-
-def _plain(attribute: ir.Attr) -> Any:
-    if isinstance(attribute, _Meant):
-        return attribute.value
-    if attribute.type == ir.AttributeType.FLOAT:
-        return float(np.float32(attribute.value))
-    if attribute.type == ir.AttributeType.FLOATS:
-        return [float(np.float32(v)) for v in attribute.value]
-    return attribute.value
+    frame = outer.inner(dict(zip(plan.inputs, padded, strict=True)), attributes, constants)
+    outputs = tuple(walk(plan, frame)[: len(node.outputs)])
+    pairs = zip(node.outputs, plan.outputs, strict=False)
+    found = {mine: frame.constants[its] for mine, its in pairs if its in frame.constants}
+    return outputs, found

@@ -2,7 +2,7 @@
 
 Every float16, bfloat16 and float32 value becomes float64 where it enters: inputs, weights,
 constants, and the results of casts. What is stored keeps its stored value; only the rounding of
-what is computed goes away.
+what is computed from the inputs goes away (constants: see `known`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.operators.kernels import Call, Inputs, Outputs
+from normonnx.operators.kernels import Array, Call, Inputs, Outputs
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
-_FLOATS = frozenset(
+FLOATS = frozenset(
     (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE)
 )
+"""The types that arithmetic is done in."""
 
 
 def is_narrow(value: Any) -> bool:
     """Whether the value is an array of a float type narrower than float64."""
     return isinstance(value, np.ndarray | np.generic) and value.dtype in _NARROW
+
+
+def is_float(array: Array) -> bool:
+    """Whether the array is of one of the float types that arithmetic is done in."""
+    return array.dtype == np.float64 or array.dtype in _NARROW
 
 
 def promote(value: Any) -> Any:
@@ -68,13 +74,14 @@ def cast(call: Call, inputs: Inputs, *, exact: bool) -> Outputs | None:
     Small float types, whose rounding is the point of the cast, are left to onnx.reference.
     """
     value, like = (*inputs, None)[:2]
-    if like is not None:
-        target = ir.DataType.from_numpy(like.dtype)
-    else:
+    if "to" in call.attributes:
         target = ir.DataType(call.attributes["to"])
+    else:
+        assert like is not None
+        target = ir.DataType.from_numpy(like.dtype)
     if value is None or value.dtype.kind in "OSU":
         return None
-    if target in _FLOATS:
+    if target in FLOATS:
         return (value.astype(np.float64 if exact else target.numpy()),)
     plain = target.is_integer() and target.bitwidth >= 8
     return (value.astype(target.numpy()),) if plain or target == ir.DataType.BOOL else None

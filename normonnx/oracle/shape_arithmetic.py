@@ -6,7 +6,7 @@ float64 that integer could be another one, and the tensors would not even have t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -50,9 +50,6 @@ class Followed(Struct):
             a.type == ir.AttributeType.GRAPH for a in node.attributes.values()
         ):
             return None
-        if node.op_type == "Constant":
-            self._note(node, run([]))
-            return None
         if facts_of(node).reads_shape_only:
             outputs = run(inputs)
         elif self.derived.isdisjoint(node.inputs):
@@ -67,7 +64,12 @@ class Followed(Struct):
         self.derived.update(node.outputs)
         return None if any(a.dtype.kind == "f" for a in outputs) else outputs
 
-    def _note(self, node: ir.Node, outputs: Outputs) -> bool:
+    def hold(self, node: ir.Node, outputs: Sequence[Array]) -> None:
+        """Note the outputs of a node that reads nothing but constants."""
+        self.derived.difference_update(node.outputs)
+        self._note(node, outputs)
+
+    def _note(self, node: ir.Node, outputs: Sequence[Array]) -> bool:
         if not all(isinstance(a, np.ndarray) and a.size <= _LONGEST for a in outputs):
             return False
         self.native.update(zip(node.outputs, outputs, strict=False))

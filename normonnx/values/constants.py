@@ -2,17 +2,17 @@
 
 A value is constant when it is an initializer that no caller can override, the output of a
 Constant node, or the output of a deterministic operator all of whose inputs are constant. Raw
-exporter output hides parameters behind Identity, Cast, CastLike, Expand, ConstantOfShape and
-arithmetic; nothing is folded into the model for that, the value is worked out where it is asked
-for.
+exporter output hides parameters behind Identity, Cast, Expand, norms of weights and arithmetic;
+nothing is folded into the model for that, the value is worked out where it is asked for, as far as
+that is affordable.
 
-In float64 every cast between floating types is the identity: that is the real arithmetic which
-both the certificates and the judge's oracle take for the truth.
+In float64 the roundings of arithmetic are left out, those that the model asks for are not: see
+`oracle.known`, by which the certificates and the judge's oracle go too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
@@ -20,25 +20,18 @@ import onnx_ir as ir
 from normonnx.graph.exact import ExactValues, Maker
 from normonnx.graph.nesting import walk
 from normonnx.operators.kernels import Array
-from normonnx.operators.names import onnx_name
+from normonnx.operators.schemas import keeps_type
+from normonnx.oracle.dependence import depends_on
+from normonnx.oracle.known import Known, worked_out
 from normonnx.oracle.planner import compute
-from normonnx.values.growth import largest_result
+from normonnx.values.growth import is_affordable
 from normonnx.values.stored import is_constant_node, read_stored
 
-_MAX_FOLDED_BYTES = 64 << 20
-"""No constant larger than this, and than twice its inputs, is worked out (expansion bombs)."""
+_KEPT_BYTES = 1 << 20
+"""What is worked out on the way to something else is kept up to this size."""
 
 _FLOATS = frozenset(
     {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
-)
-
-_PASS_THROUGH = frozenset({"Identity", "Cast", "CastLike"})
-
-_FOLDABLE = _PASS_THROUGH | frozenset(
-    """Abs Add And Ceil Clip Concat ConstantOfShape Div Equal Erf Exp Expand Flatten Floor Gather
-    Greater GreaterOrEqual Less LessOrEqual Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal
-    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round Sign Slice Split Sqrt Squeeze
-    Sub Sum Tile Transpose Unsqueeze Where""".split()
 )
 
 
@@ -64,9 +57,9 @@ class Constants:
         """
         self._frozen_inputs = frozen_inputs
         self._opsets = model.opset_imports  # which may still be raised
+        self._functions = model.functions
         self._derived: set[ir.Value] = set()
-        self._arrays: dict[ir.Value, Array] = {}
-        self._float64: dict[ir.Value, Array] = {}
+        self._known: dict[ir.Value, Known] = {}
         self.exact: ExactValues = ExactValues()
         for graph in (model.graph, *model.functions.values()):
             for node in walk(graph):
@@ -74,12 +67,17 @@ class Constants:
 
     def visit(self, node: ir.Node) -> None:
         """Note the outputs of a node as constant if its inputs are; inputs come first."""
-        if onnx_name(node) in _FOLDABLE and node.outputs[0] not in self._derived:
-            if any(attribute.is_ref() for attribute in node.attributes.data.values()):
-                return
-            inputs = [value for value in node.inputs if value is not None]
-            if inputs and all(self.is_constant(value) for value in inputs):
-                self._derived.update(node.outputs)
+        inputs = node.inputs
+        if not inputs or not (inputs[0] is None or self.is_constant(inputs[0])):
+            return
+        if not node.outputs or node.outputs[0] in self._derived:
+            return
+        depends = None if node.op_identifier() in self._functions else depends_on(node)
+        if depends is None or any(a.is_ref() for a in node.attributes.data.values()):
+            return
+        given = [value for value in depends if value is not None]
+        if given and all(self.is_constant(value) for value in given):
+            self._derived.update(node.outputs)
 
     def learn(self, value: ir.Value, array: Array, exact: Array | None = None) -> None:
         """Declare a value constant that only other knowledge shows to be so.
@@ -90,8 +88,7 @@ class Constants:
             exact: its value in float64, if that is not simply `array`.
         """
         self._derived.add(value)
-        self._arrays[value] = array
-        self._float64[value] = array if exact is None else exact
+        self._known[value] = Known(array, exact)
 
     def is_constant(self, value: ir.Value | None) -> bool:
         """Whether the value is the same in every run; reads no data."""
@@ -108,26 +105,20 @@ class Constants:
 
     def array(self, value: ir.Value | None) -> Array | None:
         """The constant in its own type, or None if the value is no constant."""
-        return self._evaluate(value, exactly=False) if value is not None else None
+        known = self._evaluate(value)
+        return None if known is None else known.native
 
     def float64(self, value: ir.Value | None) -> Array | None:
-        """The constant as float64, never rounded on the way, or None if it is no constant."""
-        if value is None:
-            return None
-        if value.name is not None and value.name in self.exact and self.is_constant(value):
-            return self.exact[value.name]
-        array = self._evaluate(value, exactly=True)
-        return None if array is None else array.astype(np.float64, copy=False)
+        """The constant as float64 before arithmetic rounded it, or None if it is no constant."""
+        known = self._evaluate(value)
+        return None if known is None else known.wide.astype(np.float64, copy=False)
 
     def unrounded(self, value: ir.Value | None) -> Array | None:
-        """As `float64`, but a weight that is stored in float32 is given in that type."""
-        if value is None:
-            return None
-        tensor = self._tensor(value)
-        stored = tensor is not None and tensor.dtype == ir.DataType.FLOAT
-        if not stored or value.name in self.exact or not self.is_constant(value):
-            return self.float64(value)
-        return self._evaluate(value, exactly=False)
+        """As `float64`, but what float32 holds is given in that type."""
+        known = self._evaluate(value)
+        if known is None or known.unrounded is not None or known.native.dtype != np.float32:
+            return None if known is None else known.wide.astype(np.float64, copy=False)
+        return known.native
 
     def maker(self, value: ir.Value) -> Maker | None:
         """What makes `float64(value)` again, None unless that is a weight as it is stored."""
@@ -139,7 +130,10 @@ class Constants:
     def shape(self, value: ir.Value) -> ir.Shape | None:
         """The shape of an initializer or Constant, without reading its data."""
         tensor = self._tensor(value)
-        return None if tensor is None else ir.Shape(tensor.shape.numpy())
+        if tensor is not None:
+            return ir.Shape(tensor.shape.numpy())
+        known = self._known.get(value)
+        return None if known is None else ir.Shape(known.native.shape)
 
     def dtype(self, value: ir.Value) -> ir.DataType | None:
         """The type of a constant, without working out its value where that is avoidable."""
@@ -148,6 +142,11 @@ class Constants:
             return tensor.dtype
         if value.dtype is not None:
             return value.dtype
+        producer = value.producer()
+        if value not in self._known and producer is not None and value is producer.outputs[0]:
+            source = producer.inputs[0] if producer.inputs else None
+            if source is not None and keeps_type(producer.domain, producer.op_type):
+                return self.dtype(source)
         array = self.array(value)
         return None if array is None else ir.DataType.from_numpy(array.dtype)
 
@@ -160,87 +159,82 @@ class Constants:
         tensor: ir.TensorProtocol = producer.attributes["value"].value
         return tensor
 
-    def _evaluate(self, value: ir.Value, *, exactly: bool) -> Array | None:
-        """The value, worked out of what it derives from; weights are not kept."""
-        memo = self._float64 if exactly else self._arrays
-        if value not in memo and self.is_constant(value) and not self._derives(value):
-            return read_stored(value, exactly=exactly)  # it can be read again
-        pending = [value]
-        while pending:
-            current = pending[-1]
-            if current in memo:
-                pending.pop()
-                continue
-            missing = self._missing(current, memo)
-            if missing:
-                pending.extend(missing)
-            elif not self._work_out(current, memo, exactly=exactly):
-                return None
-        return memo[value]
-
-    def _derives(self, value: ir.Value) -> bool:
-        """Whether a constant is the output of a node that is no Constant."""
-        producer = value.producer()
-        return producer is not None and not is_constant_node(producer)
-
-    def _missing(self, value: ir.Value, memo: Mapping[ir.Value, Array]) -> list[ir.Value]:
-        """The inputs of what makes a constant that are not worked out yet."""
-        producer = value.producer()
-        if producer is None or not self.is_constant(value) or not self._derives(value):
-            return []
-        return [v for v in producer.inputs if v is not None and v not in memo]
-
-    def _work_out(self, value: ir.Value, memo: dict[ir.Value, Array], *, exactly: bool) -> bool:
-        """Note a value whose inputs are known; False if it is no constant, or not for us."""
-        if not self.is_constant(value):
-            return False
-        producer = value.producer()
-        if producer is None or not self._derives(value):
-            array = read_stored(value, exactly=exactly)
-            if array is not None:
-                memo[value] = array
-            return array is not None
-        inputs = [memo[v] for v in producer.inputs if v is not None]
-        results = self._run(producer, inputs, exactly=exactly)
-        if results is None:
-            self._derived.difference_update(producer.outputs)
-            return False
-        memo.update(zip(producer.outputs, results, strict=False))
-        return True
-
-    def _run(self, node: ir.Node, inputs: list[Array], *, exactly: bool) -> list[Array] | None:
-        passed = _passed_on(node, inputs) if exactly else None
-        if passed is not None:
-            return [passed]
-        if largest_result(node, inputs) > max(_MAX_FOLDED_BYTES, 2 * sum(a.nbytes for a in inputs)):
+    def _evaluate(self, value: ir.Value | None) -> Known | None:
+        """The value; what is stored is read again each time, what is worked out is kept."""
+        if value is None or not self.is_constant(value):
             return None
-        arrays = iter(inputs)
-        padded = [None if value is None else next(arrays) for value in node.inputs]
+        if value in self._known or value not in self._derived:
+            return self._read(value)
+        passing: dict[ir.Value, Known] = {}
+        needed = self._needed(value)
+        for node in needed:
+            if not self._work_out(node, passing):
+                self._forget(node.outputs)
+                return None
+        kept = set(needed[-1].outputs)
+        self._known.update(
+            (v, known)
+            for v, known in passing.items()
+            if v in kept or known.native.nbytes <= _KEPT_BYTES
+        )
+        return passing[value]
+
+    def _needed(self, value: ir.Value) -> list[ir.Node]:
+        """The nodes that have to be worked out for a value, in order."""
+        order: list[ir.Node] = []
+        seen: set[ir.Node] = set()
+        pending = [(value.producer(), False)]
+        while pending:
+            node, ready = pending.pop()
+            if node is None or (node in seen and not ready):
+                continue
+            if ready:
+                order.append(node)
+                continue
+            seen.add(node)
+            pending.append((node, True))
+            reads = [v for v in depends_on(node) or () if v in self._derived]
+            pending.extend((v.producer(), False) for v in reads if v and v not in self._known)
+        return order
+
+    def _read(self, value: ir.Value) -> Known | None:
+        """A constant that is stored, or was worked out before; its exact value counts."""
+        known = self._known.get(value)
+        if known is None and (value in self._derived or not self.is_constant(value)):
+            return None
+        if value.name is not None and value.name in self.exact:
+            exact = self.exact[value.name]
+            native = read_stored(value) if known is None else known.native
+            return None if native is None else Known(native, exact)
+        array = read_stored(value) if known is None else None
+        return known if array is None else Known(array)
+
+    def _work_out(self, node: ir.Node, passing: dict[ir.Value, Known]) -> bool:
+        """Note the outputs of a node whose inputs are known; False where that cannot be."""
+        reads = depends_on(node) or ()
+        inputs = [None if v is None else passing.get(v) or self._read(v) for v in reads]
+        if any(k is None and v is not None for k, v in zip(inputs, reads, strict=True)):
+            return False
+        natives = [None if known is None else known.native for known in inputs]
+        opsets = self._opsets or {"": 21}
         try:
             with np.errstate(all="ignore"):
-                results = compute(node, padded, self._opsets or {"": 21})
+                if not is_affordable(node, natives, opsets):
+                    return False
+                found = worked_out(
+                    node, inputs, lambda arrays, exact: compute(node, arrays, opsets, exact=exact)
+                )
         except Exception:
             # An operator or a combination that nothing here computes: not a constant to us.
-            return None
-        return [np.asarray(result) for result in results]
+            return False
+        passing.update(zip(node.outputs, found, strict=False))
+        return len(found) >= len(node.outputs)
 
-
-def _passed_on(node: ir.Node, inputs: list[Array]) -> Array | None:
-    """What an Identity, or a cast to a float type, gives in real arithmetic; None for all else."""
-    if onnx_name(node) not in _PASS_THROUGH:
-        return None
-    target = _cast_target(node, inputs)
-    if target is None:
-        return inputs[0]
-    if not is_float(target):
-        return None
-    return inputs[0].astype(np.float64) if inputs[0].dtype.kind in "iub" else inputs[0]
-
-
-def _cast_target(node: ir.Node, inputs: list[Array]) -> ir.DataType | None:
-    """The type a Cast or CastLike gives; None for Identity."""
-    if node.op_type == "Cast":
-        return ir.DataType(node.attributes["to"].as_int())
-    if node.op_type == "CastLike":
-        return ir.DataType.from_numpy(inputs[1].dtype)
-    return None
+    def _forget(self, values: Iterable[ir.Value]) -> None:
+        """What cannot be worked out is no constant, nor is what depends on it."""
+        pending = list(values)
+        while pending:
+            value = pending.pop()
+            if value in self._derived:
+                self._derived.discard(value)
+                pending.extend(out for user in value.consumers() for out in user.outputs)

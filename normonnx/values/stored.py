@@ -26,15 +26,8 @@ def is_constant_node(node: ir.Node) -> bool:
     return attribute.name == "value" or attribute.name in _CONSTANT_ATTRIBUTES
 
 
-def read_stored(value: ir.Value, *, exactly: bool) -> Array | None:
-    """A stored constant, exactly in float64 unless it holds integers or truths."""
-    array = _leaf(value)
-    if array is None or not exactly or array.dtype.kind in "iub":
-        return array
-    return array.astype(np.float64)
-
-
-def _leaf(value: ir.Value) -> Array | None:
+def read_stored(value: ir.Value) -> Array | None:
+    """A stored constant in its own type; None for text."""
     producer = value.producer()
     if producer is None:
         assert value.const_value is not None

@@ -53,6 +53,59 @@ def test_casts_between_floats_do_not_round() -> None:
     assert y.tolist() == (2 * x.astype(np.float64)).tolist()
 
 
+ROUND_TRIP = "h = Cast<to = 10>(v) r = Cast<to = 1>(h)"
+TWICE = f'<domain: "local", opset_import: ["" : 17]> trip (v) => (r) {{ {ROUND_TRIP} }}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{ROUND_TRIP.replace('(v)', '(w)')} y = Mul(x, r)",
+        "r = local.trip(w) y = Mul(x, r)",
+        "e = Neg(w) n = local.trip(e) r = Neg(n) y = Mul(x, r)",
+        f"""y = If(yes) <then_branch = t () => (float[2] p) {{
+                {ROUND_TRIP.replace("(v)", "(w)")} p = Mul(x, r) }},
+            else_branch = f () => (float[2] q) {{ q = Neg(x) }}>""",
+        f"""y = Loop(two, yes, x) <body = b (int64 i, bool c, float[2] s)
+            => (bool d, float[2] t) {{
+                d = Identity(c) {ROUND_TRIP.replace("(v)", "(w)")} t = Mul(s, r) }}>""",
+    ],
+)
+def test_casts_of_constants_round(body: str) -> None:
+    w = np.array([1.0002, 1 / 3], np.float32)
+    model = graph_model(
+        f"(float[2] x) => (float[2] y) {{ {body} }}",
+        functions=TWICE, w=w, yes=np.array(True), two=np.int64(2),
+    )  # fmt: skip
+    x = np.array([0.1, 3], np.float32)
+    (y,) = evaluate(model, {"x": x}).values()
+    rounded = w.astype(np.float16).astype(np.float64)
+    times = 2 if "Loop" in body else 1
+    assert y.tolist() == (x.astype(np.float64) * rounded**times).tolist()
+    [seen] = run_ort(model, {"x": x})
+    np.testing.assert_allclose(y, seen, rtol=1e-6)
+
+
+def test_casts_of_what_a_caller_gives_do_not() -> None:
+    model = graph_model(
+        "(float[2] x) => (float[2] y) { r = local.trip(w) a = local.trip(x) y = Mul(a, r) }",
+        functions=TWICE, w=np.zeros(2, np.float32),
+    )  # fmt: skip
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [2]))
+    x, w = np.array([[0.1, 3], [1.0002, 1 / 3]], np.float32)
+    (y,) = evaluate(model, {"x": x, "w": w}).values()
+    assert y.tolist() == (x.astype(np.float64) * w.astype(np.float64)).tolist()
+
+
+def test_exact_weights_of_a_cast_to_a_type_that_holds_them() -> None:
+    model = graph_model(
+        "(float[1] x) => (float[1] y) { c = Cast<to = 1>(w) y = Mul(x, c) }",
+        w=np.array([1 / 3], np.float32),
+    )
+    (y,) = evaluate(model, {"x": np.ones(1, np.float32)}, exact={"w": np.array([1 / 3])}).values()
+    assert y.tolist() == [1 / 3]
+
+
 def test_integers_stay_integers() -> None:
     text = """(float[3] x) => (int64[3] y, bool[3] z) {
         i = Cast<to = 7>(x)

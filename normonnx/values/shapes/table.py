@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from normonnx.operators.facts import Facts
 from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import keeps_type
 from normonnx.operators.table import facts_of
-from normonnx.values.constants import Constants, is_float
+from normonnx.values.constants import Constants
 from normonnx.values.shapes.contradiction import CONTRADICTIONS
 from normonnx.values.shapes.light import light_proto, twins
 
@@ -84,7 +85,7 @@ class Shapes:
             return None
         if value in self._vectors:
             return self._vectors[value]
-        if self._constants.is_constant(value) and _small(value):
+        if self._constants.is_constant(value) and self._may_hold_dimensions(value):
             array = self._constants.array(value)
             if (
                 array is not None
@@ -95,6 +96,14 @@ class Shapes:
                 self._vectors[value] = tuple(int(item) for item in array.reshape(-1))
                 return self._vectors[value]
         return None
+
+    def _may_hold_dimensions(self, value: ir.Value) -> bool:
+        """Whether a constant is worth a look: its type and size are known without its numbers."""
+        if value.const_value is not None:
+            return value.const_value.size <= _LARGEST_VECTOR
+        dtype, dims = self.dtype(value), self.static(value)
+        size = 1 if dims is None else math.prod(dims)
+        return (dtype is None or dtype.is_integer()) and size <= _LARGEST_VECTOR
 
     def adopt(self, new: ir.Value, old: ir.Value) -> None:
         """Let a new value have what is known of the old one whose place it takes."""
@@ -217,8 +226,7 @@ class Shapes:
             return
         array = self._constants.array(source)
         if array is not None:
-            exact = self._constants.float64(source) if is_float(target) else None
-            self._constants.learn(node.outputs[0], array.astype(target.numpy()), exact)
+            self._constants.learn(node.outputs[0], array.astype(target.numpy()))
 
     def _refine(self, out: ir.Value, node: ir.Node, infer: Callable[[], Dims | None]) -> None:
         known = self.dims(out)
@@ -244,7 +252,3 @@ def _unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
         return infer()
     except CONTRADICTIONS:
         return None
-
-
-def _small(value: ir.Value) -> bool:
-    return value.const_value is None or value.const_value.size <= _LARGEST_VECTOR
