@@ -119,3 +119,26 @@ def test_a_narrowing_cast_of_the_input_stays() -> None:
     proto = model(layer(body, x="float[2,3,8] h", y="float16[2,3,8] y"), dtype=np.float16,
                   weights={"two": np.float16(2), "eps": np.float16(1e-3)})  # fmt: skip
     assert fuse(proto).operators == ["Cast", "LayerNormalization"]
+
+
+@pytest.mark.parametrize("rounded", ["m", "d", "v"])
+def test_what_is_rounded_to_half_within_a_norm_stays_so(rounded: str) -> None:
+    steps = {
+        "m": "ReduceMean <axes=[-1]> (x)",
+        "d": "Sub (x, m)",
+        "p": "Mul (d, d)",
+        "v": "ReduceMean <axes=[-1]> (p)",
+        "e": "Add (v, eps)",
+        "r": "Sqrt (e)",
+        "y": "Div (d, r)",
+    }
+    body = " ".join(
+        f"{name}s = {step} {name}h = {DOWN} ({name}s) {name} = Cast <to=1> ({name}h)"
+        if name == rounded
+        else f"{name} = {step}"
+        for name, step in steps.items()
+    )
+    proto = model(layer(body))
+    fused = fuse(proto)
+    assert fused.operators.count("Cast") == 2
+    assert difference(proto, fused.proto, random_feeds(proto, 0)) < 1e-6
