@@ -171,19 +171,19 @@ def einsum_labels(node: ir.Node) -> tuple[list[str], str]:
 
 def _einsum(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     operands, output = einsum_labels(node)
-    constants = proposal.context.constants
     label = "" if m.axis is None else output[m.axis]
     for side, value in enumerate(node.inputs):
         labels = operands[side]
-        if not constants.is_constant(value) or (label and labels.count(label) != 1):
+        if not is_weight(proposal, value) or (label and labels.count(label) != 1):
             continue
         out = node.outputs[0]
         if not m.is_shift:
-            w = weight_of(proposal, node, side, "operand")
-            axis = labels.index(label) if label else None
-            a = m.a if axis is None else m.a.reshape(-1, *(1,) * (w.ndim - 1 - axis))
             inputs = list(node.inputs)
-            inputs[side] = multiplied_weight(proposal, node, side, w, a, channel_axis=axis)
+            if label:
+                inputs[side] = scaled_weight(proposal, node, side, m.a, labels.index(label))
+            else:
+                w = weight_of(proposal, node, side, "operand")
+                inputs[side] = multiplied_weight(proposal, node, side, w, m.a)
             out = proposal.like(node, inputs)
         return out if m.is_scale else materialise(proposal, out, m.shift, node.outputs[0])
     raise RefusedError(f"no constant operand of {describe(node)} has the map's label")

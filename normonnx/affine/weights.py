@@ -135,6 +135,11 @@ def multiplied_weight(
         channel_axis: as in `Proposal.constant`.
     """
     value = optional(node, index)
+    if (source := _quantised_behind(proposal, value)) is not None:
+        raise RefusedError(
+            f"the weight of {describe(node)} is computed from the quantised one of "
+            f"{describe(source)}, and would be quantised no more"
+        )
     maker = None if value is None else proposal.context.constants.maker(value)
     return proposal.constant(
         np.multiply(w, factor, dtype=np.float64),
@@ -143,6 +148,20 @@ def multiplied_weight(
         channel_axis=channel_axis,
         maker=None if maker is None else lambda: maker() * factor,
     )
+
+
+def _quantised_behind(proposal: Proposal, value: ir.Value | None) -> ir.Node | None:
+    """A DequantizeLinear that a constant is computed from."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        producer = None if value is None else value.producer()
+        if producer is None or not proposal.context.constants.is_constant(value):
+            continue
+        if onnx_name(producer) == "DequantizeLinear":
+            return producer
+        pending.extend(producer.inputs)
+    return None
 
 
 def per_group(a: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
@@ -162,9 +181,10 @@ def per_group(a: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
 
 
 def _integers(proposal: Proposal, node: ir.Node) -> np.ndarray:
-    array = proposal.context.constants.array(node.inputs[0])
+    """What a DequantizeLinear reads, of whatever small type, in float64."""
+    array = proposal.context.constants.float64(node.inputs[0])
     assert array is not None
-    return array.astype(np.float64)
+    return array
 
 
 def _quantisation(proposal: Proposal, node: ir.Node) -> tuple[np.ndarray, np.ndarray]:
@@ -176,8 +196,8 @@ def _quantisation(proposal: Proposal, node: ir.Node) -> tuple[np.ndarray, np.nda
     assert scale is not None
     if attribute_int(node, "block_size", 0):
         raise RefusedError(f"{describe(node)} has one scale per block")
-    given = constants.array(optional(node, 2))
-    zero = np.zeros(()) if given is None else given.astype(np.float64)
+    given = constants.float64(optional(node, 2))
+    zero = np.zeros(()) if given is None else given
     if scale.size == 1:
         return scale.reshape(()), zero.reshape(())
     axis = normalized(attribute_int(node, "axis", 1), integers.ndim)
@@ -190,8 +210,7 @@ def _requantised(
 ) -> ir.Value:
     constants = proposal.context.constants
     scale, zero = _quantisation(proposal, node)
-    integers = constants.array(node.inputs[0])
-    assert integers is not None
+    integers = _integers(proposal, node)
     if proposal.context.opset_of(proposal.graph) < 13:
         raise RefusedError(f"{describe(node)} takes one scale per channel from opset 13 on")
     if (a == 0).any():
@@ -204,17 +223,10 @@ def _requantised(
         raise RefusedError(f"{describe(node)} has its scales along another axis than the channels")
     new_scale = np.broadcast_to(scale * np.abs(a.reshape(along)), _spread(integers.ndim, a, axis))
     zeros = np.broadcast_to(zero, new_scale.shape)
-    mirrored = np.where(a.reshape(along) < 0, 2 * zeros - integers, integers)
-    limits = np.iinfo(integers.dtype)
-    if mirrored.min() < limits.min or mirrored.max() > limits.max:
-        raise RefusedError(
-            f"a negative scale would take the quantised weight of {describe(layer)} out of its type"
-        )
     stored = node.inputs[0]
-    if not np.array_equal(mirrored, integers):
-        stored = proposal.integers(
-            mirrored.astype(integers.dtype), name_of(stored, node, "integers")
-        )
+    if (a < 0).any():
+        mirrored = np.where(a.reshape(along) < 0, 2 * zeros - integers, integers)
+        stored = _mirrored(proposal, layer, node, mirrored)
     dtype = float_type(proposal, node.inputs[1], layer)
     inputs = [
         stored,
@@ -231,6 +243,23 @@ def _requantised(
         )
     attributes = dict(node.attributes) | {"axis": axis}
     return proposal.node("DequantizeLinear", inputs, attributes, like=node.outputs[0])
+
+
+def _mirrored(
+    proposal: Proposal, layer: ir.Node, node: ir.Node, mirrored: np.ndarray
+) -> ir.Value | None:
+    """The integers, or numbers of a small float type, in the type that they had."""
+    old = proposal.context.constants.array(node.inputs[0])
+    assert old is not None
+    with np.errstate(invalid="ignore"):
+        kept = (mirrored + 0.0).astype(old.dtype)  # not every small float type has a −0
+    if not np.array_equal(kept.astype(np.float64), mirrored):
+        raise RefusedError(
+            f"a negative scale would take the quantised weight of {describe(layer)} out of its type"
+        )
+    if np.array_equal(kept, old):
+        return node.inputs[0]
+    return proposal.integers(kept, name_of(node.inputs[0], node, "integers"))
 
 
 def _spread(rank: int, a: np.ndarray, axis: int) -> tuple[int, ...]:
