@@ -134,6 +134,7 @@ _PAGES = (
         equation=(
             "a₂·(a₁·x + b₁) + b₂ = (a₂·a₁)·x + (a₂·b₁ + b₂)",
             "LayerNormalization: γ′ = a·γ,   β′ = a·β + b",
+            "BatchNormalization of a weight, in training form too: the weight that it gives",
         ),
         conditions=(
             "all maps vary along the same axis, or not at all",

@@ -25,6 +25,7 @@ from normonnx.affine.norm_scale import NORMS, own_map
 from normonnx.affine.norm_scale import RULE as RULE_NORM_SCALE
 from normonnx.affine.parallel import merge_parallel
 from normonnx.affine.recognise import Affine, recognise
+from normonnx.affine.stored import is_of_constants, store
 from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, commit, miss
@@ -50,6 +51,9 @@ def fold_affine(context: Context) -> None:
 
 
 def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
+    if is_of_constants(context, node):
+        store(context, graph, node)
+        return
     found = recognise(context, node)
     if found is None:
         return

@@ -30,7 +30,12 @@ class Affine(Struct, frozen=True):
 
 
 def recognise(context: Context, node: ir.Node) -> Affine | Refusal | None:
-    """The affine map a node computes; a refusal for one that nearly does; None for any other."""
+    """The affine map a node computes; a refusal for one that nearly does; None for any other.
+
+    Arithmetic on constants is none: there is nothing that the map would be applied to.
+    """
+    if not node.outputs or context.constants.is_constant(node.outputs[0]):
+        return None
     if onnx_name(node) == "BatchNormalization":
         return _batch_normalization(context, node)
     if onnx_name(node) in ARITHMETIC:

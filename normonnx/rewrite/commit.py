@@ -82,6 +82,8 @@ def _make(
     opsets = context.opsets_of(proposal.graph)
     context.recorded.replaced(proposal.replacements, proposal.nodes, opsets)
     place(proposal, prelude)
+    for node in proposal.nodes:
+        context.constants.visit(node)
     _redirect(proposal)
     for old, new in proposal.replacements:
         take_place(context, old, new)
@@ -111,8 +113,9 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
     context, graph = proposal.context, proposal.graph
     in_function = any(graph is f.graph for f in context.model.functions.values())
     prelude: list[ir.Node] = []
+    standing = {new for _, new in proposal.replacements}
     for value, exact in proposal.constants.items():
-        if not value.uses():
+        if not value.uses() and value not in standing:
             continue
         name = context.fresh(str(value.name))
         if in_function:
