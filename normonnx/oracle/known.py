@@ -68,14 +68,17 @@ def worked_out(
         return _cast(inputs[0], run(natives, False))
     if facts.jumps or kind is None:
         return [Known(array) for array in _tensors(run(natives, False))]
-    wide = [None if known is None else known.wide for known in inputs]
     exact = all(known is None or known.unrounded is None for known in inputs)
     if facts.moves:
         results = _tensors(run(natives, False))
-        return list(map(Known, results)) if exact else _each(results, run(wide, True))
+        return list(map(Known, results)) if exact else _each(results, run(_wide(inputs), True))
     real = _tensors(run([promote(array) for array in natives], True))
     results = [array.astype(kind) if array.dtype == np.float64 else array for array in real]
-    return _each(results, real if exact else run(wide, True))
+    return _each(results, real if exact else run(_wide(inputs), True))
+
+
+def _wide(inputs: Sequence[Known | None]) -> list[Array | None]:
+    return [None if known is None else known.wide for known in inputs]
 
 
 def _each(results: Sequence[Array], unrounded: Sequence[Any]) -> list[Known]:

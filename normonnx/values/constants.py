@@ -79,16 +79,15 @@ class Constants:
         if given and all(self.is_constant(value) for value in given):
             self._derived.update(node.outputs)
 
-    def learn(self, value: ir.Value, array: Array, exact: Array | None = None) -> None:
+    def learn(self, value: ir.Value, array: Array) -> None:
         """Declare a value constant that only other knowledge shows to be so.
 
         Args:
             value: such as the Shape of a tensor whose dimensions are all known.
             array: its value, in its own type.
-            exact: its value in float64, if that is not simply `array`.
         """
         self._derived.add(value)
-        self._known[value] = Known(array, exact)
+        self._known[value] = Known(array)
 
     def is_constant(self, value: ir.Value | None) -> bool:
         """Whether the value is the same in every run; reads no data."""
@@ -105,6 +104,8 @@ class Constants:
 
     def array(self, value: ir.Value | None) -> Array | None:
         """The constant in its own type, or None if the value is no constant."""
+        if value is not None and self._is_stored(value):
+            return read_stored(value)
         known = self._evaluate(value)
         return None if known is None else known.native
 
@@ -163,7 +164,7 @@ class Constants:
         """The value; what is stored is read again each time, what is worked out is kept."""
         if value is None or not self.is_constant(value):
             return None
-        if value in self._known or value not in self._derived:
+        if value in self._known or self._is_stored(value):
             return self._read(value)
         passing: dict[ir.Value, Known] = {}
         needed = self._needed(value)
@@ -197,17 +198,18 @@ class Constants:
             pending.extend((v.producer(), False) for v in reads if v and v not in self._known)
         return order
 
+    def _is_stored(self, value: ir.Value) -> bool:
+        return value not in self._derived and self.is_constant(value)
+
     def _read(self, value: ir.Value) -> Known | None:
         """A constant that is stored, or was worked out before; its exact value counts."""
         known = self._known.get(value)
-        if known is None and (value in self._derived or not self.is_constant(value)):
-            return None
-        if value.name is not None and value.name in self.exact:
-            exact = self.exact[value.name]
-            native = read_stored(value) if known is None else known.native
-            return None if native is None else Known(native, exact)
-        array = read_stored(value) if known is None else None
-        return known if array is None else Known(array)
+        if known is None and self._is_stored(value):
+            native = read_stored(value)
+            known = None if native is None else Known(native)
+        if known is None or value.name is None or value.name not in self.exact:
+            return known
+        return Known(known.native, self.exact[value.name])
 
     def _work_out(self, node: ir.Node, passing: dict[ir.Value, Known]) -> bool:
         """Note the outputs of a node whose inputs are known; False where that cannot be."""
