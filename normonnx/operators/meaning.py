@@ -26,8 +26,9 @@ class Change(Enum):
     OTHER = "it may mean something else"
 
 
-REVIEWED = range(12, 24)
-"""The opsets whose changes were read, in onnx's changelog, for what the schemas do not show."""
+REVIEWED = range(8, 24)
+"""The opsets whose changes were read, in onnx's changelog, for what the schemas do not show. What
+another opset changed may mean anything."""
 
 FLATTENING = frozenset({"Hardmax", "LogSoftmax", "Softmax"})
 """They worked on the axis and all behind it as one, and work on the axis alone from opset 13 on."""
@@ -37,6 +38,9 @@ FLATTENING_UNTIL = 12
 _CHANGED = frozenset(
     {
         *((name, FLATTENING_UNTIL + 1) for name in FLATTENING),
+        ("AveragePool", 11),  # how many windows there are without pads of its own
+        ("ConvTranspose", 11),  # on which side the odd pad is
+        ("OneHot", 11),  # negative indices count from the end
         ("DequantizeLinear", 13),  # a scale per channel
         ("QuantizeLinear", 13),
         ("RoiAlign", 16),  # the default of the new attribute is not what it did before
@@ -50,7 +54,13 @@ _CHANGED = frozenset(
 )
 """Forms that mean something else, or may, although their schema does not show it."""
 
-_UNCHANGED = frozenset({("BatchNormalization", 14)})
+_UNCHANGED = frozenset(
+    {
+        ("Constant", 11),  # its value may be given otherwise
+        ("Gemm", 11),  # C may be left out
+        ("BatchNormalization", 14),
+    }
+)
 """Forms that mean the same with one output, although their schema looks different."""
 
 
@@ -70,7 +80,7 @@ def change_at(op_type: str, opset: int) -> Change | None:
         return None if old is new else Change.OTHER
     if old.since_version == new.since_version:
         return None
-    if (op_type, opset) in _CHANGED:
+    if (op_type, opset) in _CHANGED or opset not in REVIEWED or new.deprecated:
         return Change.OTHER
     if (op_type, opset) in _UNCHANGED or _extends(old, new):
         return Change.EXTENDED

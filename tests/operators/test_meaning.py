@@ -9,6 +9,13 @@ from normonnx.operators.meaning import REVIEWED, Change, axes_moved, change_at, 
 from normonnx.operators.schemas import keeps_type, schema_of
 
 EXTENDED = {
+    8: "Max MaxPool Mean Min Sum",
+    9: "Cast Constant Flatten Gemm Greater Less MatMul PRelu",
+    10: "AveragePool MaxPool",
+    11: """ArgMax ArgMin Compress Concat Constant Conv DepthToSpace Equal Flatten Gather Gemm
+        Hardmax If LogSoftmax Loop LpPool MaxPool MaxUnpool NonMaxSuppression ReduceL1 ReduceL2
+        ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
+        ReduceSumSquare Scan Slice Softmax Split Squeeze TopK Unsqueeze""",
     12: "ArgMax ArgMin Clip Constant GatherND Max MaxPool Min Pow ReduceMax ReduceMin",
     13: """Abs Add ArgMax ArgMin Cast Ceil Clip Concat Constant DepthToSpace Div
         Dropout Equal Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater
@@ -93,6 +100,16 @@ def test_an_operator_means_the_same_over_steps_that_all_extend_it() -> None:
     assert means_the_same("Softmax", 13, 23)
     assert not means_the_same("Gelu", 11, 20)
     assert not means_the_same("NoSuchOperator", 11, 20)
+
+
+def test_what_was_not_read_may_mean_anything() -> None:
+    assert change_at("Relu", 6) is Change.OTHER
+    assert change_at("Relu", 8) is None
+
+
+@pytest.mark.parametrize(("operator", "opset"), [("Upsample", 10), ("Scatter", 11)])
+def test_what_is_deprecated_does_not_go_on(operator: str, opset: int) -> None:
+    assert change_at(operator, opset) is Change.OTHER
 
 
 def test_which_operators_keep_the_type_of_their_first_input() -> None:
