@@ -115,7 +115,6 @@ _UNCARRIED: tuple[tuple[Callable[[ModelProto, Contents], bool], str, str], ...] 
 def _first_duplicate(model: ModelProto, contents: Contents) -> tuple[str, str] | None:
     """What occurs twice where names must be unique, as ``(what, name)``."""
     groups: list[tuple[str, Iterable[str]]] = [
-        ("opset import", (entry.domain for entry in model.opset_import)),
         ("metadata entry", (entry.key for entry in model.metadata_props)),
         (
             "function",

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-import onnx
 import onnx_ir as ir
 from msgspec import Struct
 from onnx import ModelProto, TensorProto
@@ -23,6 +22,7 @@ from normonnx.model_io.digest import Digest
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_deep, refuse_endless
 from normonnx.model_io.operators import refuse_malformed
+from normonnx.model_io.opset_imports import import_once
 from normonnx.model_io.parse import read_file, read_stdin, refuse_incomplete
 from normonnx.model_io.payload import refuse_wrong_payload
 from normonnx.model_io.text import refuse_garbled
@@ -200,6 +200,9 @@ def _deserialize(
     try:
         contents = contents_of(proto, guard.model)
         refuse_garbled(proto, contents, guard.model)
+        import_once(proto, guard.model)
+        for function in contents.functions:
+            import_once(function, guard.model)
         refuse_uncarried(proto, contents, guard.model)
         _settle_outputs(contents, guard.model)
         refuse_endless(contents.nodes, guard.model)
@@ -212,9 +215,6 @@ def _deserialize(
             else:
                 refuse_wrong_payload(tensor, guard.model, borrowed=borrowed.get(index))
         external_bytes = sum(guard.admit(tensor) for tensor in external)
-        _spell_default_domain(proto)
-        for function in contents.functions:
-            _spell_default_domain(function)
         model = _to_ir(proto, borrowed)
     except (ir.serde.SerdeError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InvalidModelError(
@@ -259,15 +259,6 @@ def _settle_outputs(contents: Contents, where: str) -> None:
                     hint="put an Identity between them",
                 )
             info.type.CopyFrom(stated)
-
-
-def _spell_default_domain(body: ModelProto | onnx.FunctionProto) -> None:
-    """Import ``ai.onnx`` by its other name "", under which the IR files its nodes."""
-    if any(entry.domain == "" for entry in body.opset_import):
-        return
-    for entry in body.opset_import:
-        if entry.domain == "ai.onnx":
-            entry.domain = ""
 
 
 def _root_cause(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, OperatorSetIdProto
 
 from normonnx.errors import InvalidModelError
 from normonnx.model_io.contents import Contents
+from normonnx.model_io.opset_imports import plain
 
 _HELD = {AttributeProto.TENSOR: "t", AttributeProto.GRAPH: "g", AttributeProto.TYPE_PROTO: "tp"}
 """The fields of attributes that are messages, by the type that asks for one."""
@@ -81,7 +82,7 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
         imports: Iterable[OperatorSetIdProto] = (
             top.opset_import if isinstance(top, onnx.FunctionProto) else model.opset_import
         )
-        versions = {_plain(entry.domain): entry.version for entry in imports}
+        versions = {plain(entry.domain): entry.version for entry in imports}
         for node in nodes:
             if flaw := _flaw_at(node, versions):
                 raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
@@ -89,13 +90,9 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
 
 def _flaw_at(node: NodeProto, versions: Mapping[str, int]) -> str:
     """What is wrong with a node in a graph that imports these operator sets, or ""."""
-    version = versions.get(_plain(node.domain))
-    form = None if version is None else _form(_plain(node.domain), node.op_type, version)
+    version = versions.get(plain(node.domain))
+    form = None if version is None else _form(plain(node.domain), node.op_type, version)
     return "" if form is None else _flaw(node, form)
-
-
-def _plain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def _flaw(node: NodeProto, form: _Form) -> str:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from normonnx.errors import InvalidModelError, UnreadableModelError
+from normonnx.model_io.opset_imports import plain
 
 PROTOBUF_LIMIT = 2**31 - 1
 """The most bytes one protobuf message can have."""
@@ -121,7 +122,7 @@ def refuse_incomplete(model: ModelProto, where: str, *, hint: str = "") -> None:
         if entry.version < 1:
             raise InvalidModelError(f"there is no opset {entry.version}", where=where, hint=hint)
         known = onnx.defs.onnx_opset_version()
-        if entry.domain in ("", "ai.onnx") and entry.version > known:
+        if plain(entry.domain) == "" and entry.version > known:
             raise InvalidModelError(
                 f"opset {entry.version} is newer than onnx {onnx.__version__} knows ({known})",
                 where=where,

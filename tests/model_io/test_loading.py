@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnx import ModelProto, TensorProto, helper
-from small_models import model, weight
+from small_models import constant_function, model, weight
 
 from normonnx import model_io
 from normonnx.errors import (
@@ -88,6 +88,26 @@ def test_ai_onnx_is_the_default_domain() -> None:
     proto = model()
     proto.opset_import[0].domain = "ai.onnx"
     assert model_io.load(proto).model.opset_imports == {"": 17, "own": 3}
+
+
+@pytest.mark.parametrize("name", ["", "ai.onnx"])
+def test_an_operator_set_that_is_imported_twice_is_one(name: str) -> None:
+    proto = model(functions=(constant_function(weight("c")),))
+    for body in (proto, proto.functions[0]):
+        body.opset_import.add(domain=name, version=17)
+        body.opset_import.add(domain="own", version=3)
+    loaded = model_io.load(proto).model
+    assert loaded.opset_imports == {"": 17, "own": 3}
+    [function] = loaded.functions.values()
+    assert function.opset_imports == {"": 17, "own": 3}
+
+
+@pytest.mark.parametrize("name", ["", "ai.onnx"])
+def test_two_versions_of_an_operator_set_are_refused(name: str) -> None:
+    proto = model(functions=(constant_function(weight("c")),))
+    proto.functions[0].opset_import.add(domain=name, version=13)
+    with pytest.raises(InvalidModelError, match="'' is there twice, as 17 and as 13"):
+        model_io.load(proto)
 
 
 CONTENTS = {
