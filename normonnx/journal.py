@@ -54,18 +54,25 @@ class NearMiss(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """Why a rewrite is not made: one sentence without a full stop, and the way out or ""."""
+    """Why a rewrite is not made: one sentence without a full stop, and the way out or "".
+
+    Attributes:
+        reason: the sentence.
+        remedy: what the user could do, or "".
+        is_notable: whether even a site that is too small to be told of otherwise is told of.
+    """
 
     reason: str
     remedy: str = ""
+    is_notable: bool = False
 
 
 class RefusedError(Exception):
     """Raised inside the building of a proposal; `commit`'s callers turn it into a near miss."""
 
-    def __init__(self, reason: str, remedy: str = "") -> None:
+    def __init__(self, reason: str, remedy: str = "", *, is_notable: bool = False) -> None:
         super().__init__(reason)
-        self.refusal: Refusal = Refusal(reason, remedy)
+        self.refusal: Refusal = Refusal(reason, remedy, is_notable)
 
 
 class Observer(Protocol):

@@ -50,8 +50,19 @@ EXACTNESS = {
 _CARRIED = (
     "no node but the site's own reads the values in between, and none of them is a graph output",
     "only operators that keep the map affine lie in between (Identity, Dropout, Cast to no less "
-    "precision, Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Concat, Add of two branches)",
+    "precision or from what a layer computed, Transpose, Reshape, Flatten, Squeeze, Unsqueeze, "
+    "Concat, Add of two branches)",
     "all nodes belong to one graph: a value does not move into or out of a subgraph",
+)
+_DIGITS = (
+    "no digits are lost that the model has: a shift that is larger than the spread of what it "
+    "centres by more than a quarter of the type's bits (64 times in float32) stays where it is; so "
+    "do maps that cancel, and so round, such as x + 49152 − 49152"
+)
+_CANCEL = "maps that cancel, and so round, stay: x + 49152 − 49152 is not x"
+_ROOM = (
+    "in float16, no scale moves to where it makes the numbers under a sum or mean more than 256 "
+    "times as large, all of them together"
 )
 _STORED = "each new weight is finite, and not denormal, in the type it is stored in"
 _CONSTANT = "weight, bias and the parameters of the map are constants"
@@ -72,6 +83,8 @@ _PAGES = (
             _CONSTANT,
             "BatchNormalization is in inference form: running statistics, one output, per channel",
             "the map varies along the channel axis, or not at all",
+            _CANCEL,
+            _ROOM,
             *_CARRIED,
             _STORED,
         ),
@@ -94,6 +107,8 @@ _PAGES = (
         conditions=(
             _CONSTANT,
             "the map varies along the axis that the weight's free axis becomes, or not at all",
+            _CANCEL,
+            _ROOM,
             *_CARRIED,
             _STORED,
         ),
@@ -115,6 +130,8 @@ _PAGES = (
         conditions=(
             _CONSTANT,
             "every reader can take it: Conv, Gemm, MatMul, or another affine map",
+            _DIGITS,
+            _ROOM,
             "a Conv that pads with zeros takes b ≠ 0 only with a bias that is less at the border, "
             "or with a Pad that puts −b/a there",
             "the map varies along the axis that the layer sums over, or not at all",
@@ -139,6 +156,8 @@ _PAGES = (
         conditions=(
             "all maps vary along the same axis, or not at all",
             "fewer nodes are left than there were",
+            _DIGITS,
+            _ROOM,
             *_CARRIED,
             _STORED,
         ),

@@ -21,6 +21,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
+from normonnx.affine.precision import must_not_cancel
 from normonnx.affine.weights import (
     dequantised,
     describe,
@@ -55,6 +56,13 @@ def _extent_must_be(m: AffineMap, extent: int, node: ir.Node) -> None:
         raise RefusedError(f"the map has {m.a.shape[0]} channels, {describe(node)} has {extent}")
 
 
+def _must_not_cancel(proposal: Proposal, node: ir.Node, bias: np.ndarray, m: AffineMap) -> None:
+    """What a bias adds may have been there to be taken off again, rounded."""
+    inner = AffineMap.along(m.axis if m.axis is not None else 1, b=bias.reshape(-1))
+    dtype = proposal.context.shapes.dtype(node.outputs[0])
+    must_not_cancel(inner, m, dtype, of=f"{describe(node)} and the map behind it")
+
+
 def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     _axis_must_be(m, 1, node)
     transposed = node.op_type == "ConvTranspose"
@@ -81,6 +89,7 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     new_bias = bias
     if bias is not None and not m.is_identity:
         old = parameter(proposal, node, 2, "bias")
+        _must_not_cancel(proposal, node, old, m)
         new_bias = proposal.constant(a * old + b, dtype, name_of(bias, node, "bias"))
     elif not m.is_scale:
         new_bias = proposal.constant(b, dtype, name_of(None, node, "bias"))
@@ -107,6 +116,8 @@ def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     new_c = None
     if c is not None and beta != 0.0:
         old = parameter(proposal, node, 2, "bias")
+        if side == 1 and old.ndim <= 1:
+            _must_not_cancel(proposal, node, beta * old, m)
         columns = (a[:, None], b[:, None]) if side == 0 else (a, b)
         new_c = columns[0] * beta * old + columns[1]
     elif not m.is_scale:

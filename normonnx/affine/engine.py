@@ -15,19 +15,21 @@ from normonnx.affine.attempts import (
     FORWARD_RULE,
     RULE_OF,
     Attempt,
-    Backward,
-    Forward,
-    NormScale,
     is_part_of_gelu,
     key_of,
 )
+from normonnx.affine.backward import Backward
+from normonnx.affine.forward import Forward, NormScale
 from normonnx.affine.norm_scale import NORMS, own_map
 from normonnx.affine.norm_scale import RULE as RULE_NORM_SCALE
 from normonnx.affine.parallel import merge_parallel
+from normonnx.affine.precision import must_not_cancel
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.stored import is_of_constants, store
-from normonnx.journal import Refusal, Rewrite
+from normonnx.affine.weights import describe
+from normonnx.journal import Refusal, RefusedError, Rewrite
 from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
 from normonnx.rewrite import Context, commit, miss
 from normonnx.values.unread import is_left_unread
 
@@ -71,8 +73,8 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
         if not isinstance(result, Refusal):
             return
         obstacles.insert(0, result)
-    unread = any(is_left_unread(obstacle.reason) for obstacle in obstacles)
-    if kind == "BatchNormalization" or found.map.axis is not None or unread:
+    notable = any(o.is_notable or is_left_unread(o.reason) for o in obstacles)
+    if kind == "BatchNormalization" or found.map.axis is not None or notable:
         miss(
             context,
             key=key_of(node),
@@ -83,11 +85,60 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
         )
 
 
+def _rank(obstacle: Refusal) -> bool:
+    """What is notable comes first."""
+    return not obstacle.is_notable
+
+
+def _undone(context: Context, found: Affine) -> Refusal | None:
+    """Why a map is not to be moved away from the one beside it that takes it back, or is taken."""
+    try:
+        for inner in _made_by(context, found.source):
+            _must_not_cancel(context, inner, found)
+        for outer in _read_by(context, found.node.outputs[0]):
+            _must_not_cancel(context, found, outer)
+    except RefusedError as error:
+        return error.refusal
+    return None
+
+
+def _must_not_cancel(context: Context, inner: Affine, outer: Affine) -> None:
+    names = f"{describe(inner.node)} and {describe(outer.node)}"
+    must_not_cancel(inner.map, outer.map, context.shapes.dtype(outer.source), of=names)
+
+
+def _made_by(context: Context, value: ir.Value) -> Iterator[Affine]:
+    """The map that a value comes from, elements being moved at most."""
+    producer = value.producer()
+    while producer is not None:
+        site = recognise(context, producer)
+        if isinstance(site, Affine):
+            yield site
+        source = producer.inputs[0] if _only_moves(producer) else None
+        producer = None if source is None else source.producer()
+
+
+def _read_by(context: Context, value: ir.Value) -> Iterator[Affine]:
+    """The maps that read a value, elements being moved at most."""
+    pending = [value]
+    while pending:
+        for node in {use.node: None for use in pending.pop().uses()}:
+            site = recognise(context, node)
+            if isinstance(site, Affine):
+                yield site
+            elif _only_moves(node):
+                pending.append(node.outputs[0])
+
+
+def _only_moves(node: ir.Node) -> bool:
+    return tuple(facts_of(node).moves) == (0,)
+
+
 def _joined(obstacles: list[Refusal]) -> Refusal:
     """What stands in the way behind it and before it, in one sentence."""
     if not obstacles:
         return Refusal("nothing near it can take the map")
-    reasons = list(dict.fromkeys(obstacle.reason for obstacle in obstacles))
+    reasons = list(dict.fromkeys(o.reason for o in sorted(obstacles, key=_rank)))
     remedies = [obstacle.remedy for obstacle in obstacles if obstacle.remedy]
     return Refusal("; and ".join(reasons[:2]), remedies[0] if remedies else "")
 
@@ -96,9 +147,13 @@ def _by_gain(
     context: Context, graph: ir.Graph, found: Affine, kind: str, obstacles: list[Refusal]
 ) -> Iterator[Attempt]:
     """The ways of rewriting a site that save nodes, the best first, one alive at a time."""
+    undone = _undone(context, found)
+    if undone is not None:
+        obstacles.append(undone)
+        return
     backward = Backward(context, graph, found, kind)
     backward.build()
-    obstacles.extend(backward.obstacles[:1])
+    obstacles.extend(sorted(backward.obstacles, key=_rank)[:1])
     if backward.gain > 0 and not backward.obstacles:
         yield backward
         return
@@ -107,7 +162,7 @@ def _by_gain(
         obstacles.append(Refusal("what stays behind it is as large as it is"))
     forward = Forward(context, graph, found, kind)
     forward.build()
-    obstacles.extend(forward.obstacles[:1])
+    obstacles.extend(sorted(forward.obstacles, key=_rank)[:1])
     if forward.gain > max(backward.gain, 0):
         yield forward
     else:

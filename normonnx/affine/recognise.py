@@ -22,11 +22,17 @@ ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
 
 
 class Affine(Struct, frozen=True):
-    """A node that computes `map` of `source`."""
+    """A node that computes `map` of `source`.
+
+    Attributes:
+        mean, deviation: of the source, where a BatchNormalization states them; float64, shape (C,).
+    """
 
     node: ir.Node
     source: ir.Value
     map: AffineMap
+    mean: np.ndarray | None = None
+    deviation: np.ndarray | None = None
 
 
 def recognise(context: Context, node: ir.Node) -> Affine | Refusal | None:
@@ -63,12 +69,13 @@ def _batch_normalization(context: Context, node: ir.Node) -> Affine | Refusal:
     epsilon = node.attributes.get("epsilon")
     eps = np.float64(np.float32(1e-5 if epsilon is None else epsilon.as_float()))
     with np.errstate(all="ignore"):
-        a = scale / np.sqrt(variance + eps)
+        deviation = np.sqrt(variance + eps)
+        a = scale / deviation
         b = bias - mean * a
     broken = np.flatnonzero(~(np.isfinite(a) & np.isfinite(b)))
     if broken.size:
         return Refusal(f"its statistics give no finite scale in channel {broken[0]}")
-    return Affine(node, source, AffineMap.along(1, a=a, b=b))
+    return Affine(node, source, AffineMap.along(1, a=a, b=b), mean, deviation)
 
 
 def _not_inference(context: Context, node: ir.Node) -> Refusal | None:

@@ -140,6 +140,9 @@ CROSSED = (
         f"{FREE} {{ {BN}\n d = Dropout (c, ratio, training)\n y = Conv (d, W) }}",
         "BatchNormalization Dropout Conv", "may be in training mode", runs=False,
         weights={"W": W, "ratio": np.float32(0), "training": np.array(True), **SIGNED}),
+    Row("Dropout that is told that this is no training",
+        f"{FREE} {{ {BN}\n d = Dropout (c, ratio, training)\n y = Conv (d, W) }}", "Conv",
+        weights={"W": W, "ratio": np.float32(0.5), "training": np.array(False), **SIGNED}),
     Row("MaxPool, every scale positive, Conv",
         f"{FREE} {{ {BN}\n p = MaxPool <kernel_shape=[2,2], pads=[1,1,0,0]> (c)\n"
         "y = Conv (p, W) }",

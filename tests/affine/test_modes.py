@@ -54,6 +54,26 @@ def reason(model: ir.Model, options: Options | None = None) -> str:
     return next(m.reason for m in outcome.journal.near_misses.values() if m.rule == "NX001")
 
 
+@pytest.mark.parametrize(
+    ("dropout", "opset"),
+    [
+        ("c = Dropout (d)", 6),
+        ("c = Dropout <is_test=0> (d)", 6),
+        ("c = Dropout (d, ratio, training)", 13),
+        ("c, mask = Dropout (d)\n z = Not (mask)", 13),
+    ],
+)
+def test_a_dropout_that_may_drop_is_not_crossed(dropout: str, opset: int) -> None:
+    """Before opset 7 it drops unless it is told not to, from 12 on where it is told to."""
+    call = CALL.format("is_test=1" if opset < 7 else "epsilon=0.01")
+    body = f"d = Conv (x, W, b)\n {dropout}\n y = {call}"
+    text = f"(float[2,3,7,6] x) => (float[2,4,5,4] y) {{ {body} }}"
+    weights = LAYER | {"ratio": np.float32(0), "training": np.array(True)}
+    outcome = pipeline.run(untyped(text, opset, **weights), Options())
+    assert not outcome.journal.rewrites
+    assert "may be in training mode" in next(iter(outcome.journal.near_misses.values())).reason
+
+
 @pytest.mark.parametrize("attributes", ["is_test=0", "epsilon=0.01"])
 def test_the_training_form_of_opset_6_is_left(attributes: str) -> None:
     text = f"(float[2,3,7,6] x) => (float[2,4,5,4] y) {{ {CONV} y = {CALL.format(attributes)} }}"

@@ -39,6 +39,9 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
     ("the smaller of two", layer(
         f"{VARIANCE} c = Min (v, high) e = Add (c, eps) r = Sqrt (e) y = Div (d, r)"),
      {"high": np.float32(2)}, "bounds the value from above"),
+    ("a Dropout that drops under the root", layer(
+        f"{VARIANCE} {ROOT} q = Dropout (r, half, training) y = Div (d, q)"),
+     {"half": np.float32(0.5), "training": np.array(True)}, "is in training mode"),
     ("another tensor's variance", layer(
         f"{VARIANCE} {ROOT} y = Div (z, r)", x="float[2,3,8] x, float[2,3,8] z"), {},
      "'z' is divided by the spread of another value"),

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
+from normonnx.affine.precision import must_have_room
 from normonnx.affine.travel.kinds import (
     Push,
     Rest,
@@ -113,6 +114,8 @@ def sum_backward(
         _must_span(proposal, node, value, m)
     if len({id(value) for value in values}) < len(values):
         raise RefusedError(f"{describe(node)} reads one value twice")
+    dtype = proposal.context.shapes.dtype(node.outputs[0])
+    must_have_room(node, m, dtype, len(values), behind=False)
     first = source_of(node)
     return proposal.like(node, [push(first, m), *(push(value, m.scale) for value in values[1:])])
 

@@ -8,11 +8,13 @@ Resize, Upsample                                interpolation weights sum to one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
+from normonnx.affine.precision import must_have_room
 from normonnx.affine.travel.kinds import (
     Push,
     Rest,
@@ -34,6 +36,7 @@ def pool_backward(
     proposal: Proposal, node: ir.Node, index: int, m: AffineMap, push: Push
 ) -> ir.Value:
     _check_pool(node, m)
+    _must_have_room(proposal, node, m, behind=False)
     return rewired(proposal, node, push(source_of(node), m))
 
 
@@ -41,6 +44,7 @@ def pool_forward(
     proposal: Proposal, node: ir.Node, index: int, new: ir.Value, m: AffineMap
 ) -> Sequence[Rest]:
     _check_pool(node, m)
+    _must_have_room(proposal, node, m, behind=True)
     return [(node.outputs[0], rewired(proposal, node, new), m)]
 
 
@@ -69,6 +73,7 @@ def reduce_backward(
     proposal: Proposal, node: ir.Node, index: int, m: AffineMap, push: Push
 ) -> ir.Value:
     _check_reduce(node, m)
+    _must_have_room(proposal, node, m, behind=False)
     if m.axis is None:
         return rewired(proposal, node, push(source_of(node), m))
     kept = _kept_axes(proposal, node)
@@ -83,6 +88,7 @@ def reduce_forward(
 ) -> Sequence[Rest]:
     must_be_data(node, index)
     _check_reduce(node, m)
+    _must_have_room(proposal, node, m, behind=True)
     outer = m
     if m.axis is not None:
         kept = _kept_axes(proposal, node)
@@ -98,6 +104,32 @@ def _check_reduce(node: ir.Node, m: AffineMap) -> None:
         must_be_positive(m, node)
     if node.op_type == "ReduceSum" and not m.is_scale:
         raise RefusedError(f"{describe(node)} adds the shift up as often as it adds elements")
+
+
+def _must_have_room(proposal: Proposal, node: ir.Node, m: AffineMap, *, behind: bool) -> None:
+    """A sum or mean has to hold its terms also with the scale on its other side."""
+    if node.op_type not in _ORDERED:
+        dtype = proposal.context.shapes.dtype(node.inputs[0])
+        must_have_room(node, m, dtype, _terms(proposal, node), behind=behind)
+
+
+def _terms(proposal: Proposal, node: ir.Node) -> int | None:
+    """How many numbers an average or sum takes together, None where that is not known."""
+    if node.op_type == "AveragePool":
+        return math.prod(attribute_ints(node, "kernel_shape") or ())
+    shapes = proposal.context.shapes
+    source, target = shapes.static(node.inputs[0]), shapes.static(node.outputs[0])
+    if source is not None and target is not None:
+        return math.prod(source) // max(math.prod(target), 1)
+    dims = shapes.dims(node.inputs[0])
+    if dims is None:
+        return None
+    axes = axes_of(node, shapes)
+    if node.op_type == "GlobalAveragePool":
+        axes = tuple(range(2, len(dims)))
+    reduced = [dims[axis] for axis in axes or range(len(dims))]
+    numbers = [dim for dim in reduced if isinstance(dim, int)]
+    return math.prod(numbers) if len(numbers) == len(reduced) else None
 
 
 def _kept_axes(proposal: Proposal, node: ir.Node) -> list[int]:
