@@ -17,6 +17,11 @@ from normonnx.operators.kernels import Array, Inputs, Outputs
 from normonnx.operators.schemas import schema_of
 from normonnx.oracle.execution import LacksOperatorError
 
+_BEFORE_IT_COULD_BE_SAID: Mapping[tuple[str, str], str] = {
+    ("RoiAlign", "coordinate_transformation_mode"): "output_half_pixel",
+}
+"""What an operator did before it had an attribute, where that is not the attribute's default."""
+
 
 class BodyFoundError(Exception):
     """The operator has no implementation but a function body, which the oracle runs itself."""
@@ -111,6 +116,11 @@ def _with_defaults(node: onnx.NodeProto, version: int, form: type) -> onnx.NodeP
             a.default_value
             for name, a in schema.attributes.items()
             if name in known and name not in given and a.default_value.name
+        )
+        full.attribute.extend(
+            onnx.helper.make_attribute(name, did)
+            for (operator, name), did in _BEFORE_IT_COULD_BE_SAID.items()
+            if node.domain == "" and operator == node.op_type and name not in schema.attributes
         )
     return full
 

@@ -270,6 +270,21 @@ def test_default_attributes_are_those_of_the_operator_set() -> None:
     np.testing.assert_allclose(new.sum(axis=2), 1)
 
 
+@pytest.mark.parametrize("opset", [10, 15, 16])
+def test_an_attribute_that_came_later_is_what_was_done_before_it(opset: int) -> None:
+    rois = np.array([[0, 0, 5, 5], [1, 1, 7, 6]], np.float32)
+    model = graph_model(
+        "(float[1,2,8,8] x) => (float[2,2,3,3] y) "
+        "{ y = RoiAlign <output_height=3, output_width=3, sampling_ratio=2> (x, r, n) }",
+        opset=opset,
+        r=rois,
+        n=np.zeros(2, np.int64),
+    )
+    x = np.random.default_rng(0).standard_normal((1, 2, 8, 8), dtype=np.float32)
+    (y,) = evaluate(model, {"x": x}).values()
+    np.testing.assert_allclose(y, run_ort(model, {"x": x})[0], rtol=1e-4, atol=1e-5)
+
+
 def test_sizes_are_computed_in_the_types_of_the_model() -> None:
     # float32: 30·(1/3) rounds to 10, and Ceil gives 10; in float64 the stored ⅓ would give 11.
     text = """(float[n] x) => (int64[1] y) {
