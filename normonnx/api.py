@@ -410,13 +410,14 @@ def _judged(
     verdict = judged(outcome)
     skip: frozenset[str] = frozenset()
     reverted: list[Reverted] = []
+    settled = outcome.settled
     while verdict.status == "fail" and len(reverted) < _MOST_REVERTED:
         culprit = _culprit(loaded, outcome, rewrite, skip, judged, progress)
         if culprit is None:
             break
         reverted.append(Reverted(culprit, verdict.first_failure))
         skip |= {culprit.key}
-        outcome = rewrite(loaded.give(), skip=skip)
+        outcome = rewrite(loaded.give(), skip=skip, settled=settled)
         verdict = judged(outcome)
     return outcome, verdict, tuple(reverted)
 
@@ -430,11 +431,11 @@ def _culprit(
     progress: Progress | None,
 ) -> Rewrite | None:
     """The first rewrite with which the model fails; None if it fails without any."""
-    rewrites = outcome.journal.rewrites
+    rewrites = outcome.journal.made
 
     def fails(count: int) -> bool:
         _tell(progress, f"look for the guilty one of {len(rewrites)} rewrites, try {count}")
-        prefix = rewrite(loaded.give(), skip=skip, limit=count)
+        prefix = rewrite(loaded.give(), skip=skip, limit=count, settled=outcome.settled)
         return judged(prefix).status == "fail"
 
     if not rewrites or fails(0):

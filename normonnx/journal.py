@@ -92,18 +92,32 @@ class Journal(Struct):
     ``limit`` of them: with the pipeline being deterministic, that is how a guilty rewrite is
     found and taken back. Or it may be told to make those of a plan and no others (``only``).
     A ``observer`` sees the nodes of each rewrite while they are still in the graph.
+
+    Attributes:
+        raised: what raised the opset, the first of all rewrites, if anything did. A plan allows it
+            as far as its opset does, and it is told as a note.
     """
 
     skip: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     limit: int | None = None
     observer: Observer | None = None
+    raised: Rewrite | None = None
     rewrites: list[Rewrite] = field(default_factory=list)
     near_misses: dict[str, NearMiss] = field(default_factory=dict)
+
+    @property
+    def made(self) -> list[Rewrite]:
+        """All rewrites in the order they were made, the raise of the opset among them."""
+        return ([] if self.raised is None else [self.raised]) + self.rewrites
 
     def allows(self, key: str) -> bool:
         """Whether the rewrite of this key may be made in this run."""
         return not self.objection(key)
+
+    def allows_raise(self, key: str) -> bool:
+        """Whether the opset may be raised in this run."""
+        return key not in self.skip and not self._is_over()
 
     def objection(self, key: str) -> str:
         """Why the rewrite of this key may not be made in this run, or ""."""
@@ -111,9 +125,12 @@ class Journal(Struct):
             return "taken back: the judge found it guilty"
         if self.only is not None and key not in self.only:
             return "it is not part of the plan"
-        if self.limit is not None and len(self.rewrites) >= self.limit:
+        if self._is_over():
             return "the run was to stop before it"
         return ""
+
+    def _is_over(self) -> bool:
+        return self.limit is not None and len(self.made) >= self.limit
 
     def record(self, rewrite: Rewrite) -> None:
         """Add a rewrite; its site is then no near miss any more."""

@@ -26,7 +26,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     Attributes:
         target: whose operators may be written: "onnx", "ort" or "normonnx".
-        opset: the highest default-domain opset the result may have; None for as far as is needed.
+        opset: the highest default-domain opset the result may have; None for as far as is needed
+            and pays.
         freeze_initializers: take initializers that are also inputs, which a caller could override,
             for constants.
         allow_duplicate: copy a layer that others read too, to fold into the copy.

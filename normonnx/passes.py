@@ -19,7 +19,7 @@ from typing import ClassVar, TypeAlias, Unpack
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
-from normonnx import steps
+from normonnx import raising, steps
 from normonnx.options import Asked, Options
 
 __all__ = ["FoldAffine", "FuseNorms"]
@@ -60,4 +60,4 @@ class FoldAffine(_Engine):
 class FuseNorms(_Engine):
     """Fuse each spelled-out norm into one operator, and raise the opset if that needs it."""
 
-    own: ClassVar[Makers] = (steps.RaiseOpset, steps.FuseNorms)
+    own: ClassVar[Makers] = (raising.FuseNorms,)

@@ -19,20 +19,20 @@ from normonnx.journal import Journal
 from normonnx.operators.names import onnx_name
 from normonnx.options import Options
 from normonnx.pictures import Painter
+from normonnx.raising import FuseNorms
 from normonnx.rewrite import Context
 from normonnx.steps import (
     Finish,
     FoldAffine,
-    FuseNorms,
     InlineFunctions,
-    RaiseOpset,
+    Settled,
     UnlistInitializers,
     Workspace,
 )
 
 Array = np.ndarray[Any, Any]
 
-PASSES = (InlineFunctions, UnlistInitializers, RaiseOpset, FuseNorms, FoldAffine, Finish)
+PASSES = (InlineFunctions, UnlistInitializers, FuseNorms, FoldAffine, Finish)
 """In this order; each sees what the one before changed."""
 
 
@@ -45,6 +45,7 @@ class Outcome(Struct, frozen=True):
         exact: float64 value of each new initializer, by name.
         readings: float64 value of each constant of the original that was read as a rounded 1/N.
         exact_attributes: float attributes of new nodes before their rounding to float32.
+        settled: what the run settled on, for others on the same model.
         notes: what was done besides rewrites, one sentence each.
         pictures: of each kind of rewrite, the most frequent first.
         is_inlined: whether functions were inlined and nothing else was done: the model as it came
@@ -53,6 +54,7 @@ class Outcome(Struct, frozen=True):
 
     model: ir.Model
     journal: Journal
+    settled: Settled | None = None
     exact: MutableMapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -70,6 +72,7 @@ def run(
     limit: int | None = None,
     read_large: bool = True,
     in_place: bool = False,
+    settled: Settled | None = None,
 ) -> Outcome:
     """Rewrite a copy of the model.
 
@@ -82,6 +85,7 @@ def run(
         read_large: whether large weights in data files may be read; a rewrite that needs one
             is a near miss otherwise.
         in_place: rewrite the model itself, which is the caller's own.
+        settled: what an earlier run on the model settled on: it is not weighed again.
 
     Returns:
         The rewritten model, the journal, the exact weights and notes.
@@ -89,11 +93,12 @@ def run(
     painter = Painter()
     journal = Journal(skip=skip, only=only, limit=limit, observer=painter)
     own = model if in_place else model.clone()
-    work = Workspace(own, options, journal, read_large=read_large)
+    work = Workspace(own, options, journal, read_large=read_large, settled=settled)
     work.run(make(work) for make in PASSES)
     return Outcome(
         work.model,
         journal,
+        work.settled,
         _living(work.context),
         tuple(work.notes),
         painter.pictures(journal.rewrites),

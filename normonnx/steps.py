@@ -1,6 +1,6 @@
 """The passes of a run, as passes of onnx_ir, and what they hand on beside the model.
 
-    InlineFunctions → UnlistInitializers → RaiseOpset → FuseNorms → FoldAffine → Finish
+    InlineFunctions → UnlistInitializers → FuseNorms (in `raising`) → FoldAffine → Finish
 
 Each works on the model as the one before left it. What is known of the model (its constants, its
 shapes) is worked out once and kept up to date by the passes that say so; behind any other pass it
@@ -20,7 +20,6 @@ from normonnx.affine import fold_affine
 from normonnx.graph.exact import ExactValues
 from normonnx.inlining import inline_functions
 from normonnx.journal import Journal
-from normonnx.opset import raise_opset
 from normonnx.options import Options
 from normonnx.rewrite import Context
 from normonnx.sizes.recorded import Recorded
@@ -28,6 +27,20 @@ from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 from normonnx.values.unread import UnreadConstants
+
+
+class Settled(Struct, frozen=True):
+    """What was weighed in ONNX Runtime, so that runs on the same model need not do it again.
+
+    Attributes:
+        opset: the highest that the model may get.
+        norms_stay: whether its norms are not to be written.
+        notes: why, one sentence each.
+    """
+
+    opset: int
+    norms_stay: bool
+    notes: tuple[str, ...]
 
 
 class Workspace(Struct):
@@ -38,6 +51,7 @@ class Workspace(Struct):
         options: what may be written and assumed.
         journal: the record of the run.
         read_large: whether large weights in data files may be read.
+        settled: what an earlier run on the same model settled on, or this one; None for nothing.
         notes: what was done besides rewrites, one sentence each.
         changes: the names of the passes that changed the model.
         exact: float64 values of new constants, by name.
@@ -48,6 +62,7 @@ class Workspace(Struct):
     options: Options
     journal: Journal = field(default_factory=Journal)
     read_large: bool = True
+    settled: Settled | None = None
     notes: list[str] = field(default_factory=list)
     changes: set[str] = field(default_factory=set)
     exact: ExactValues = field(default_factory=ExactValues)
@@ -144,48 +159,6 @@ class UnlistInitializers(Step):
         model.ir_version = max(model.ir_version, 4)
         self.work.notes.append(f"{len(listed)} initializers are no longer listed as inputs")
         return PassResult(model, modified=True)
-
-
-class RaiseOpset(Step):
-    """Raise the opset as far as the norms of the model need it, and as the options allow."""
-
-    keeps_context = True
-
-    def call(self, model: ir.Model) -> PassResult:
-        """Raise it by number where the operators allow it, else by onnx's converter."""
-        work, context = self.work, self.work.context
-        cap = work.options.opset
-        if cap is not None and cap < context.opset:
-            kept = f"opset stays {context.opset}: a model is never brought down to {cap}"
-            work.notes.append(kept)
-            cap = context.opset
-        while (wanted := norm.wanted_opset(context, cap=cap)) > context.opset:
-            raised, note = raise_opset(model, wanted, rank=context.shapes.rank)
-            work.notes.append(note)
-            if raised is model:
-                context.opset = wanted
-                context.names.update(model.graph.initializers)
-                return PassResult(model, modified=True)
-            if raised is not None:
-                model.graph = raised.graph
-                model.ir_version = raised.ir_version
-                work.forget()
-                return PassResult(model, modified=True)
-            # A lower opset may be reached, and may do for some of the norms.
-            cap = wanted - 1
-        return PassResult(model, modified=False)
-
-
-class FuseNorms(Step):
-    """Write every spelled-out norm as one operator."""
-
-    keeps_context = True
-
-    def call(self, model: ir.Model) -> PassResult:
-        """Run the norm engine."""
-        before = len(self.work.journal.rewrites)
-        norm.fuse_norms(self.work.context)
-        return PassResult(model, modified=len(self.work.journal.rewrites) > before)
 
 
 class FoldAffine(Step):

@@ -8,7 +8,8 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 from normonnx.options import Options
 from normonnx.pipeline import PASSES
-from normonnx.steps import Finish, FoldAffine, FuseNorms, Workspace
+from normonnx.raising import FuseNorms
+from normonnx.steps import Finish, FoldAffine, Workspace
 from tests.graphs import model
 
 CONV_BN = """(float[N, 3, 8, 8] x) => (float[N, 4, 6, 6] y) {

@@ -23,6 +23,12 @@ _MOST_THREADS = 4
 _FATAL_ONLY = 4
 # Settings under which two runs on the GPU are comparable.
 _COMPARABLE = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
+# What is saved is looked at and not run: weights go to a file of their own, and none is prepared.
+_SAVED_LIGHTLY = {
+    "session.disable_prepacking": "1",
+    "session.optimized_model_external_initializers_file_name": "saved.weights",
+    "session.optimized_model_external_initializers_min_size_in_bytes": "4096",
+}
 
 
 class SessionFailedError(Exception):
@@ -41,11 +47,13 @@ class Setting(Struct, frozen=True):
         as_shipped: with the runtime's own optimisations, as a user runs it.
         kernels: with the library of the domain normonnx registered; without it the functions that
             the model carries are run.
+        saved: where to write the model as the runtime made it, weights beside it; "" for nowhere.
     """
 
     provider: str
     as_shipped: bool
     kernels: bool = False
+    saved: str = ""
 
     @property
     def label(self) -> str:
@@ -100,6 +108,8 @@ class Session:
         options.intra_op_num_threads = min(_MOST_THREADS, _cores())
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
+        if setting.saved:
+            _save(options, setting.saved)
         configured: list[Any] = [provider]
         if provider == PROVIDERS["cuda"]:
             if hasattr(onnxruntime, "preload_dlls"):
@@ -144,6 +154,12 @@ class Session:
                 raise SessionFailedError(sentence) from error
             raise SessionFailedError(_sentence(error)) from error
         return dict(zip(self._names, outputs, strict=True))
+
+
+def _save(options: onnxruntime.SessionOptions, path: str) -> None:
+    options.optimized_model_filepath = path
+    for key, value in _SAVED_LIGHTLY.items():
+        options.add_session_config_entry(key, value)
 
 
 def _cores() -> int:

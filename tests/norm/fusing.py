@@ -83,9 +83,9 @@ def fuse(
     context = context_of(model, **options)
     wanted = wanted_opset(context, cap=cap)
     if wanted > context.opset:
-        raised, note = raise_opset(model, wanted)
-        assert raised is not None, note
-        context = context_of(raised, **options)
+        raised = raise_opset(model, wanted)
+        assert raised.is_made, raised.note
+        context = context_of(model, **options)
     fuse_norms(context)
     add_bodies(context)
     fused = Fused(ir.to_proto(context.model), context.journal)

@@ -43,8 +43,8 @@ def test_a_runtime_that_cannot_be_imported_refuses_nothing(monkeypatch: pytest.M
 def test_an_opset_that_it_does_not_take_is_not_raised_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "takes_opset", lambda opset, ir_version: opset < 18)
     m = model("(float[2,4] x) => (float[2,4] y) { y = Relu (x) }", opset=13)
-    assert raise_opset(m, 17)[0] is not None
-    raised, note = raise_opset(m, 18)
-    assert raised is None
-    assert note.startswith("opset stays 17: ONNX Runtime 1.")
-    assert note.endswith("does not take opset 18")
+    assert raise_opset(m, 17).is_made
+    raised = raise_opset(m, 18)
+    assert not raised.is_made
+    assert raised.note.startswith("opset stays 17: ONNX Runtime 1.")
+    assert raised.note.endswith("does not take opset 18")

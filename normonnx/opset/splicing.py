@@ -1,0 +1,66 @@
+"""Putting the nodes of a small model in the place of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import onnx_ir as ir
+
+from normonnx.opset.sample import Sample
+
+
+def replace(node: ir.Node, one: Sample, new: onnx.ModelProto, fresh: Callable[[str], str]) -> None:
+    """Put another form of a node into its place.
+
+    Args:
+        node: what goes; its outputs' names, types and readers stay.
+        one: the node as a model.
+        new: the form as a model with the same inputs and outputs.
+        fresh: gives a name that is not in use, from a hint.
+    """
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    form = ir.from_proto(new).graph
+    base = node.name or str(node.outputs[0].name)
+    values: dict[ir.Value | None, ir.Value] = {}
+    for value in (*form.inputs, *form.initializers.values()):
+        known = one.inputs.get(str(value.name))
+        values[value] = known or _initializer(value, fresh(f"{base}_{value.name}"), graph)
+    kept = {**one.outputs, **one.unread}
+    redirected = {value: one.outputs[str(value.name)] for value in form.outputs}
+    nodes = list(form)
+    form.outputs.clear()
+    for made in nodes:
+        form.remove(made)
+        for index, read in enumerate(made.inputs):
+            made.replace_input_with(index, values.get(read, read))
+    main = next((made for made in nodes if made.op_type == node.op_type), nodes[-1])
+    for made in nodes:
+        made.name = base if made is main else fresh(f"{base}_{made.op_type}")
+        for value in made.outputs:
+            _take_over(value, kept.get(str(value.name)), lambda name: fresh(f"{base}_{name}"))
+    graph.insert_before(node, nodes)
+    for result, old in redirected.items():
+        old.replace_all_uses_with(result, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+
+
+def _take_over(made: ir.Value, kept: ir.Value | None, fresh: Callable[[str], str]) -> None:
+    """Give a value what the value that it stands for is called, and is known to be."""
+    if kept is None:
+        made.name = made.name and fresh(made.name)
+        return
+    made.name, made.type, made.shape = kept.name, kept.type, kept.shape
+    made.doc_string = kept.doc_string
+    made.metadata_props.update(kept.metadata_props)
+
+
+def _initializer(value: ir.Value, name: str, graph: ir.Graph) -> ir.Value:
+    """A constant of the form, as one of the graph."""
+    tensor = value.const_value
+    assert tensor is not None
+    tensor.name = name
+    made = ir.Value(name=name, shape=value.shape, type=value.type, const_value=tensor)
+    graph.register_initializer(made)
+    return made
