@@ -130,6 +130,16 @@ def test_what_the_standard_rounds_is_rounded(body: str, weight: np.ndarray, opse
     np.testing.assert_array_equal(truth, exact)
 
 
+def test_terms_that_cancel_here_and_there_are_no_rounding_that_is_asked_for() -> None:
+    w, k, c = np.float32([0.0941, 1.7, -0.3, 0.8, 2.9]), np.float32(227.68513), np.float32(-21.425)
+    m = model("(float[5] x) => (float[5] y) { p = Mul (w, k) s = Add (p, c) y = Mul (x, s) }",
+              w=w, k=k, c=c)  # fmt: skip
+    found = Constants(m).float64(value(m, "s"))
+    exact = w.astype(np.float64) * np.float64(k) + np.float64(c)
+    assert abs(exact[0]) < 1e-3
+    np.testing.assert_array_equal(found, exact)
+
+
 def test_arithmetic_in_half_is_rounded_to_it_before_a_cast() -> None:
     # ONNX Runtime leaves out casts around operators that it has no float16 kernel for.
     m = model(
