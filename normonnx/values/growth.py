@@ -92,6 +92,10 @@ def _sizes(
     told = _TOLD.get(onnx_name(node))
     if told is not None:
         return [told(given)] * len(node.outputs)
+    return _by_rule(node, inputs) or _inferred(node, inputs, opsets)
+
+
+def _by_rule(node: ir.Node, inputs: Sequence[Array | None]) -> list[int] | None:
     facts = facts_of(node)
     pairs = zip(node.inputs, inputs, strict=False)
     known = _Arrays({value: array for value, array in pairs if value and array is not None})
@@ -99,7 +103,7 @@ def _sizes(
         return _counted(facts.dims_of_each(known, node))
     if facts.dims is not None and len(node.outputs) == 1:
         return _counted([facts.dims(known, node)])
-    return _inferred(node, inputs, opsets)
+    return None
 
 
 def _product(array: Array) -> int:

@@ -193,6 +193,18 @@ FOLDED = [
     "k = Clip (w, low)",
     "k = Conv (image, kernel)",
     "k = Resize (image, , scales)",
+    "n = ReduceMax <keepdims=1> (w) k = Squeeze (n)",
+    "k = Slice (w, axis1, two)",
+    "k = Pad (w, pads)",
+    "k = ReduceSum (w)",
+    "k = DepthToSpace <blocksize=2> (deep)",
+    "k = GatherND (w, places)",
+    "k = Expand (row, full)",
+    "k = ConvTranspose (image, kernel2)",
+    "k = MaxPool <kernel_shape=[2,2]> (image)",
+    "k = CastLike (half, w)",
+    "k = EyeLike (w)",
+    "k = ScatterND (row, spots, two_numbers)",
 ]
 
 
@@ -207,6 +219,9 @@ def test_what_depends_on_constants_alone_is_one(body: str) -> None:
         "axis": np.int64(1), "axes": np.int64([1]), "two": np.int64([2]), "depth": np.int64(5),
         "onoff": np.float32([0, 1]), "low": np.float32(0), "image": draw(1, 2, 5, 5),
         "kernel": draw(3, 2, 3, 3), "scales": np.float32([1, 1, 2, 2]),
+        "axis1": np.int64([1]), "pads": np.int64([0, 1, 2, 0]), "deep": draw(1, 4, 2, 2),
+        "places": np.int64([[0, 1], [2, 3]]), "full": np.int64([3, 4]), "half": np.float16([0.3]),
+        "kernel2": draw(2, 3, 2, 2), "spots": np.int64([[0], [3]]), "two_numbers": draw(2),
     }  # fmt: skip
     if body.startswith("k = OneHot"):
         weights["i"] = np.int64([1, 4, 0])
