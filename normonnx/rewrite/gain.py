@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs, walk
 from normonnx.operators.names import onnx_name
-from normonnx.operators.table import facts_of, is_deterministic
+from normonnx.operators.table import facts_of
 from normonnx.rewrite.proposal import Proposal
 
 _COST = {"Constant": 0, "BatchNormalization": 2}
@@ -25,16 +25,17 @@ def saved(proposal: Proposal, dead: Iterable[ir.Node]) -> int:
     """Arithmetic on constants costs nothing: every runtime does it once, when it loads a model."""
     constants = proposal.context.constants
     paid = [node for node in dead if not all(map(constants.is_constant, node.outputs))]
-    free = set(proposal.constants)
-    added = []
-    for node in proposal.nodes:
-        if is_deterministic(node) and all(
-            value is None or value in free or constants.is_constant(value) for value in node.inputs
-        ):
-            free.update(node.outputs)
-        else:
-            added.append(node)
+    added = [node for node in proposal.nodes if not _is_stored_weight(proposal, node)]
     return _cost(paid) - _cost(added)
+
+
+def _is_stored_weight(proposal: Proposal, node: ir.Node) -> bool:
+    """Whether a new node is how a quantised weight is stored."""
+    constants = proposal.context.constants
+    return onnx_name(node) == "DequantizeLinear" and all(
+        value is None or value in proposal.constants or constants.is_constant(value)
+        for value in node.inputs
+    )
 
 
 def _cost(nodes: Iterable[ir.Node]) -> int:
