@@ -26,6 +26,7 @@ from normonnx.affine.weights import (
     dequantised,
     describe,
     float_type,
+    is_quantised,
     is_weight,
     multiplied_weight,
     name_of,
@@ -245,8 +246,8 @@ def _scale_and_bias(
 def materialise(proposal: Proposal, value: ir.Value, m: AffineMap, like: ir.Value) -> ir.Value:
     """Write a map as the nodes it is where nothing swallows it.
 
-    Where it takes the place of a BatchNormalization it is one (γ = a, β = b, μ = 0, σ² = 1, ε = 0),
-    else a Mul and an Add, either of them only if it is needed.
+    A constant becomes another. Where it takes the place of a BatchNormalization it is one (γ = a,
+    β = b, μ = 0, σ² = 1, ε = 0), else a Mul and an Add, either of them only if it is needed.
     """
     if m.is_identity:
         return value
@@ -263,6 +264,10 @@ def materialise(proposal: Proposal, value: ir.Value, m: AffineMap, like: ir.Valu
         inputs = [proposal.constant(v, dtype, f"{hint}_{k}") for k, v in parts.items()]
         return proposal.node("BatchNormalization", [value, *inputs], {"epsilon": 0.0}, like=like)
     shape = m.shape_for(rank or 0)
+    known = None if is_quantised(proposal, value) else proposal.context.constants.float64(value)
+    if known is not None and known.ndim == rank:
+        mapped = known * m.a.reshape(shape) + m.b.reshape(shape)
+        return proposal.constant(mapped, dtype, str(value.name))
     if not m.is_shift:
         scale = proposal.constant(m.a.reshape(shape), dtype, f"{hint}_scale")
         value = proposal.node("Mul", [value, scale], like=like)

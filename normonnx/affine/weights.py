@@ -164,6 +164,11 @@ def _quantised_behind(proposal: Proposal, value: ir.Value | None) -> ir.Node | N
     return None
 
 
+def is_quantised(proposal: Proposal, value: ir.Value | None) -> bool:
+    """Whether a constant is computed from a quantised one, and worth keeping so."""
+    return _quantised_behind(proposal, value) is not None
+
+
 def per_group(a: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
     """A number for each channel along the second axis of a grouped weight, to multiply it by.
 
