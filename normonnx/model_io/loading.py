@@ -19,6 +19,7 @@ from normonnx.model_io.borrowing import Borrowed
 from normonnx.model_io.carry import refuse_uncarried
 from normonnx.model_io.contents import Contents, contents_of
 from normonnx.model_io.digest import Digest
+from normonnx.model_io.element_types import refuse_mixed_types
 from normonnx.model_io.guard import Guard
 from normonnx.model_io.limits import refuse_deep, refuse_endless
 from normonnx.model_io.operators import refuse_malformed
@@ -216,6 +217,7 @@ def _deserialize(
                 refuse_wrong_payload(tensor, guard.model, borrowed=borrowed.get(index))
         external_bytes = sum(guard.admit(tensor) for tensor in external)
         model = _to_ir(proto, borrowed)
+        refuse_mixed_types(proto, guard.model)
     except (ir.serde.SerdeError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InvalidModelError(
             f"the model cannot be read: {_root_cause(error)}", where=guard.model
