@@ -61,6 +61,27 @@ def test_a_borrowed_weight_is_the_weight(dtype: type) -> None:
     assert written.graph.initializer[1] == parse_model(content, "m").graph.initializer[1]
 
 
+AS_IN_MEMORY = """FLOAT DOUBLE FLOAT16 BFLOAT16 INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64"""
+TYPES = [name for name in TensorProto.DataType.keys() if name not in ("UNDEFINED", "STRING")]  # noqa: SIM118
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_of_which_types_weights_are_borrowed(name: str) -> None:
+    """What protobuf holds in other widths, or packed, is its own to read."""
+    kind = TensorProto.DataType.Value(name)
+    dtype = ir.DataType(kind)
+    tensor = TensorProto(name="l", data_type=kind, dims=[1 << 22], raw_data=bytes(4 << 20))
+    tensor.raw_data = b"\1\0\0\1" * (int(dtype.itemsize * tensor.dims[0]) // 4)
+    content = model(weight("a"), tensor).SerializeToString()
+    proto, count = whole(content)
+    assert count == (name in AS_IN_MEMORY.split())
+    assert proto == ModelProto.FromString(content)
+    held = model_io.load(content).model.graph.initializers["l"].const_value
+    assert held is not None
+    assert held.dtype == dtype
+    assert np.array_equal(held.numpy(), numpy_helper.to_array(tensor))
+
+
 def test_words_and_metadata_of_a_borrowed_weight_are_kept() -> None:
     tensor = large()
     tensor.doc_string = "what it is"

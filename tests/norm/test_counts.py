@@ -153,9 +153,25 @@ def test_a_reciprocal_names_its_count(n: int) -> None:
     assert found == (None if n & (n - 1) == 0 else n)
 
 
-@pytest.mark.parametrize("n", [(1 << 26) + 1, (1 << 27) + 3])
-def test_a_reciprocal_of_several_counts_names_none(n: int) -> None:
+@pytest.mark.parametrize(
+    ("n", "same"), [(11866887, -1), (11864338, 1), ((1 << 26) + 1, 1), ((1 << 27) + 3, -1)]
+)
+def test_a_reciprocal_of_several_counts_names_none(n: int, same: int) -> None:
+    """That of the count below, of the count above, and of many."""
+    assert np.float32(1 / n) == np.float32(1 / (n + same))
     assert rounded_reciprocal(np.float32(1 / n)) is None
+
+
+@pytest.mark.parametrize("n", [11866886, 11864337])
+def test_counts_beside_one_another_are_told_apart_as_long_as_they_can_be(n: int) -> None:
+    reciprocals = [np.float32(1 / count) for count in (n - 1, n, n + 1)]
+    expected = n if reciprocals.count(reciprocals[1]) == 1 else None
+    assert rounded_reciprocal(reciprocals[1]) == expected
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0, 2.0, -1 / 24, np.inf, np.nan, 1e-45])
+def test_what_is_no_share_names_no_count(number: float) -> None:
+    assert rounded_reciprocal(np.float32(number)) is None
 
 
 @pytest.mark.parametrize(
