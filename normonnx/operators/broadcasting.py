@@ -14,7 +14,9 @@ def same(known: Known, node: ir.Node) -> Dims | None:
 
 
 def broadcast(known: Known, node: ir.Node) -> Dims | None:
-    """All inputs against each other."""
+    """All inputs against each other; up to opset 6 the second gives way to the first."""
+    if "broadcast" in node.attributes:
+        return known.dims(node.inputs[0])
     result: Dims = ()
     for value in node.inputs:
         if value is None:

@@ -26,7 +26,7 @@ class Known(Protocol):
         """The element type, if known."""
 
     def vector(self, value: ir.Value | None) -> Dims | None:
-        """The contents of an integer tensor of rank 0 or 1 as dimensions, if known."""
+        """The contents of an integer tensor of rank 0 or 1, or of one element, if known."""
 
 
 Rule: TypeAlias = Callable[[Known, ir.Node], Dims | None]

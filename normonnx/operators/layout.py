@@ -15,7 +15,7 @@ from normonnx.operators.attributes import (
     normalized,
     slices_of,
 )
-from normonnx.operators.broadcasting import same
+from normonnx.operators.broadcasting import broadcast_dims, same
 from normonnx.operators.facts import EVERY, Facts, Indices
 from normonnx.operators.kernels import arithmetic, placement
 from normonnx.operators.kernels.call import Kernel
@@ -33,6 +33,12 @@ def reshaped(known: Known, node: ir.Node) -> Dims | None:
     if target is None:
         return None
     source = known.dims(node.inputs[0])
+    name = node.outputs[0].name
+    # An element of which nothing is known may itself be 0 or −1, so it is not the size there.
+    target = tuple(
+        dim if isinstance(dim, int) or vectors.is_size(dim) else unknown(name, axis)
+        for axis, dim in enumerate(target)
+    )
     if not attribute_int(node, "allowzero", 0):
         target = _with_kept(target, source)
     return None if target is None else _with_inferred(target, source, node)
@@ -66,14 +72,11 @@ def expanded(known: Known, node: ir.Node) -> Dims | None:
     source, target = known.dims(node.inputs[0]), known.vector(node.inputs[1])
     if source is None or target is None:
         return None
-    rank = max(len(source), len(target))
-    padded = [(1,) * (rank - len(dims)) + tuple(dims) for dims in (source, target)]
-    result: list[Dim] = []
-    for a, b in zip(*padded, strict=True):
-        if a != b and 1 not in (a, b):
-            return None
-        result.append(b if a == 1 else a)
-    return tuple(result)
+    name = f"{node.outputs[0].name} as told"
+    target = tuple(
+        dim if vectors.is_size(dim) else unknown(name, axis) for axis, dim in enumerate(target)
+    )
+    return broadcast_dims(source, target, node)
 
 
 def transposed(known: Known, node: ir.Node) -> Dims | None:

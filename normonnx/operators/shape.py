@@ -12,7 +12,7 @@ from normonnx.operators.known import Known
 
 def as_long_as_the_vector(known: Known, node: ir.Node) -> Dims | None:
     """One axis, as long as the vector that the output is."""
-    vector = known.vector(node.outputs[0])
+    vector = vectors.shape(known, node)
     return None if vector is None else (len(vector),)
 
 

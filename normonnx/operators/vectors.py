@@ -1,4 +1,8 @@
-"""Integer tensors that hold dimensions: shape arithmetic, followed symbolically."""
+"""Integer tensors that hold dimensions: shape arithmetic, followed symbolically.
+
+A rule reads tensors of rank 0 or 1, or of one element, and gives the elements of the output in
+their order; whoever calls it drops them where the output is none of these.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,27 @@ def size(known: Known, node: ir.Node) -> Dims | None:
 def same(known: Known, node: ir.Node) -> Dims | None:
     """The contents of the first input, if they are still integers."""
     dtype = known.dtype(node.outputs[0])
-    return cast(known, node) if dtype is None or dtype.is_integer() else None
+    kept = dtype is None or dtype.is_integer()
+    return known.vector(node.inputs[0]) if kept else None
+
+
+_HOLD_DIMENSIONS = frozenset(
+    {
+        ir.DataType.INT32,
+        ir.DataType.INT64,
+        ir.DataType.UINT32,
+        ir.DataType.UINT64,
+        ir.DataType.FLOAT,
+        ir.DataType.DOUBLE,
+    }
+)
+"""Types that hold every dimension as it is: these are far below 2^24."""
 
 
 def cast(known: Known, node: ir.Node) -> Dims | None:
-    """Casts through a float type are followed too: dimensions are far below 2^24."""
-    return known.vector(node.inputs[0])
+    """The contents of the first input; a narrow type or a truth value may change them."""
+    wide = attribute_int(node, "to", 0) in _HOLD_DIMENSIONS
+    return known.vector(node.inputs[0]) if wide else None
 
 
 def gather(known: Known, node: ir.Node) -> Dims | None:
@@ -61,7 +80,19 @@ def vector_or_unknowns(known: Known, value: ir.Value | None) -> Dims | None:
     vector, length = known.vector(value), known.static(value)
     if vector is not None or value is None or length is None or len(length) != 1:
         return vector
-    return tuple(Product(1, (f"?{value.name}[{i}]",)) for i in range(length[0]))
+    return tuple(Product(1, (f"{_ELEMENT}{value.name}[{i}]",)) for i in range(length[0]))
+
+
+_ELEMENT = "?element of "
+"""How the symbol of an unknown element begins, which may be any number."""
+
+
+def is_size(element: Dim) -> bool:
+    """Whether an element is surely the size of something: not 0 or −1, which say something else."""
+    if isinstance(element, int):
+        return element > 0
+    anything = any(symbol.startswith(_ELEMENT) for symbol in element.symbols)
+    return element.factor > 0 and not anything
 
 
 def slice_of(known: Known, node: ir.Node) -> Dims | None:
@@ -117,11 +148,16 @@ def largest(a: Dim, b: Dim) -> Dim | None:
     """The larger one, a dimension of which nothing is known being larger than 1."""
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
+    if a == b:
+        return a
     # A broadcast dimension, as exporters compute it: the one that is not 1.
-    return a if a == b or b in (0, 1) else b if a in (0, 1) else None
+    size, other = (a, b) if isinstance(b, int) else (b, a)
+    return size if other in (0, 1) and is_size(size) else None
 
 
 def product(known: Known, node: ir.Node) -> Dims | None:
     """The product of all elements, as ReduceProd gives it."""
     vector = known.vector(node.inputs[0])
-    return None if vector is None else (times(vector),)
+    if vector is None or attribute_int(node, "noop_with_empty_axes", 0):
+        return None
+    return (times(vector),)

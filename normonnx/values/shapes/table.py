@@ -80,7 +80,7 @@ class Shapes:
         return None
 
     def vector(self, value: ir.Value | None) -> tuple[Dim, ...] | None:
-        """The contents of an integer tensor of rank 0 or 1 as dimensions, if known."""
+        """The contents of an integer tensor of rank 0 or 1, or of one element, if known."""
         if value is None:
             return None
         if value in self._vectors:
@@ -90,7 +90,7 @@ class Shapes:
             if (
                 array is not None
                 and array.dtype.kind in "iu"
-                and array.ndim <= 1
+                and (array.ndim <= 1 or array.size == 1)
                 and array.size <= _LARGEST_VECTOR
             ):
                 self._vectors[value] = tuple(int(item) for item in array.reshape(-1))
@@ -194,7 +194,6 @@ class Shapes:
             return
         facts = facts_of(node)
         out = node.outputs[0]
-        self._follow_vector(node, facts)
         if onnx_name(node) == "CastLike":
             self._learn_cast(node)
         rule, rule_of_each = facts.dims, facts.dims_of_each
@@ -204,17 +203,30 @@ class Shapes:
                 self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
         elif rule is not None:
             self._refine(out, node, lambda: rule(self, node))
+        self._follow_vector(node, facts)
 
     def _follow_vector(self, node: ir.Node, facts: Facts) -> None:
         """Note what an integer tensor holds that follows from dimensions."""
         rule, out = facts.vector, node.outputs[0]
         vector = None if rule is None else _unless_contradictory(lambda: rule(self, node))
-        if vector is None or len(vector) > _LARGEST_VECTOR:
+        if vector is None or len(vector) > _LARGEST_VECTOR or not self._holds(out, vector):
             return
         self._vectors[out] = vector
         if facts.reads_shape_only and all(isinstance(dim, int) for dim in vector):
             array = np.array(vector, dtype=np.int64)
             self._constants.learn(out, array[0] if facts.name == "Size" else array)
+
+    def _holds(self, value: ir.Value, vector: Dims) -> bool:
+        """Whether a value has as many elements, in one row or a single one, and room for them."""
+        dims, dtype = self.static(value), self.dtype(value)
+        if dims is None or math.prod(dims) != len(vector) or (len(dims) > 1 and len(vector) != 1):
+            return False
+        if dtype is None or not dtype.is_integer():
+            return True
+        if dtype.bitwidth < 32:
+            return False
+        limits = np.iinfo(dtype.numpy())
+        return all(limits.min <= dim <= limits.max for dim in vector if isinstance(dim, int))
 
     def _learn_cast(self, node: ir.Node) -> None:
         """A constant cast to the type of a value that is none is a constant all the same."""
