@@ -8,27 +8,22 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.defs
-import onnx.shape_inference
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from .choices import Choices
+from .inference import UnsuitableError, inferred
 
 Array = NDArray[Any]
 
 MAX_ELEMENTS = 4096
-"""No tensor of a network has more elements than this."""
-
-IR_VERSIONS = {range(9, 11): 5, range(11, 13): 6, range(13, 15): 7, range(15, 19): 8}
+"""No tensor of a network has more elements than this, if not said otherwise."""
 
 NUMPY_TYPES = {
     TensorProto.FLOAT16: np.float16,
     TensorProto.FLOAT: np.float32,
     TensorProto.DOUBLE: np.float64,
 }
-
-
-class UnsuitableError(Exception):
-    """An operator does not fit the value that it was to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +46,41 @@ class Value:
 
 
 @dataclass
-class Draft:
+class Draft(Choices):
     """What has been drawn so far.
 
     Attributes:
-        rng: every choice comes from here.
         opset: version of the default domain.
         inputs: graph inputs.
         live: floating-point values that a further node may read, oldest first.
+        functions: model-local functions that nodes call.
+        domains: versions of the domains beside the default one.
+        features_last: whether values of rank 3 are rows of features, and not channels of samples.
+        largest: no value has more elements than this.
     """
 
-    rng: np.random.Generator
     opset: int
     inputs: list[Value] = field(default_factory=list)
     live: list[Value] = field(default_factory=list)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
+    functions: list[onnx.FunctionProto] = field(default_factory=list)
+    domains: dict[str, int] = field(default_factory=dict)
+    largest: int = MAX_ELEMENTS
+    features_last: bool = False
     _known: dict[str, tuple[onnx.TypeProto, Array | None]] = field(default_factory=dict)
     _weights: dict[tuple[tuple[int, ...], int], str] = field(default_factory=dict)
     _count: int = 0
-
-    # -- choices ---------------------------------------------------------------------------------
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
-    def one_of(self, choices: Sequence[Any]) -> Any:
-        if not choices:
-            raise UnsuitableError
-        return choices[int(self.rng.integers(len(choices)))]
-
-    def between(self, low: int, high: int) -> int:
-        """An integer, both ends included."""
-        if high < low:
-            raise UnsuitableError
-        return int(self.rng.integers(low, high + 1))
-
-    def need(self, condition: bool) -> None:
-        """Give up on an operator that does not fit."""
-        if not condition:
-            raise UnsuitableError
-
-    # -- values ----------------------------------------------------------------------------------
 
     def input(self, shape: Sequence[int], dtype: int) -> Value:
         value = self._value(self._name("x"), shape, dtype)
         self.inputs.append(value)
         self.live.append(value)
         return value
+
+    def placeholder(self, shape: Sequence[int], dtype: int) -> Value:
+        """A value that something else than a node of this draft makes."""
+        return self._value(self._name("v"), shape, dtype)
 
     def weight(self, shape: Sequence[int], dtype: int, *, gain: float = 1.0) -> str:
         """Normally distributed numbers; now and then the weight another layer has already."""
@@ -127,6 +109,13 @@ class Draft:
         """An initializer with exactly this array."""
         return self._store(array)
 
+    def initializer(self, values: Sequence[int] | int) -> str:
+        """Integers that are stored as they are read, and not behind a node."""
+        name, array = self._name("w"), np.asarray(values, np.int64)
+        self._known[name] = (helper.make_tensor_type_proto(TensorProto.INT64, array.shape), array)
+        self.initializers.append(numpy_helper.from_array(array, name))
+        return name
+
     def _store(self, array: Array) -> str:
         name = self._name("w")
         tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
@@ -152,8 +141,6 @@ class Draft:
         self._known[name] = (helper.make_tensor_type_proto(dtype, shape), None)
         return Value(name, tuple(shape), dtype)
 
-    # -- nodes -----------------------------------------------------------------------------------
-
     def node(
         self, op_type: str, inputs: Sequence[Value | str], *, outputs: int = 1, **attributes: Any
     ) -> list[Value]:
@@ -168,42 +155,57 @@ class Draft:
         for key, given in attributes.items():
             if given is not None:
                 node.attribute.append(helper.make_attribute(key, given))
-        values = [self._value(name, *self._inferred(node, name)) for name in results]
+        found = inferred(node, self._known, self.opset)
+        if any(int(np.prod(shape)) > self.largest for shape, _ in found):
+            raise UnsuitableError
+        values = [self._value(name, *kind) for name, kind in zip(results, found, strict=True)]
         self.nodes.append(node)
         return values
 
-    def _inferred(self, node: onnx.NodeProto, output: str) -> tuple[tuple[int, ...], int]:
-        try:
-            schema = onnx.defs.get_schema(node.op_type, self.opset)
-            types = {name: self._known[name][0] for name in node.input if name}
-            data = {
-                name: numpy_helper.from_array(np.asarray(array), name)
-                for name in node.input
-                if name and (array := self._known[name][1]) is not None
-            }
-            found = onnx.shape_inference.infer_node_outputs(
-                schema, node, types, data, opset_imports=[helper.make_opsetid("", self.opset)]
-            )
-        except (onnx.defs.SchemaError, onnx.shape_inference.InferenceError) as error:
-            raise UnsuitableError from error
-        tensor = found[output].tensor_type if output in found else onnx.TypeProto.Tensor()
-        if not tensor.HasField("shape"):
-            raise UnsuitableError
-        if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
-            raise UnsuitableError
-        shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-        if min(shape, default=1) < 1 or int(np.prod(shape)) > MAX_ELEMENTS:
-            raise UnsuitableError
-        return shape, tensor.elem_type
-
-    def stated(self, op_type: str, inputs: Sequence[Value | str], shape: Sequence[int]) -> Value:
-        """Add a node with one output of known shape and of its first input's type."""
-        first = inputs[0]
-        assert isinstance(first, Value)
-        names = [value.name if isinstance(value, Value) else value for value in inputs]
-        value = self._value(self._name("v"), shape, first.dtype)
-        self.nodes.append(helper.make_node(op_type, names, [value.name], name=f"n_{value.name}"))
+    def stated(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | str],
+        shape: Sequence[int],
+        *,
+        dtype: int | None = None,
+        domain: str = "",
+        **attributes: Any,
+    ) -> Value:
+        """Add a node with one output of known shape, of its first input's type if none is given."""
+        if dtype is None:
+            assert isinstance(inputs[0], Value)
+            dtype = inputs[0].dtype
+        value = self.placeholder(shape, dtype)
+        self._append(op_type, inputs, value.name, domain, attributes)
+        if domain:
+            self.domains.setdefault(domain, 1)
         return value
+
+    def known(
+        self, op_type: str, inputs: Sequence[Value | str], array: Array, **attributes: Any
+    ) -> str:
+        """Add a node of shape arithmetic, whose numbers are these at the sizes drawn."""
+        name = self._name("s")
+        dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+        self._known[name] = (helper.make_tensor_type_proto(dtype, array.shape), array)
+        self._append(op_type, inputs, name, "", attributes)
+        return name
+
+    def _append(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | str],
+        output: str,
+        domain: str,
+        attributes: dict[str, Any],
+    ) -> None:
+        names = [value.name if isinstance(value, Value) else value for value in inputs]
+        label = f"n_{output}"
+        given = {key: one for key, one in attributes.items() if one is not None}
+        self.nodes.append(
+            helper.make_node(op_type, names, [output], name=label, domain=domain or None, **given)
+        )
 
     def with_axes(
         self, op_type: str, x: Value, axes: Sequence[int], *, since: int = 13, **attributes: Any
@@ -216,29 +218,28 @@ class Draft:
     def checkpoint(self) -> tuple[int, int]:
         return len(self.nodes), len(self.initializers)
 
+    def cut(self, point: tuple[int, int]) -> list[onnx.NodeProto]:
+        """The nodes since then, taken out of the graph; its weights stay."""
+        nodes = self.nodes[point[0] :]
+        del self.nodes[point[0] :]
+        self._forget()
+        return nodes
+
     def rewind(self, point: tuple[int, int]) -> None:
         """Take back what an operator that did not fit has added."""
         del self.nodes[point[0] :]
         del self.initializers[point[1] :]
+        self._forget()
+
+    def cut_weights(self, point: tuple[int, int]) -> list[onnx.TensorProto]:
+        """The initializers since then, taken out of the graph."""
+        weights = self.initializers[point[1] :]
+        del self.initializers[point[1] :]
+        self._forget()
+        return weights
+
+    def _forget(self) -> None:
+        """Weights that are no longer in this graph cannot be shared."""
         there = {tensor.name for tensor in self.initializers}
         there.update(name for node in self.nodes for name in node.output)
         self._weights = {key: name for key, name in self._weights.items() if name in there}
-
-    def model(self, outputs: Sequence[Value], symbols: dict[str, Sequence[str | int]]
-              ) -> onnx.ModelProto:  # fmt: skip
-        """The network as a model.
-
-        Args:
-            outputs: values to hand out.
-            symbols: declared dimensions of inputs by name.
-        """
-        graph = helper.make_graph(
-            self.nodes,
-            "network",
-            [helper.make_tensor_value_info(v.name, v.dtype, symbols[v.name]) for v in self.inputs],
-            [helper.make_tensor_value_info(v.name, v.dtype, [None] * v.rank) for v in outputs],
-            self.initializers,
-        )
-        ir_version = next((v for span, v in IR_VERSIONS.items() if self.opset in span), 10)
-        opsets = [helper.make_opsetid("", self.opset)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)

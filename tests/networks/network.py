@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
 from . import arithmetic, branches, layout, linear, picking
+from .assembly import as_model
 from .draft import NUMPY_TYPES, Array, Draft, UnsuitableError, Value
 
 Operator = Callable[[Draft, Value], list[Value]]
+Families = Mapping[str, Mapping[Operator, float]]
 
-FAMILIES: dict[str, Mapping[Operator, float]] = {
+FAMILIES: Families = {
     "linear": linear.OPERATORS,
     "arithmetic": arithmetic.OPERATORS,
     "layout": layout.OPERATORS,
@@ -38,11 +40,23 @@ class Network:
         seed: what it was drawn from.
         model: the model, valid by onnx.checker.
         feeds: its inputs, normally distributed.
+        open: which axes of which inputs may have other sizes; not told for those of `draw`.
     """
 
     seed: int
     model: onnx.ModelProto
     feeds: dict[str, Array]
+    open: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def resized(self, times: int, more: int) -> dict[str, Array]:
+        """Inputs whose open axes have so many times their size, and so many more."""
+        rng = np.random.default_rng([self.seed, times, more])
+        feeds = {}
+        for name, given in self.feeds.items():
+            opened = self.open.get(name, ())
+            shape = [times * n + more if a in opened else n for a, n in enumerate(given.shape)]
+            feeds[name] = np.asarray(rng.standard_normal(shape), given.dtype)
+        return feeds
 
     def other_feeds(self) -> dict[str, Array]:
         """Inputs with every symbolic size one larger; {} where no size is symbolic.
@@ -93,13 +107,17 @@ def draw(
     for _ in range(1 if draft.chance(0.85) else 2):
         draft.input(_input_shape(draft), dtype)
     for _ in range(draft.between(2, depth)):
-        _grow(draft, shares or SHARES)
+        grow(draft, FAMILIES, shares or SHARES)
     if not draft.nodes:
         draft.live.extend(draft.node("Identity", [draft.live[0]]))
-    model = draft.model(_outputs(draft), _declared(draft, symbolic=symbolic))
-    feeds = {v.name: np.asarray(rng.standard_normal(v.shape), NUMPY_TYPES[v.dtype])
-             for v in draft.inputs}  # fmt: skip
-    return Network(seed, model, feeds)
+    model = as_model(draft, ends(draft), _declared(draft, symbolic=symbolic))
+    return Network(seed, model, feeds_of(draft))
+
+
+def feeds_of(draft: Draft) -> dict[str, Array]:
+    """Normally distributed inputs."""
+    return {v.name: np.asarray(draft.rng.standard_normal(v.shape), NUMPY_TYPES[v.dtype])
+            for v in draft.inputs}  # fmt: skip
 
 
 def draft_opset(rng: np.random.Generator) -> int:
@@ -114,10 +132,10 @@ def _input_shape(draft: Draft) -> list[int]:
     return [draft.one_of([1, 2, 2, channels]), channels, *spatial]
 
 
-def _grow(draft: Draft, shares: Mapping[str, float]) -> None:
+def grow(draft: Draft, families: Families, shares: Mapping[str, float]) -> None:
     """Add one operator of those that fit, to a recent value most of the time."""
     for _ in range(8):
-        family = FAMILIES[_weighted(draft, shares)]
+        family = families[_weighted(draft, shares)]
         operator = _weighted(draft, family)
         recent = draft.chance(0.8) or len(draft.live) == 1
         x = draft.live[-1] if recent else draft.one_of(draft.live)
@@ -138,7 +156,7 @@ def _weighted(draft: Draft, choices: Mapping) -> object:  # type: ignore[type-ar
     return keys[int(draft.rng.choice(len(keys), p=weights / weights.sum()))]
 
 
-def _outputs(draft: Draft) -> list[Value]:
+def ends(draft: Draft) -> list[Value]:
     """What nothing reads, and now and then a value that something reads too."""
     read = {name for node in draft.nodes for name in node.input}
     made = draft.live[len(draft.inputs) :]
