@@ -7,6 +7,7 @@ from onnx import TensorProto
 
 from . import (
     arithmetic,
+    bending,
     branches,
     computed,
     contrib,
@@ -17,6 +18,7 @@ from . import (
     norms,
     pooled,
     resizing,
+    sampling,
     skips,
     subgraphs,
     tokens,
@@ -25,6 +27,7 @@ from . import (
 from .assembly import as_model
 from .declarations import declare, stale
 from .draft import Draft, Value
+from .execution import runs
 from .network import Families, Network, ends, feeds_of, grow
 
 BLOCKS: Families = {
@@ -32,6 +35,8 @@ BLOCKS: Families = {
     "pooled": pooled.OPERATORS,
     "resizing": resizing.OPERATORS,
     "windows": windows.OPERATORS,
+    "sampling": sampling.OPERATORS,
+    "bending": bending.OPERATORS,
     "hidden": hidden.OPERATORS,
     "computed": computed.OPERATORS,
     "norms": norms.OPERATORS,
@@ -104,4 +109,7 @@ def assemble(seed: int) -> Network:
     given = {value.name for value in outputs}
     between = [value for value in inner if value.name not in given]
     stated = stale(draft, between) if any(opened.values()) and draft.chance(0.3) else []
-    return Network(seed, as_model(draft, outputs, declared, stated), feeds_of(draft), opened)
+    model, feeds = as_model(draft, outputs, declared, stated), feeds_of(draft)
+    if stated and not runs(model, feeds):
+        model = as_model(draft, outputs, declared)
+    return Network(seed, model, feeds, opened)

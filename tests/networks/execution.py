@@ -46,6 +46,21 @@ def run(session: onnxruntime.InferenceSession, feeds: Feeds) -> list[Array]:
     return [np.asarray(output) for output in session.run(None, feeds)]
 
 
+def attempt(
+    model: onnx.ModelProto, feeds: Feeds, *, level: str = "DISABLE_ALL"
+) -> list[Array] | None:
+    """The model's outputs, or None where the runtime does not take it or these inputs."""
+    try:
+        return run(opened(model, level=level), feeds)
+    except Exception:
+        return None
+
+
+def runs(model: onnx.ModelProto, feeds: Feeds) -> bool:
+    """Whether the runtime takes the model and these inputs."""
+    return attempt(model, feeds) is not None
+
+
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
     """The graph, those in it, and the functions."""
     todo: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
@@ -58,11 +73,18 @@ def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionPr
 
 def _weights(model: onnx.ModelProto) -> Iterator[TensorProto]:
     """Tensors of floating numbers that are no sizes, powers or the like."""
+    sizes = {
+        name
+        for graph in graphs(model)
+        for node in graph.node
+        if node.op_type in ("Resize", "Upsample")
+        for name in node.input[1:]
+    }
     for graph in graphs(model):
         found = [*getattr(graph, "initializer", ())]
         found += [a.t for node in graph.node for a in node.attribute if a.HasField("t")]
         for tensor in found:
-            if tensor.data_type in FLOATS and np.prod(tensor.dims) > 1:
+            if tensor.data_type in FLOATS and np.prod(tensor.dims) > 1 and tensor.name not in sizes:
                 array = numpy_helper.to_array(tensor)
                 if not np.array_equal(array, np.round(array)):
                     yield tensor
