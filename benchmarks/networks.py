@@ -33,6 +33,9 @@ from tests.networks.trial import TARGETS, Trial, try_out
 RESULTS = Path(__file__).parent / "results" / "networks.json"
 CHUNK = 10
 EXAMPLES = 8
+EACH = 100
+"""After so many networks the results are written, so that a run cut short leaves them."""
+
 _NAMED = re.compile(r"'[^']*'")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?")
 
@@ -102,25 +105,25 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     began = time.monotonic()
-    found = []
+    found: list[Trial] = []
     for trial in all_trials(range(given.start, given.start + given.count), given.jobs):
         found.append(trial)
         for flaw in [*trial.wrong, *filter(None, [trial.crash])]:
             print(f"{trial.seed} for {trial.target}: {flaw}", flush=True)
-        if len(found) % 250 == 0:
+        if len(found) % EACH == 0 or len(found) == given.count:
+            facts = {
+                "date": f"{datetime.now(UTC):%Y-%m-%d}",
+                "onnx": onnx.__version__,
+                "onnxruntime": onnxruntime.__version__,
+                "start": given.start,
+                "seconds": round(time.monotonic() - began),
+                **summary(sorted(found, key=lambda trial: trial.seed)),
+            }
+            given.output.write_text(json.dumps(facts, indent=1) + "\n")
             print(f"{len(found)} of {given.count}", flush=True)
-    found.sort(key=lambda trial: trial.seed)
-    facts = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "onnx": onnx.__version__,
-        "onnxruntime": onnxruntime.__version__,
-        "start": given.start,
-        "seconds": round(time.monotonic() - began),
-        **summary(found),
-    }
-    given.output.write_text(json.dumps(facts, indent=1) + "\n")
-    print(f"{len(found)} networks, {len(facts['wrong'])} wrong, {len(facts['crashes'])} crashes")
-    sys.exit(bool(facts["wrong"] or facts["crashes"]))
+    wrong, crashes = (sum(bool(getattr(t, part)) for t in found) for part in ("wrong", "crash"))
+    print(f"{len(found)} networks, {wrong} wrong, {crashes} crashes")
+    sys.exit(bool(wrong or crashes))
 
 
 if __name__ == "__main__":
