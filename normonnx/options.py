@@ -30,7 +30,7 @@ class Options(Struct, frozen=True, kw_only=True):
             and pays.
         freeze_initializers: take initializers that are also inputs, which a caller could override,
             for constants.
-        allow_duplicate: copy a layer that others read too, to fold into the copy.
+        allow_duplicate: copy a layer, or a weight, that others read too, to fold into the copy.
         rules_on: codes of rules to use that are off by default.
         rules_off: codes of rules not to use.
         verify: whether to judge the result against the original.

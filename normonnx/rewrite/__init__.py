@@ -7,8 +7,9 @@ then touches the graph. Nothing else in normonnx changes a graph.
 
 from __future__ import annotations
 
-from normonnx.rewrite.commit import MAX_COPIED_BYTES, commit
+from normonnx.rewrite.commit import commit
 from normonnx.rewrite.context import Context, miss
+from normonnx.rewrite.copies import MAX_COPIED_BYTES
 from normonnx.rewrite.gain import gain
 from normonnx.rewrite.proposal import Proposal
 

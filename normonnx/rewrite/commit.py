@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import onnx_ir as ir
 
 from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.table import facts_of
 from normonnx.proof.certificate import Window, certify
-from normonnx.rewrite.gain import dying, saved
+from normonnx.rewrite.gain import copied, dying, saved
 from normonnx.rewrite.pitfalls import pitfall
 from normonnx.rewrite.placing import place, remove, take_place
 from normonnx.rewrite.proposal import UNNAMED, Proposal
-
-MAX_COPIED_BYTES = 16 << 20
-"""How much a single rewrite may add to the model in weights that others keep reading."""
 
 
 def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
@@ -27,16 +26,13 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
     dead, dead_constants = dying(proposal)
     if saved(proposal, dead) < proposal.least_gain:
         return _decline(proposal, Refusal("it would not make the graph smaller"))
-    growth = sum(value.const_value.nbytes for value in proposal.constants if value.const_value)
-    growth -= sum(v.const_value.nbytes for v in dead_constants if v.const_value is not None)
-    if growth > MAX_COPIED_BYTES:
-        return _decline(
-            proposal,
-            Refusal(
-                f"its weights are read elsewhere, and a copy of {growth >> 20} MiB is over the "
-                f"budget of {MAX_COPIED_BYTES >> 20} MiB"
-            ),
-        )
+    twins = context.copies.twins(proposal.constants, proposal.graph)
+    copies = copied(proposal, dead, dead_constants, twins)
+    growth = _size(value for value in proposal.constants if value not in twins)
+    growth -= _size(dead_constants)
+    refusal = context.copies.objection(growth, copies, allowed=context.allow_duplicate)
+    if refusal is not None:
+        return _decline(proposal, refusal)
     if reason := pitfall(proposal):
         return _decline(proposal, Refusal(reason))
     certificate = certify(
@@ -54,8 +50,16 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
         )
     )
     if isinstance(certificate, str):
+        context.copies.note(growth, copies)
+        for value, twin in twins.items():
+            value.replace_all_uses_with(twin)
         return _make(proposal, dead, dead_constants, summary=summary, certificate=certificate)
     return _decline(proposal, Refusal(f"no certificate: {certificate.reason}"))
+
+
+def _size(constants: Iterable[ir.Value]) -> int:
+    """In bytes."""
+    return sum(value.const_value.nbytes for value in constants if value.const_value is not None)
 
 
 def _decline(proposal: Proposal, refusal: Refusal) -> Refusal:

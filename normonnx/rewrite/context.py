@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from normonnx.graph.nesting import graphs_of
 from normonnx.journal import Journal, NearMiss, Refusal
+from normonnx.rewrite.copies import Copies, stored_bytes
 from normonnx.sizes.recorded import Recorded
 from normonnx.targets import Target
 from normonnx.targets.onnx import ONNX
@@ -39,6 +40,7 @@ class Context(Struct):
             the operator's plain name.
         widely_read: initializers that so many nodes read that nobody asks which: to look at all of
             them for each rewrite would take quadratic time.
+        copies: what was copied of constants that others read.
     """
 
     model: ir.Model
@@ -56,6 +58,7 @@ class Context(Struct):
     ambiguous: set[str] = field(default_factory=set)
     plain_types: dict[str, ir.DataType] = field(default_factory=dict)
     widely_read: frozenset[ir.Value] = frozenset()
+    copies: Copies = field(default_factory=lambda: Copies(0))
 
     def __post_init__(self) -> None:
         """Take stock of every name in use, so that a new one never clashes in any scope."""
@@ -70,6 +73,7 @@ class Context(Struct):
             self.ambiguous.update(values & own)
             values |= own
         self.names |= values
+        self.copies.stored = sum(stored_bytes(graph) for graph in self.graphs())
         self.widely_read = frozenset(
             value
             for graph in self.graphs()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs, walk
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import facts_of
+from normonnx.rewrite.copies import Copy
 from normonnx.rewrite.proposal import Proposal
 
 _COST = {"Constant": 0, "BatchNormalization": 2}
@@ -64,6 +65,36 @@ def dying(proposal: Proposal) -> tuple[list[ir.Node], list[ir.Value]]:
             if _is_dying_constant(proposal, value, dead):
                 dead_constants[value] = None
     return list(dead), list(dead_constants)
+
+
+def copied(
+    proposal: Proposal,
+    dead: Collection[ir.Node],
+    dead_constants: Collection[ir.Value],
+    twins: Collection[ir.Value],
+) -> list[Copy]:
+    """The new constants that are made of one which others keep reading.
+
+    Args:
+        proposal: the rewrite.
+        dead: the nodes that go.
+        dead_constants: the constants that go.
+        twins: new constants that are there already.
+    """
+    kept: dict[str, ir.Value] = {}
+    readers: dict[ir.Value, list[ir.Node]] = {}
+    for node in dead:
+        for value in node.inputs:
+            if value is None or value in dead_constants or value.producer() in dead:
+                continue
+            if proposal.context.constants.is_constant(value):
+                kept[str(value.name)] = value
+                readers.setdefault(value, []).append(node)
+    return [
+        Copy(new, exact, old := kept[str(new.name)], readers[old])
+        for new, exact in proposal.constants.items()
+        if new not in twins and str(new.name) in kept
+    ]
 
 
 def _is_dying_constant(proposal: Proposal, value: ir.Value, dead: Container[ir.Node]) -> bool:
