@@ -22,6 +22,7 @@ import onnx_ir as ir
 
 from normonnx.affine.map import AffineMap
 from normonnx.affine.precision import must_not_cancel
+from normonnx.affine.recognise import BROADCASTING
 from normonnx.affine.weights import (
     dequantised,
     describe,
@@ -262,19 +263,30 @@ def materialise(proposal: Proposal, value: ir.Value, m: AffineMap, like: ir.Valu
         ones, zeros = np.ones_like(m.a), np.zeros_like(m.a)
         parts = {"scale": m.a, "bias": m.b, "mean": zeros, "variance": ones}
         inputs = [proposal.constant(v, dtype, f"{hint}_{k}") for k, v in parts.items()]
-        return proposal.node("BatchNormalization", [value, *inputs], {"epsilon": 0.0}, like=like)
-    shape = m.shape_for(rank or 0)
+        old = {"is_test": 1} if proposal.context.opset_of(proposal.graph) < BROADCASTING else {}
+        attributes = {"epsilon": 0.0, **old}
+        return proposal.node("BatchNormalization", [value, *inputs], attributes, like=like)
+    shape, at = m.shape_for(rank or 0), broadcast_from(proposal, m.axis)
     known = None if is_quantised(proposal, value) else proposal.context.constants.float64(value)
     if known is not None and known.ndim == rank:
         mapped = known * m.a.reshape(shape) + m.b.reshape(shape)
         return proposal.constant(mapped, dtype, str(value.name))
+    if at:
+        shape = m.a.shape
     if not m.is_shift:
         scale = proposal.constant(m.a.reshape(shape), dtype, f"{hint}_scale")
-        value = proposal.node("Mul", [value, scale], like=like)
+        value = proposal.node("Mul", [value, scale], at, like=like)
     if not m.is_scale:
         shift = proposal.constant(m.b.reshape(shape), dtype, f"{hint}_shift")
-        value = proposal.node("Add", [value, shift], like=like)
+        value = proposal.node("Add", [value, shift], at, like=like)
     return value
+
+
+def broadcast_from(proposal: Proposal, axis: int | None) -> dict[str, int]:
+    """The attributes by which a second operand of fewer axes lies along an axis before opset 7."""
+    if proposal.context.opset_of(proposal.graph) >= BROADCASTING:
+        return {}
+    return {"broadcast": 1} if axis is None else {"broadcast": 1, "axis": axis}
 
 
 def _float(node: ir.Node, name: str, default: float) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.affine.absorb import einsum_labels
+from normonnx.affine.absorb import broadcast_from, einsum_labels
 from normonnx.affine.map import AffineMap
 from normonnx.affine.travel import Forward, Rest
 from normonnx.affine.weights import (
@@ -108,8 +108,10 @@ def _padded_convolution(
     if bias_map is not None:
         weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
         value = proposal.like(node, [new, weight, *bias])
-        added = proposal.constant(bias_map[None], dtype, f"{out.name}_shift")
-        return [(out, proposal.node("Add", [value, added], like=out), _IDENTITY)]
+        at = broadcast_from(proposal, 1)
+        full = bias_map if at else bias_map[None]
+        added = proposal.constant(full, dtype, f"{out.name}_shift")
+        return [(out, proposal.node("Add", [value, added], at, like=out), _IDENTITY)]
     with np.errstate(all="ignore"):
         filler = np.atleast_1d(-m.b / m.a)
     pads = attribute_ints(node, "pads")

@@ -16,7 +16,10 @@ from normonnx.journal import Refusal
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
-from normonnx.values.shapes import attribute_int
+from normonnx.values.shapes import attribute_int, normalized
+
+BROADCASTING = 7
+"""The operator set from which operands broadcast as in NumPy, with no attributes for it."""
 
 ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
 
@@ -88,11 +91,12 @@ def _not_inference(context: Context, node: ir.Node) -> Refusal | None:
         return Refusal(training, "export the model in evaluation mode")
     if opset < 7 and not attribute_int(node, "is_test", 0):
         return Refusal(training, "export the model in evaluation mode")
-    if opset < 9 and not attribute_int(node, "spatial", 1):
+    rank = context.shapes.rank(node.inputs[0])
+    # On two axes an element of a row is a channel.
+    if opset < 9 and not attribute_int(node, "spatial", 1) and rank != 2:
         return Refusal("it has spatial=0: one statistic per element, not per channel")
     if len(node.inputs) < 5:
         return Refusal("it lacks inputs")
-    rank = context.shapes.rank(node.inputs[0])
     if rank is not None and rank < 2:
         return Refusal("its input has no channel axis")
     return None
@@ -125,6 +129,8 @@ def _arithmetic(context: Context, node: ir.Node) -> Affine | Refusal | None:
     k = constants.float64(constant)
     if k is None or not is_float(context.shapes.dtype(constant)):
         return None
+    if constant is right:
+        k = _aligned(context, node, source, k)
     axis = _axis_of(context, source, k)
     if isinstance(axis, Refusal):
         return axis
@@ -145,6 +151,16 @@ def _arithmetic(context: Context, node: ir.Node) -> Affine | Refusal | None:
     if not m.is_finite:
         return Refusal("its constant is not finite")
     return Affine(node, source, m)
+
+
+def _aligned(context: Context, node: ir.Node, source: ir.Value, k: np.ndarray) -> np.ndarray:
+    """The constant in the shape in which it broadcasts; before opset 7 an attribute says where."""
+    graph, axis = node.graph, node.attributes.get("axis")
+    dims = context.shapes.dims(source)
+    if axis is None or graph is None or context.opset_of(graph) >= BROADCASTING or dims is None:
+        return k
+    behind = len(dims) - normalized(axis.as_int(), len(dims)) - k.ndim
+    return k.reshape(*k.shape, *(1,) * max(behind, 0)) if k.size > 1 else k.reshape(())
 
 
 def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal | None:

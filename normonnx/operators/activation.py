@@ -9,10 +9,11 @@ from normonnx.operators.kernels import arithmetic
 from normonnx.operators.kernels.call import Kernel
 
 _ELEMENTWISE: dict[str, Kernel | None] = {
-    **dict.fromkeys("Celu Clip Elu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Shrink".split()),
+    **dict.fromkeys("Celu Clip Elu HardSigmoid HardSwish LeakyRelu Mish Selu Shrink".split()),
     **dict.fromkeys("Softplus Softsign Swish ThresholdedRelu".split()),
     "Erf": kernels.erf,
     "Gelu": kernels.gelu,
+    "PRelu": arithmetic.prelu,
     "Relu": arithmetic.relu,
     "Sigmoid": kernels.sigmoid,
 }

@@ -14,7 +14,7 @@ def same(known: Known, node: ir.Node) -> Dims | None:
 
 
 def broadcast(known: Known, node: ir.Node) -> Dims | None:
-    """All inputs against each other; up to opset 6 the second gives way to the first."""
+    """All inputs against each other; before opset 7 the second is part of the first's axes."""
     if "broadcast" in node.attributes:
         return known.dims(node.inputs[0])
     result: Dims = ()

@@ -15,7 +15,10 @@ _OF_TWO: dict[str, Kernel | None] = {
     "GreaterOrEqual": kernels.comparison(np.greater_equal),
     "Less": kernels.comparison(np.less),
     "LessOrEqual": kernels.comparison(np.less_equal),
-    **dict.fromkeys("And BitShift BitwiseAnd BitwiseOr BitwiseXor Or Xor".split()),
+    "And": kernels.comparison(np.logical_and),
+    "Or": kernels.comparison(np.logical_or),
+    "Xor": kernels.comparison(np.logical_xor),
+    **dict.fromkeys("BitShift BitwiseAnd BitwiseOr BitwiseXor".split()),
 }
 
 FACTS = (
