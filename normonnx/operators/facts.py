@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from normonnx.operators.kernels.call import Kernel
-from normonnx.operators.known import Rule, RuleForEach
+from normonnx.operators.known import Rule, RuleForEach, TypeRule
 
 Indices: TypeAlias = Sequence[int]
 """Positions of inputs."""
@@ -39,6 +39,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         jumps: whether it selects or rounds, so that a small difference becomes a large one.
         dims: dimensions of the first output.
         dims_of_each: dimensions of all outputs, where they differ.
+        dtype: element type of the first output; None where onnx's schema tells.
         vector: contents of the output where it is an integer tensor that holds dimensions.
         kernel: the operator in the type of its operands, which the oracle makes float64.
     """
@@ -57,6 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     jumps: bool = False
     dims: Rule | None = None
     dims_of_each: RuleForEach | None = None
+    dtype: TypeRule | None = None
     vector: Rule | None = None
     kernel: Kernel | None = None
 

@@ -34,3 +34,20 @@ Rule: TypeAlias = Callable[[Known, ir.Node], Dims | None]
 
 RuleForEach: TypeAlias = Callable[[Known, ir.Node], list[Dims | None]]
 """From a node to the dimensions of each of its outputs."""
+
+TypeRule: TypeAlias = Callable[[Known, ir.Node], ir.DataType | None]
+"""From a node to the element type of its first output."""
+
+
+def type_of_input(place: int) -> TypeRule:
+    """The element type of one of the inputs, None where it is left out."""
+
+    def rule(known: Known, node: ir.Node) -> ir.DataType | None:
+        return known.dtype(node.inputs[place]) if place < len(node.inputs) else None
+
+    return rule
+
+
+def always_float(known: Known, node: ir.Node) -> ir.DataType:
+    """float32, whatever is read."""
+    return ir.DataType.FLOAT

@@ -8,6 +8,7 @@ from normonnx.ops.operators import DOMAIN
 
 ONNX = ""
 MICROSOFT = "com.microsoft"
+MACHINE_LEARNING = "ai.onnx.ml"
 
 
 def onnx_name(node: ir.Node) -> str:

@@ -40,7 +40,7 @@ def test_no_fact_is_of_an_operator_that_there_is_not() -> None:
     of_the_runtime = {facts.name for facts in microsoft.FACTS if not facts.domain}
     assert {name for domain, name in FACTS if not domain} - of_the_runtime <= set(ONNX_OPERATORS)
     assert {name for domain, name in FACTS if domain == DOMAIN} == set(OPERATORS)
-    assert {domain for domain, _ in FACTS} == {"", MICROSOFT, DOMAIN}
+    assert {domain for domain, _ in FACTS} == {"", MACHINE_LEARNING, MICROSOFT, DOMAIN}
 
 
 def test_no_operator_is_in_two_families() -> None:
