@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import onnx
+import onnx_ir as ir
 
 
 @lru_cache(maxsize=4096)
@@ -14,6 +15,11 @@ def schema_of(domain: str, op_type: str, version: int) -> onnx.defs.OpSchema | N
         return onnx.defs.get_schema(op_type, version, domain)
     except onnx.defs.SchemaError:
         return None
+
+
+def is_foreign(node: ir.Node) -> bool:
+    """Whether a node is of a domain beside ONNX's own, where onnx infers little or nothing."""
+    return node.domain != ""
 
 
 @lru_cache(maxsize=1024)

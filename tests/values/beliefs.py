@@ -26,6 +26,10 @@ def run_of_all(m: ir.Model, feeds: Feeds) -> dict[str, Any]:
     """Every value of the main graph in one run, with all optimisations off."""
     proto = ir.to_proto(m)
     del proto.graph.value_info[:]
+    for info in proto.graph.input:  # the runtime takes a 0 for a size, and refuses any other
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value == 0:
+                dim.Clear()
     names = [name for node in proto.graph.node for name in node.output if name]
     del proto.graph.output[:]
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)

@@ -7,5 +7,18 @@ catches these, knows nothing of the result, and rewrites nothing that needs to k
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
 CONTRADICTIONS = (ArithmeticError, IndexError, ValueError)
 """The errors by which a rule falls over sizes that do not fit one another."""
+
+
+def unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
+    """What a rule finds; nothing where the model contradicts itself."""
+    try:
+        return infer()
+    except CONTRADICTIONS:
+        return None

@@ -1,17 +1,33 @@
-"""A model as onnx's shape inference gets it: without its large weights."""
+"""A model as onnx's shape inference gets it: without its large weights and what it merely declares.
+
+A shape that the file declares for a value in between, or for an output, need not follow from the
+inputs. Inference merges it into what it finds, so it is not told.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import onnx
 import onnx_ir as ir
 
+from normonnx.graph.dims import Dims
 from normonnx.operators.names import onnx_name
 
 _STRIP_BYTES = 1000
 
+Told = Mapping[ir.Value, Dims]
+"""Dimensions of values of the main graph."""
 
-def light_proto(model: ir.Model) -> onnx.ModelProto:
-    """The model as a proto without its large weights, which become inputs of their shape."""
+
+def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
+    """The model as a proto without its large weights, which become inputs of their shape.
+
+    Args:
+        model: the model.
+        told: dimensions of the inputs, and of what is computed by operators that onnx does not
+            know.
+    """
     proto = onnx.ModelProto(ir_version=model.ir_version)
     for domain, version in model.opset_imports.items():
         proto.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
@@ -20,14 +36,56 @@ def light_proto(model: ir.Model) -> onnx.ModelProto:
     graph, light = model.graph, proto.graph
     light.name = graph.name or "graph"
     for value in graph.inputs:
-        ir.serde.serialize_value_into(light.input.add(), value)
+        _add_value(light.input.add(), value, told)
     for value in graph.outputs:
-        ir.serde.serialize_value_into(light.output.add(), value)
+        _add_value(light.output.add(), value, told)
     for name, value in graph.initializers.items():
         _add_initializer(light, name, value)
     for node in graph:
-        _add_node(light, node)
+        _add_node(light, node, told)
     return proto
+
+
+def _add_value(info: onnx.ValueInfoProto, value: ir.Value, told: Told) -> None:
+    """The value with its type, and of its dimensions those that are told."""
+    ir.serde.serialize_value_into(info, value)
+    if info.type.HasField("tensor_type"):
+        info.type.tensor_type.ClearField("shape")
+        if value in told:
+            shape = info.type.tensor_type.shape
+            shape.SetInParent()
+            for dim in told[value]:
+                one = shape.dim.add()
+                if isinstance(dim, int):
+                    one.dim_value = dim
+                else:
+                    one.dim_param = str(dim)
+
+
+def _forget(node: onnx.NodeProto) -> None:
+    """Take away what the graphs of a node declare of values that they compute."""
+    for attribute in node.attribute:
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            del graph.value_info[:]
+            for info in graph.output:
+                if info.type.HasField("tensor_type"):
+                    info.type.tensor_type.ClearField("shape")
+            for info in graph.input:
+                for dim in info.type.tensor_type.shape.dim:
+                    if not is_size(dim.dim_value if dim.HasField("dim_value") else dim.dim_param):
+                        dim.Clear()
+            for inner in graph.node:
+                _forget(inner)
+
+
+def is_size(dim: int | str | None) -> bool:
+    """Whether what a file says of a dimension of an input is a size, or a name for one.
+
+    Exporters write −1, 0, "?" and the like where they mean that it is not known.
+    """
+    if isinstance(dim, int):
+        return dim > 0
+    return dim is not None and dim not in ("", "None", "-1") and not dim.startswith("?")
 
 
 def _add_initializer(light: onnx.GraphProto, name: str, value: ir.Value) -> None:
@@ -39,15 +97,16 @@ def _add_initializer(light: onnx.GraphProto, name: str, value: ir.Value) -> None
         light.input.append(_info(name, tensor))
 
 
-def _add_node(light: onnx.GraphProto, node: ir.Node) -> None:
+def _add_node(light: onnx.GraphProto, node: ir.Node, told: Told) -> None:
     tensor = _large_constant(node)
     if tensor is not None:
         light.input.append(_info(str(node.outputs[0].name), tensor))
         return
     ir.serde.serialize_node_into(light.node.add(), from_=node)
+    _forget(light.node[-1])
     for value in node.outputs:
-        if value.name and value.type is not None and not value.is_graph_output():
-            ir.serde.serialize_value_into(light.value_info.add(), value)
+        if value in told and value.name and value.type is not None and not value.is_graph_output():
+            _add_value(light.value_info.add(), value, told)
 
 
 def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -15,16 +13,14 @@ from normonnx.graph.dims import Dim, Dims, Product, unknown
 from normonnx.graph.nesting import walk
 from normonnx.operators.facts import Facts
 from normonnx.operators.names import onnx_name
-from normonnx.operators.schemas import keeps_type
+from normonnx.operators.schemas import is_foreign, keeps_type
 from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants
-from normonnx.values.shapes.contradiction import CONTRADICTIONS
-from normonnx.values.shapes.light import light_proto, twins
-
-_log = logging.getLogger(__name__)
+from normonnx.values.shapes.contradiction import unless_contradictory
+from normonnx.values.shapes.inferred import inferred
+from normonnx.values.shapes.light import is_size
 
 _LARGEST_VECTOR = 64
-_T = TypeVar("_T")
 
 
 class Shapes:
@@ -36,16 +32,32 @@ class Shapes:
         self._dims: dict[ir.Value, tuple[Dim, ...] | None] = {}
         self._dtypes: dict[ir.Value, ir.DataType] = {}
         self._vectors: dict[ir.Value, tuple[Dim, ...]] = {}
+        self._written: dict[str, Dim] = {}
         self._named = {
             dim.value
             for value in model.graph.inputs
             for dim in (value.shape or ())
             if isinstance(dim, ir.SymbolicDim) and dim.value
         }
-        self._read_inferred(model)
+        told = {value: dims for value in model.graph.inputs if (dims := self.dims(value))}
+        self._infer(model, told)
+        beyond = self._beyond_onnx(model)
+        if beyond:
+            self._infer(model, told | beyond)
+
+    def _infer(self, model: ir.Model, told: Mapping[ir.Value, Dims]) -> None:
+        """Read what onnx infers, and add what follows by the rules of the operators."""
+        self._written = {str(dim): dim for dims in told.values() for dim in dims}
+        for value, tensor in inferred(model, told):
+            self._read(value, tensor)
         for graph in (model.graph, *(f.graph for f in model.functions.values())):
             for node in walk(graph):
                 self._visit(node)
+
+    def _beyond_onnx(self, model: ir.Model) -> dict[ir.Value, Dims]:
+        """The dimensions of what operators compute that onnx does not know, by rule or declared."""
+        values = [out for node in model.graph if is_foreign(node) for out in node.outputs]
+        return {value: dims for value in values if (dims := self.dims(value)) is not None}
 
     def dims(self, value: ir.Value | None) -> tuple[Dim, ...] | None:
         """The dimensions, or None if not even the rank is known."""
@@ -120,35 +132,6 @@ class Shapes:
 
     # -- what onnx infers ------------------------------------------------------------------
 
-    def _read_inferred(self, model: ir.Model) -> None:
-        proto = light_proto(model)
-        try:
-            proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-        except Exception as error:
-            _log.info("onnx.shape_inference failed: %s", error)
-        pending = [(model.graph, proto.graph)]
-        while pending:
-            graph, graph_proto = pending.pop()
-            self._read_graph(graph, graph_proto)
-            nodes = {node.output[0]: node for node in graph_proto.node if node.output}
-            for node in graph:
-                twin = nodes.get(node.outputs[0].name or "") if node.outputs else None
-                if twin is not None:
-                    pending.extend(twins(node, twin))
-
-    def _read_graph(self, graph: ir.Graph, proto: onnx.GraphProto) -> None:
-        inferred = {
-            info.name: info.type.tensor_type
-            for infos in (proto.value_info, proto.output)
-            for info in infos
-            if info.type.HasField("tensor_type")
-        }
-        for value in graph.inputs:
-            self._dims[value] = self._declared(value)
-        for value in (value for node in graph for value in node.outputs):
-            if value.name in inferred:
-                self._read(value, inferred[value.name])
-
     def _read(self, value: ir.Value, tensor: onnx.TypeProto.Tensor) -> None:
         if tensor.elem_type:
             self._dtypes[value] = ir.DataType(tensor.elem_type)
@@ -162,22 +145,23 @@ class Shapes:
         )
 
     def _declared(self, value: ir.Value) -> tuple[Dim, ...] | None:
-        shape = value.shape
-        if shape is None:
-            shape = self._constants.shape(value)
-        if shape is None:
+        """What the file says of an input, of a constant, or of what onnx cannot infer."""
+        stored = self._constants.shape(value)
+        if stored is not None:
+            return tuple(stored.numpy())
+        node = value.producer()
+        if value.shape is None or (node is not None and not is_foreign(node)):
             return None
+        sizes = [dim if isinstance(dim, int) else dim.value for dim in value.shape]
         return tuple(
-            self._dim(value, axis, dim if isinstance(dim, int) else dim.value)
-            for axis, dim in enumerate(shape)
+            self._dim(value, axis, dim if is_size(dim) else None) for axis, dim in enumerate(sizes)
         )
 
     def _dim(self, value: ir.Value, axis: int, dim: int | str | None) -> Dim:
         if isinstance(dim, int) and dim >= 0:
             return dim
-        # "?" and the like are how exporters write "unknown", not a name that means one size.
-        if isinstance(dim, str) and dim not in ("", "?", "None", "-1"):
-            return Product(1, (dim,))
+        if isinstance(dim, str):
+            return self._written.get(dim) or Product(1, (dim,))
         return unknown(value.name, axis)
 
     def _open(self, dim: Dim) -> bool:
@@ -194,11 +178,12 @@ class Shapes:
             return
         facts = facts_of(node)
         out = node.outputs[0]
+        self._learn_type(out, node, facts)
         if onnx_name(node) == "CastLike":
             self._learn_cast(node)
         rule, rule_of_each = facts.dims, facts.dims_of_each
         if rule_of_each is not None:
-            parts = _unless_contradictory(lambda: rule_of_each(self, node)) or ()
+            parts = unless_contradictory(lambda: rule_of_each(self, node)) or ()
             for out, dims in zip(node.outputs, parts, strict=False):
                 self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
         elif rule is not None:
@@ -208,7 +193,7 @@ class Shapes:
     def _follow_vector(self, node: ir.Node, facts: Facts) -> None:
         """Note what an integer tensor holds that follows from dimensions."""
         rule, out = facts.vector, node.outputs[0]
-        vector = None if rule is None else _unless_contradictory(lambda: rule(self, node))
+        vector = None if rule is None else unless_contradictory(lambda: rule(self, node))
         if vector is None or len(vector) > _LARGEST_VECTOR or not self._holds(out, vector):
             return
         self._vectors[out] = vector
@@ -241,10 +226,10 @@ class Shapes:
             self._constants.learn(node.outputs[0], array.astype(target.numpy()))
 
     def _refine(self, out: ir.Value, node: ir.Node, infer: Callable[[], Dims | None]) -> None:
-        known = self.dims(out)
+        known = self._dims.get(out)
         if known is not None and not any(self._open(dim) for dim in known):
             return
-        refined = _unless_contradictory(infer)
+        refined = unless_contradictory(infer)
         if refined is None:
             return
         if known is not None and len(known) == len(refined):
@@ -252,15 +237,15 @@ class Shapes:
                 new if self._open(old) else old for old, new in zip(known, refined, strict=True)
             )
         self._dims[out] = tuple(refined)
-        if out not in self._dtypes and node.inputs and keeps_type(node.domain, node.op_type):
+
+    def _learn_type(self, out: ir.Value, node: ir.Node, facts: Facts) -> None:
+        """Note the element type where onnx does not infer it."""
+        if out in self._dtypes or not node.inputs:
+            return
+        dtype = None if facts.dtype is None else facts.dtype(self, node)
+        if dtype is None and keeps_type(node.domain, node.op_type):
             dtype = self.dtype(node.inputs[0])
-            if dtype is not None:
-                self._dtypes[out] = dtype
+        if dtype is not None:
+            self._dtypes[out] = dtype
 
 
-def _unless_contradictory(infer: Callable[[], _T | None]) -> _T | None:
-    """What a rule finds; nothing where the model contradicts itself."""
-    try:
-        return infer()
-    except CONTRADICTIONS:
-        return None
