@@ -8,7 +8,7 @@ import pytest
 
 from normonnx.operators import microsoft
 from normonnx.operators.facts import UNKNOWN, Facts
-from normonnx.operators.names import MICROSOFT, onnx_name
+from normonnx.operators.names import MACHINE_LEARNING, MICROSOFT, onnx_name
 from normonnx.operators.table import FACTS, facts_of, facts_of_operator
 from normonnx.ops.operators import DOMAIN, OPERATORS
 

@@ -49,33 +49,35 @@ def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
 def _add_value(info: onnx.ValueInfoProto, value: ir.Value, told: Told) -> None:
     """The value with its type, and of its dimensions those that are told."""
     ir.serde.serialize_value_into(info, value)
-    if info.type.HasField("tensor_type"):
-        info.type.tensor_type.ClearField("shape")
-        if value in told:
-            shape = info.type.tensor_type.shape
-            shape.SetInParent()
-            for dim in told[value]:
-                one = shape.dim.add()
-                if isinstance(dim, int):
-                    one.dim_value = dim
-                else:
-                    one.dim_param = str(dim)
+    if not info.type.HasField("tensor_type"):
+        return
+    tensor = info.type.tensor_type
+    tensor.ClearField("shape")
+    if value in told:
+        dims = [dim if isinstance(dim, int) else str(dim) for dim in told[value]]
+        made = onnx.helper.make_tensor_type_proto(tensor.elem_type, dims)
+        tensor.CopyFrom(made.tensor_type)
 
 
 def _forget(node: onnx.NodeProto) -> None:
     """Take away what the graphs of a node declare of values that they compute."""
     for attribute in node.attribute:
-        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            del graph.value_info[:]
-            for info in graph.output:
-                if info.type.HasField("tensor_type"):
-                    info.type.tensor_type.ClearField("shape")
-            for info in graph.input:
-                for dim in info.type.tensor_type.shape.dim:
-                    if not is_size(dim.dim_value if dim.HasField("dim_value") else dim.dim_param):
-                        dim.Clear()
-            for inner in graph.node:
-                _forget(inner)
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            _forget_within(attribute.g)
+        for graph in attribute.graphs:
+            _forget_within(graph)
+
+
+def _forget_within(graph: onnx.GraphProto) -> None:
+    del graph.value_info[:]
+    for info in graph.output:
+        if info.type.HasField("tensor_type"):
+            info.type.tensor_type.ClearField("shape")
+    for dim in (dim for info in graph.input for dim in info.type.tensor_type.shape.dim):
+        if not is_size(dim.dim_value if dim.HasField("dim_value") else dim.dim_param):
+            dim.Clear()
+    for inner in graph.node:
+        _forget(inner)
 
 
 def is_size(dim: int | str | None) -> bool:
