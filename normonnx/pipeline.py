@@ -32,8 +32,13 @@ from normonnx.steps import (
 
 Array = np.ndarray[Any, Any]
 
-PASSES = (InlineFunctions, UnlistInitializers, FuseNorms, FoldAffine, Finish)
+PREPARE = (InlineFunctions, UnlistInitializers)
+ENGINES = (FuseNorms, FoldAffine)
+PASSES = (*PREPARE, *ENGINES, Finish)
 """In this order; each sees what the one before changed."""
+
+_ROUNDS = 4
+"""A map that is folded may uncover a norm, and a norm that is fused a map: so often at most."""
 
 
 class Outcome(Struct, frozen=True):
@@ -94,18 +99,29 @@ def run(
     journal = Journal(skip=skip, only=only, limit=limit, observer=painter)
     own = model if in_place else model.clone()
     work = Workspace(own, options, journal, read_large=read_large, settled=settled)
-    work.run(make(work) for make in PASSES)
+    _run_to_a_fixed_point(work)
     return Outcome(
         work.model,
         journal,
         work.settled,
         _living(work.context),
-        tuple(work.notes),
+        tuple(dict.fromkeys(work.notes)),
         painter.pictures(journal.rewrites),
         _readings(work.context),
         work.exact_attributes,
         is_inlined=work.changes == {InlineFunctions.__name__},
     )
+
+
+def _run_to_a_fixed_point(work: Workspace) -> None:
+    """Run the passes, the engines as long as the last of them leaves something new to the first."""
+    work.run(make(work) for make in PREPARE)
+    *earlier, last = ENGINES
+    for _ in range(_ROUNDS):
+        work.run(make(work) for make in earlier)
+        if not work.run([last(work)]):
+            break
+    work.run([Finish(work)])
 
 
 def _living(context: Context) -> ExactValues:

@@ -30,13 +30,13 @@ class FuseNorms(Step):
     def call(self, model: ir.Model) -> PassResult:
         """Run the norm engine at the highest opset that it can use, or at the model's own."""
         work = self.work
-        before = len(work.journal.made)
+        before, raised = len(work.journal.made), work.journal.raised
         if work.settled is not None:
             work.notes += work.settled.notes
         cap, told = self._cap(), len(work.notes)
         came = self._raised(model, cap)
         norms_stay = False if work.settled is None else work.settled.norms_stay
-        if work.journal.raised is None and not norms_stay:
+        if work.journal.raised is raised and not norms_stay:
             norm.fuse_norms(work.context)
             norms_stay = came is not None and came.was_better and self._leaves_norms(came)
         if work.settled is None:

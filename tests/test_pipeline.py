@@ -149,7 +149,7 @@ def test_exact_weights_are_those_of_the_result_in_every_graph() -> None:
         w=(4, 3, 3, 3),
         **BN,
     )
-    outcome = run(m, Options())
+    outcome = run(m, Options(allow_duplicate=True))  # the other branch reads the weight too
     assert len(outcome.journal.rewrites) == 1
     body = outcome.model.graph[0].attributes["then_branch"].as_graph()
     assert operators(ir.Model(body, ir_version=8)) == "Conv"
@@ -240,3 +240,20 @@ CONTRADICTORY = {
 def test_a_model_that_contradicts_itself_ends_in_no_error(what: str) -> None:
     text, opset, weights = CONTRADICTORY[what]
     run(model(text, opset=opset, **weights), Options())
+
+
+def test_what_a_fold_uncovers_is_fused_in_the_same_run() -> None:
+    """Mul and Neg become one Mul, and only then is that one scale in front of a norm."""
+    scale = np.linspace(0.5, 2, 6, dtype=np.float32)
+    m = model(
+        "(float[n,6,8,8] x) => (float[n,5,8,8] y) { a = Sigmoid (x)\n b = Mul (a, k)\n c = Neg (b)\n"
+        "d = InstanceNormalization (c, s, s)\n y = Conv (d, w) }",
+        opset=13,
+        k=np.float32(0.3),
+        s=scale,
+        w=(5, 6, 1, 1),
+    )
+    outcome = run(m, Options())
+    assert operators(outcome.model) == "Sigmoid InstanceNormalization Conv"
+    again = run(ir.from_proto(ir.to_proto(outcome.model)), Options())
+    assert not again.journal.rewrites

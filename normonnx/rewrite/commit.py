@@ -50,7 +50,7 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
         )
     )
     if isinstance(certificate, str):
-        context.copies.note(growth, copies)
+        context.copies.note(copies)
         for value, twin in twins.items():
             value.replace_all_uses_with(twin)
         return _make(proposal, dead, dead_constants, summary=summary, certificate=certificate)

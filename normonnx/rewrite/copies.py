@@ -19,11 +19,11 @@ from normonnx.journal import Refusal
 MAX_COPIED_BYTES = 16 << 20
 """How much a single rewrite may add to the model in weights that others keep reading."""
 
-MOST_GROWTH = 0.01
-"""By how much of its stored constants all copies together may make a model larger unasked."""
+NEXT_TO_NOTHING = 0.001
+"""A copy of this part of a model's constants is made unasked."""
 
-_FREE_BYTES = 1024
-"""All copies together may be this large in the smallest of models."""
+_FREE_BYTES = 64
+"""A copy of so few bytes is made in the smallest of models."""
 
 
 class Copy(Struct, frozen=True):
@@ -52,13 +52,11 @@ class Copies(Struct):
 
     Attributes:
         stored: bytes of the model's constants as it came.
-        grown: bytes that copies have added.
         made: the new constants, by the name of what they were made of and by what they hold.
         wanted: of each constant the readers that are to go, and what each would have in its place.
     """
 
     stored: int
-    grown: int = 0
     made: dict[tuple[str, bytes], ir.Value] = field(default_factory=dict)
     wanted: dict[ir.Value, dict[ir.Node, bytes]] = field(default_factory=dict)
 
@@ -97,7 +95,7 @@ class Copies(Struct):
         added = min(growth, sum(copy.size for copy in copies))
         if added <= 0 or allowed or self._is_wanted_by_all(copies):
             return None
-        if self.grown + added <= max(_FREE_BYTES, MOST_GROWTH * self.stored):
+        if added <= max(_FREE_BYTES, NEXT_TO_NOTHING * self.stored):
             return None
         largest = max(copies, key=lambda copy: copy.size)
         other = next(node for node in _living(largest.old) if node not in largest.readers)
@@ -120,9 +118,8 @@ class Copies(Struct):
             for copy in copies
         )
 
-    def note(self, growth: int, copies: Collection[Copy]) -> None:
+    def note(self, copies: Collection[Copy]) -> None:
         """Remember the copies that are made, before they get names of their own."""
-        self.grown += max(0, min(growth, sum(copy.size for copy in copies)))
         for copy in copies:
             self.made[str(copy.new.name), _digest(copy.new, copy.exact)] = copy.new
 

@@ -247,5 +247,3 @@ class Shapes:
             dtype = self.dtype(node.inputs[0])
         if dtype is not None:
             self._dtypes[out] = dtype
-
-
