@@ -246,8 +246,8 @@ def test_what_a_fold_uncovers_is_fused_in_the_same_run() -> None:
     """Mul and Neg become one Mul, and only then is that one scale in front of a norm."""
     scale = np.linspace(0.5, 2, 6, dtype=np.float32)
     m = model(
-        "(float[n,6,8,8] x) => (float[n,5,8,8] y) { a = Sigmoid (x)\n b = Mul (a, k)\n c = Neg (b)\n"
-        "d = InstanceNormalization (c, s, s)\n y = Conv (d, w) }",
+        "(float[n,6,8,8] x) => (float[n,5,8,8] y) { a = Sigmoid (x)\n b = Mul (a, k)\n"
+        "c = Neg (b)\n d = InstanceNormalization (c, s, s)\n y = Conv (d, w) }",
         opset=13,
         k=np.float32(0.3),
         s=scale,

@@ -12,7 +12,8 @@ W, B, P = (4, 3, 3, 3), (4,), batch_norm("", 4)
 CONV = Fires("Conv")
 
 READERS = (
-    Case("weight shared by two convolutions with their own norms", Fires("Conv Conv"),
+    Case("weight shared by two convolutions with their own norms",
+         Stays("Conv Conv BatchNormalization BatchNormalization", "'W' is also read by Conv"),
          "(float[2,3,7,9] x) => (float[] y, float[] z) { c = Conv (x, W)\n d = Conv (x, W)\n"
          f"{BN}\n z = BatchNormalization (d, qs, qo, qm, qv) }}",
          {"W": W, **P, **batch_norm("q", 4)}),
@@ -20,7 +21,8 @@ READERS = (
          "(float[2,4,7,9] x) => (float[] y) { c = Conv (x, W)\n"
          "d = BatchNormalization (c, s, o, m, v)\n r = Relu (d)\n e = Conv (r, W)\n"
          "y = BatchNormalization (e, s, o, m, v) }", {"W": (4, 4, 3, 3), **P}),
-    Case("weight shared with a convolution without norm", Fires("Conv Conv"),
+    Case("weight shared with a convolution without norm",
+         Stays("Conv Conv BatchNormalization", "'W' is also read by Conv"),
          "(float[2,3,7,9] x) => (float[] y, float[] z) { c = Conv (x, W)\n z = Conv (x, W)\n"
          f"{BN} }}", {"W": W, **P}),
     Case("bias shared with a convolution without norm", Fires("Conv Conv"),
