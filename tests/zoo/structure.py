@@ -134,7 +134,8 @@ SCOPES = (
          "z = If (f) <then_branch = t () => (float[2,4,5,7] y) { c = Conv (x, W)\n" + BN + "},"
          "else_branch = e () => (float[2,4,5,7] q) { q = Conv (x, U) }> }",
          {"W": W, "U": W, **P}),
-    Case("inside both branches, the same parameters", Fires("If Conv Conv"),
+    Case("inside both branches, the same parameters",
+         Stays("Conv Conv BatchNormalization BatchNormalization", "'W' is also read by Conv"),
          "(float[2,3,7,9] x, bool f) => (float[] z) {"
          "z = If (f) <then_branch = t () => (float[2,4,5,7] y) { c = Conv (x, W)\n" + BN + "},"
          "else_branch = e () => (float[2,4,5,7] q) { d = Conv (x, W)\n"
