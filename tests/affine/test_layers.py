@@ -224,9 +224,10 @@ COPIED = (
         f"{TWO} {{ d = Conv (x, W, b)\n c = Relu (d)\n {BN}\n z = Sigmoid (c) }}",
         "Conv Relu BatchNormalization Sigmoid", "is also read by Sigmoid", options=COPY,
         weights={"W": W, "b": B, **bn(4)}),
-    Row("a weight that two layers share is no obstacle",
+    Row("a weight that two layers share is copied where that is asked for",
         f"{TWO} {{ c = Conv (x, W)\n {BN}\n d = Conv (x, W)\n z = Relu (d) }}",
-        "Conv Conv Relu", weights={"W": W, **SIGNED}),
+        "Conv Conv Relu", weights={"W": W, **SIGNED},
+        options=Options(allow_duplicate=True)),
 )  # fmt: skip
 
 ROWS = [*PRODUCERS, *QUANTISED, *PARALLEL, *MERGED, *COPIED]
