@@ -129,8 +129,7 @@ def _arithmetic(context: Context, node: ir.Node) -> Affine | Refusal | None:
     k = constants.float64(constant)
     if k is None or not is_float(context.shapes.dtype(constant)):
         return None
-    if constant is right:
-        k = _aligned(context, node, source, k)
+    k = _aligned(context, node, source, k)
     axis = _axis_of(context, source, k)
     if isinstance(axis, Refusal):
         return axis
@@ -158,6 +157,8 @@ def _aligned(context: Context, node: ir.Node, source: ir.Value, k: np.ndarray) -
     graph, axis = node.graph, node.attributes.get("axis")
     dims = context.shapes.dims(source)
     if axis is None or graph is None or context.opset_of(graph) >= BROADCASTING or dims is None:
+        return k
+    if node.inputs[0] is not source:  # only the second operand is laid along the first
         return k
     behind = len(dims) - normalized(axis.as_int(), len(dims)) - k.ndim
     return k.reshape(*k.shape, *(1,) * max(behind, 0)) if k.size > 1 else k.reshape(())
