@@ -166,7 +166,7 @@ def _alternatives(node: ast.AST) -> list[ast.AST]:
         case ast.Constant(int() as value):
             return [ast.Constant(value + 1)]
         case ast.Constant(float() as value):
-            return [ast.Constant(value * 1000 if value < 0.01 else value + 1)]
+            return [ast.Constant(value * 1000 if 0 < value < 0.01 else value + 1)]
         case ast.If(test, body, orelse) if _is_plain(test):
             return [ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)]
         case ast.IfExp(test, body, orelse) if _is_plain(test):
