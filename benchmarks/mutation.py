@@ -59,10 +59,12 @@ def all_mutants(rooms: Sequence[str], files: Sequence[str]) -> list[Mutant]:
     return [mutant for path in chosen for mutant in mutants_of(path, ROOT)]
 
 
-def state_of_code(tests: Sequence[str]) -> str:
+def state_of(options: argparse.Namespace) -> str:
     """A hash of everything that a result depends on."""
-    digest = hashlib.sha256(repr(sorted(tests)).encode())
-    for path in sorted((*ROOT.glob("normonnx/**/*.py"), *ROOT.glob("tests/**/*.py"))):
+    asked = (sorted(options.tests), sorted(options.rooms), options.seconds)
+    digest = hashlib.sha256(repr(asked).encode())
+    patterns = ("normonnx/**/*.py", "tests/**/*.py", "benchmarks/mutants.py")
+    for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
         digest.update(str(path).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -99,7 +101,7 @@ def score(counts: collections.Counter[str]) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = asked(arguments)
     os.chdir(ROOT)
-    work = options.work / state_of_code(options.tests)
+    work = options.work / state_of(options)
     work.mkdir(parents=True, exist_ok=True)
     mutants = all_mutants(options.rooms, options.files)
     if options.one:

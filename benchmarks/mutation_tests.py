@@ -88,6 +88,7 @@ class Runner:
             child, status = os.wait()
             mutant = running.pop(child)
             shutil.rmtree(self.work / str(child), ignore_errors=True)
+            # Who ended it by a signal has crashed, and a test that crashes has failed.
             self._note(mutant, _BY_STATUS.get(os.waitstatus_to_exitcode(status), "killed"))
             done += 1
             if done % 25 == 0:
@@ -107,6 +108,7 @@ class Runner:
         parts: list[list[pytest.Item]] = [[] for _ in range(self.options.jobs)]
         for items in sorted(by_file.values(), key=len, reverse=True):
             min(parts, key=len).extend(items)
+        parts = [items for items in parts if items]
         print(f"measuring {len(self._items)} tests", flush=True)
         paths = [self.work / f"part{i}.json" for i in range(len(parts))]
         for path, items in zip(paths, parts, strict=True):
