@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -145,6 +146,32 @@ def test_the_residual_is_the_input_of_the_next() -> None:
         second = second.replace(f", {name})", f", {name}2)").replace(f"({name})", f"({name}2)")
     nodes = f"{WHOLE.replace('y = Add', 'o = Add')} z = Add (o, x) {second} y = Relu (y2)"
     check(model(layer(nodes)), [LN, "Add", LN, "Relu"])
+
+
+# -- scales and shifts ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behind", "scale", "shift"),
+    [
+        ("y = Mul (z, g)", lambda g, b: g * g, lambda g, b: b * g),
+        ("z1 = Mul (z, g) y = Mul (z1, g)", lambda g, b: g**3, lambda g, b: b * g * g),
+        ("z1 = Add (z, b) y = Mul (z1, two)", lambda g, b: 2 * g, lambda g, b: 4 * b),
+        ("z1 = Sub (z, b) y = Neg (z1)", lambda g, b: -g, lambda g, b: 0 * b),
+    ],
+)
+def test_what_is_done_behind_a_norm_is_in_its_scale_and_shift(
+    behind: str, scale: Callable[..., np.ndarray], shift: Callable[..., np.ndarray]
+) -> None:
+    proto = model(layer(f"{WHOLE.replace('y = Add', 'z = Add')} {behind}"))
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    g, b = (weights[name].astype(np.float64) for name in "gb")
+    fused = fuse(proto)
+    assert fused.operators == [LN]
+    given = [fused.array(name) for name in fused.node(LN).input[1:]]
+    given += [np.zeros(8)] * (2 - len(given))
+    for found, expected in zip(given, (scale, shift), strict=True):
+        np.testing.assert_allclose(found, expected(g, b), rtol=1e-6)
 
 
 # -- subgraphs and functions ---------------------------------------------------------------------
