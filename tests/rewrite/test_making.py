@@ -206,3 +206,29 @@ def test_a_vector_on_the_left_meets_any_transpose() -> None:
     proposal.replace(value(m, "b"), value(m, "t"))
     assert isinstance(commit(proposal, summary=""), Rewrite)
     assert operators(m) == "Transpose MatMul"
+
+
+def test_a_reader_of_the_shape_that_does_not_move_along_keeps_its_node() -> None:
+    m = model(
+        "(float[n,3] x) => (float[n,3] y, int64[2] h) "
+        "{ a = Mul (x, two)\n h = Shape (a)\n b = Mul (a, two)\n y = Relu (b) }",
+        two=np.float32(2),
+    )
+    assert gain(merged(m)) == 0
+
+
+def test_a_name_is_given_once() -> None:
+    ctx = context(model(LARGE, p=np.float32(2), q=np.float32(2)))
+    assert [ctx.fresh("a") for _ in range(2)] == ["a_1", "a_2"]
+    assert [ctx.fresh("new") for _ in range(3)] == ["new", "new_1", "new_2"]
+    assert ctx.fresh("") == "_1"
+
+
+def test_float32_may_hold_what_float16_may_not() -> None:
+    """Below 1e-38 no sum of float32 products shows it."""
+    small = np.array([[1.0, 2.0], [1e-41, 1e-42]])
+    proposal = proposal_at(model(LARGE, p=np.float32(2), q=np.float32(2)), "b")
+    constant = proposal.constant(small, ir.DataType.FLOAT, "w", channel_axis=0)
+    assert constant.const_value is not None
+    assert np.array_equal(constant.const_value.numpy(), small.astype(np.float32))
+    assert proposal.context.shapes.dims(constant) == (2, 2)
