@@ -129,25 +129,22 @@ def _cut(
     inputs: dict[ir.Value, None] = {}
     constants: dict[ir.Value, Array] = {}
     done: set[ir.Value] = set()
-    stack: list[tuple[ir.Value, bool]] = [(value, False) for value in reversed(outputs)]
+    stack: list[ir.Value | ir.Node] = list(reversed(outputs))
     while stack:
-        value, ready = stack.pop()
-        producer = value.producer()
-        if ready:
-            assert producer is not None
-            nodes[producer] = None
-            continue
-        if value in done:
-            continue
-        done.add(value)
-        array = None if value in shared else _constant(window, value)
-        if array is not None:
-            constants[value] = array
-        elif producer is None or _is_where_it_ends(window, value, producer, ends):
-            inputs[value] = None
-        else:
-            stack.append((value, True))
-            stack.extend((v, False) for v in producer.inputs if v is not None)
+        item = stack.pop()
+        if isinstance(item, ir.Node):
+            nodes[item] = None
+        elif item not in done:
+            done.add(item)
+            producer = item.producer()
+            array = None if item in shared else _constant(window, item)
+            if array is not None:
+                constants[item] = array
+            elif producer is None or _is_where_it_ends(window, item, producer, ends):
+                inputs[item] = None
+            else:
+                stack.append(producer)
+                stack.extend(v for v in producer.inputs if v is not None)
     return Side(tuple(nodes), tuple(inputs), constants, tuple(outputs))
 
 

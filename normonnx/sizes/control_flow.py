@@ -8,11 +8,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.sizes.node import Tensor
+from normonnx.sizes.tensor import Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
 Attributes = Mapping[str, ir.Attr]
-Tensors: TypeAlias = "Sequence[Tensor | None]"
 
 _SEVERAL = 2
 """How often a Loop runs whose count is not known."""

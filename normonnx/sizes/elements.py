@@ -11,7 +11,7 @@ import onnx_ir as ir
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.table import facts_of
 from normonnx.oracle.planner import compute
-from normonnx.sizes.node import Tensor
+from normonnx.sizes.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.sizes.node import Call, Tensor
+from normonnx.sizes.node import Call
+from normonnx.sizes.tensor import Tensor
 
 _IR_VERSION, _OPSET = 8, 17
 """Every ONNX Runtime that is supported reads them."""

@@ -8,55 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from msgspec import Struct
 
 from normonnx.operators.names import ONNX
 from normonnx.operators.schemas import schema_of
+from normonnx.sizes.fit import check
+from normonnx.sizes.tensor import ContradictionError, Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
-Shape: TypeAlias = "tuple[int, ...]"
 
 
-class Tensor(Struct, frozen=True):
-    """What is known of a value at given sizes.
-
-    Attributes:
-        shape: its dimensions.
-        dtype: its element type.
-    """
-
-    shape: Shape
-    dtype: ir.DataType
-
-    @property
-    def size(self) -> int:
-        """How many elements it has."""
-        return prod(self.shape)
-
-
-class ContradictionError(Exception):
-    """A node does not take inputs of these sizes.
-
-    Attributes:
-        found: a size that does not fit, 0 where it is none.
-        wanted: the size that would.
-        after: how many nodes were walked until then.
-    """
-
-    def __init__(self, reason: str, found: int = 0, wanted: int = 0) -> None:
-        super().__init__(reason)
-        self.found: int = found
-        self.wanted: int = wanted
-        self.after: int = 0
-
-
-Tensors: TypeAlias = "Sequence[Tensor | None]"
 Contents: TypeAlias = "Callable[[int], Array | None]"
 """The elements of an input, by its position; None where they are not known."""
 
@@ -243,111 +208,3 @@ def _tensor(proto: onnx.TypeProto | None) -> Tensor | None:
         return None
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)
     return Tensor(shape, ir.DataType(tensor.elem_type))
-
-
-# -- what onnx's inference does not check ---------------------------------------------------
-
-
-def check(node: ir.Node, inputs: Tensors, attributes: Mapping[str, ir.Attr]) -> None:
-    """Refuse sizes at which a node cannot run, where onnx's inference would not notice.
-
-    Raises:
-        ContradictionError: with the size that does not fit and the one that would.
-    """
-    rule = _CHECKS.get(node.op_type) if node.domain == ONNX else None
-    if rule is None or any(t is None for t in inputs[:2]):
-        return
-    shapes = [None if t is None else t.shape for t in inputs]
-    for found, wanted in rule(shapes, attributes):
-        if found != wanted:
-            raise ContradictionError(
-                f"{node.op_type} '{node.name}' takes {wanted} where it gets {found}", found, wanted
-            )
-
-
-Pairs: TypeAlias = "list[tuple[int, int]]"
-_Shapes: TypeAlias = "Sequence[Any]"
-_Attributes: TypeAlias = "Mapping[str, ir.Attr]"
-
-
-def _int(attributes: _Attributes, name: str, default: int) -> int:
-    attribute = attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def _conv(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    x, kernel = shapes[:2]
-    if len(x) < 3 or len(kernel) != len(x):
-        return []
-    _refuse_too_small(x[2:], kernel[2:], attributes)
-    return [(x[1], kernel[1] * _int(attributes, "group", 1))]
-
-
-def _pool(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    kernel = attributes.get("kernel_shape")
-    if kernel is not None and len(shapes[0]) == len(kernel.as_ints()) + 2:
-        _refuse_too_small(shapes[0][2:], kernel.as_ints(), attributes)
-    return []
-
-
-def _refuse_too_small(sizes: _Shapes, kernel: _Shapes, attributes: _Attributes) -> None:
-    """A window that is larger than what it slides over, which onnx counts as one."""
-    axes = len(sizes)
-    pads, steps = attributes.get("pads"), attributes.get("dilations")
-    auto = attributes.get("auto_pad")
-    if auto is not None and auto.as_string().startswith("SAME"):
-        return
-    padded = (0,) * (2 * axes) if pads is None else pads.as_ints()
-    dilated = (1,) * axes if steps is None else steps.as_ints()
-    for axis in range(axes):
-        span = (kernel[axis] - 1) * dilated[axis] + 1
-        if sizes[axis] + padded[axis] + padded[axis + axes] < span:
-            raise ContradictionError(f"a window of {span} over {sizes[axis]}", sizes[axis], span)
-
-
-def _conv_transpose(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    x, kernel = shapes[:2]
-    return [(x[1], kernel[0])] if len(x) > 2 and len(kernel) == len(x) else []
-
-
-def _gemm(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    a, b = shapes[:2]
-    if len(a) != 2 or len(b) != 2:
-        return []
-    rows, inner = reversed(a) if _int(attributes, "transA", 0) else a
-    other, columns = reversed(b) if _int(attributes, "transB", 0) else b
-    added = shapes[2] if len(shapes) > 2 and shapes[2] is not None else ()
-    broadcast = zip((columns, rows), reversed(added), strict=False)
-    return [(inner, other), *((m, n) for m, n in broadcast if n != 1)]
-
-
-def _matmul(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    a, b = shapes[:2]
-    return [(a[-1], b[-2 if len(b) > 1 else -1])] if a and b else []
-
-
-def _per_channel(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    x, scale = shapes[:2]
-    return [(x[1], scale[0])] if len(x) > 1 and len(scale) == 1 else []
-
-
-def _arithmetic(shapes: _Shapes, attributes: _Attributes) -> Pairs:
-    if "axis" in attributes:  # an opset that aligns in another way
-        return []
-    a, b = shapes[:2]
-    pairs = zip(reversed(a), reversed(b), strict=False)
-    return [(m, n) for m, n in pairs if 1 not in (m, n)]
-
-
-_CHECKS: Mapping[str, Callable[[_Shapes, _Attributes], Pairs]] = {
-    "AveragePool": _pool,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "Gemm": _gemm,
-    "LpPool": _pool,
-    "MatMul": _matmul,
-    "MaxPool": _pool,
-    "BatchNormalization": _per_channel,
-    "InstanceNormalization": _per_channel,
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _arithmetic),
-}

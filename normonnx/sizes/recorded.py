@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from normonnx.graph.interface import required_inputs
 from normonnx.sizes.dimensions import Binding, OpenShapes, open_shapes
-from normonnx.sizes.node import ContradictionError
+from normonnx.sizes.tensor import ContradictionError
 from normonnx.sizes.walk import Walk
 
 _WALKS = 2

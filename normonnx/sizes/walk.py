@@ -21,11 +21,11 @@ from normonnx.operators.names import onnx_name
 from normonnx.ops.operators import DOMAIN
 from normonnx.oracle.planner import compute
 from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
-from normonnx.sizes.control_flow import Tensors
 from normonnx.sizes.dimensions import Binding, OpenShapes
 from normonnx.sizes.elements import Elements
 from normonnx.sizes.foreign import outputs_alone, tensor_of
-from normonnx.sizes.node import Call, ContradictionError, Tensor, inferred
+from normonnx.sizes.node import Call, inferred
+from normonnx.sizes.tensor import ContradictionError, Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
 Attributes = Mapping[str, ir.Attr]

@@ -13,8 +13,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
 from normonnx.graph.interface import required_inputs
 from normonnx.sizes.dimensions import open_shapes
-from normonnx.sizes.node import ContradictionError, Tensor
 from normonnx.sizes.recorded import Recorded
+from normonnx.sizes.tensor import ContradictionError, Tensor
 from normonnx.sizes.walk import Walk
 from tests.graphs import model, proto, value
 from tests.networks import draw
