@@ -20,6 +20,7 @@ from normonnx.proof.linear import same_numbers
 from normonnx.proof.replay import UnknownSizeError, in_short, replayed
 from normonnx.proof.stored import flaw_of
 from normonnx.proof.window import Flaw, Side, Window, related_sides, sides
+from normonnx.sizes.walk import Walk
 
 __all__ = ["TOLERANCE", "Flaw", "Window", "certify"]
 
@@ -48,11 +49,25 @@ def _certify(window: Window) -> str | Flaw:
     old, new = sides(window)
     for walk in window.recorded.walks:
         walk.go_on(new.nodes, window.opsets)
+        if flaw := _of_another_kind(window, walk):
+            return flaw
     found = _shown(window, old, new)
     if isinstance(found, Flaw) and (related := related_sides(window, new.inputs)):
         proved = _shown(window, *related)
         return found if isinstance(proved, Flaw) else proved
     return found
+
+
+def _of_another_kind(window: Window, walk: Walk) -> Flaw | None:
+    """A new value of another type or shape than the one that it is to stand for."""
+    for old, new in zip(window.old, window.new, strict=True):
+        one, other = walk.tensor(old), walk.tensor(new)
+        if one is not None and other is not None and one != other:
+            return Flaw(
+                f"'{old.name}' is {one.dtype.name.lower()}{list(one.shape)}, and what is to stand "
+                f"for it {other.dtype.name.lower()}{list(other.shape)}"
+            )
+    return None
 
 
 def _shown(window: Window, old: Side, new: Side) -> str | Flaw:

@@ -191,8 +191,12 @@ class FreeAxes:
             assert scale is not None
             last = first + self._rank(scale)
         like = [v for v in (*others, *node.outputs) if v is not None and self._shape(v) == shape]
-        for value in (v for v in (*others, *node.outputs) if v is not None and v not in like):
+        for value in (v for v in others if v is not None and v not in like):
             self._make_whole(value)
+        for value in (v for v in node.outputs if v not in like):
+            # The mean and what scales, one for each place of the axes in front.
+            for axis in range(self._rank(value)):
+                self._link((source, axis), (value, axis))
         self._make_whole(source, range(first, last))
         for value in like:
             for axis in range(rank):

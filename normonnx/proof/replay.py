@@ -11,11 +11,11 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.operators.names import onnx_name
 from normonnx.oracle.execution import Frame, Plan, Weights, walk
 from normonnx.oracle.planner import Planner
 from normonnx.oracle.roundoff import Roundoff
-from normonnx.proof.agreement import DifferentError, furthest
+from normonnx.proof.agreement import DifferentError, NothingShownError, furthest
+from normonnx.proof.drawing import Integers, any_integers, around, centres_of, many_integers
 from normonnx.proof.free_axes import FreeAxes
 from normonnx.proof.window import Side, Window
 from normonnx.sizes.walk import Walk
@@ -23,8 +23,8 @@ from normonnx.sizes.walk import Walk
 Array = np.ndarray[Any, Any]
 Feeds = Mapping[ir.Value, Array]
 
-_MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0))
-"""Standard deviation and mean of the random inputs of each evaluation."""
+_MAGNITUDES = ((1.0, 0.0), (1e-3, 0.0), (30.0, 10.0), (1e4, 0.0), (0.0, 0.0))
+"""Standard deviation and mean of the random inputs of each evaluation; the last are zeros."""
 
 _FLOAT32 = np.dtype(np.float32)
 _NOISE_OF_FLOAT64 = 2.0**-29
@@ -54,22 +54,15 @@ def replayed(window: Window, old: Side, new: Side, at: Walk) -> float:
         UnknownSizeError: if the walk did not find how large an input is.
         Exception: if the original cannot be evaluated, or shows nothing.
     """
-    inputs = tuple(dict.fromkeys((*new.inputs, *old.inputs)))
-    before, after = _Prepared.of(window, old), _Prepared.of(window, new)
-    sizes = FreeAxes((old, new), at)
-    worst = 0.0
-    for feeds in _feeds(old, inputs, at, sizes):
-        olds = before.run(feeds)
-        _refuse_other_sizes(old.outputs, olds, sizes)
-        try:
-            news = after.run(feeds)
-        except Exception as error:
-            raise DifferentError(in_short(error)) from error
-        worst = max(
-            worst,
-            furthest(olds, news, lambda f=feeds, o=olds: before.noise(f, o)),  # type: ignore[misc]
-        )
-    return worst
+    replay = _Replay(window, old, new, at)
+    if not replay.reads_integers:
+        return replay.furthest(any_integers)
+    try:
+        return replay.furthest(many_integers)
+    except (DifferentError, UnknownSizeError):
+        raise
+    except Exception:  # numbers that are no index, no size, no axis of what reads them
+        return replay.furthest(any_integers)
 
 
 def in_short(error: Exception) -> str:
@@ -108,87 +101,77 @@ class _Prepared(Struct, frozen=True):
         return noises
 
 
-def _refuse_other_sizes(
-    values: Sequence[ir.Value], arrays: Sequence[Array], sizes: FreeAxes
-) -> None:
-    """What is evaluated is what was walked: a size that was misread shows here."""
-    for value, array in zip(values, arrays, strict=True):
-        shape = sizes.shape(value)
-        if shape is not None and shape != array.shape:
-            raise DifferentError(
-                f"'{value.name}' has the shape {array.shape} where the model gives {shape}"
-            )
+class _Replay:
+    """Both sides, ready to be evaluated at the sizes of a walk."""
 
+    def __init__(self, window: Window, old: Side, new: Side, at: Walk) -> None:
+        self._inputs = tuple(dict.fromkeys((*new.inputs, *old.inputs)))
+        self._sides = old, new
+        self._before, self._after = _Prepared.of(window, old), _Prepared.of(window, new)
+        self._sizes = FreeAxes((old, new), at)
+        self._at = at
 
-def _feeds(
-    old: Side, inputs: Sequence[ir.Value], at: Walk, sizes: FreeAxes
-) -> Iterator[dict[ir.Value, Array]]:
-    """Inputs of each magnitude, and around the places where the window's constants put them."""
-    drawn = {value: _drawn(value, at, sizes) for value in inputs}
-    floats = {value for value, array in drawn.items() if array.dtype == np.float64}
-    if not floats:
-        yield drawn
-        return
-    for spread, mean in _MAGNITUDES:
-        yield {v: mean + spread * a if v in floats else a for v, a in drawn.items()}
-    centres = {v: c for v, c in _centres(old).items() if v in floats}
-    if centres:
-        yield {v: _around(a, *centres[v]) if v in centres else a for v, a in drawn.items()}
+    @property
+    def reads_integers(self) -> bool:
+        """Whether an input is of an integer type."""
+        tensors = map(self._at.tensor, self._inputs)
+        return any(tensor is not None and tensor.dtype.is_integer() for tensor in tensors)
 
+    def furthest(self, integers: Integers) -> float:
+        """The largest difference of an element over all inputs that are tried."""
+        worst: float | None = None
+        nothing: NothingShownError | None = None
+        for feeds in self._feeds(integers):
+            olds = self._before.run(feeds)
+            self._refuse_other_sizes(olds)
+            try:
+                news = self._after.run(feeds)
+            except Exception as error:
+                raise DifferentError(in_short(error)) from error
+            try:
+                off = furthest(olds, news, lambda f=feeds, o=olds: self._before.noise(f, o))  # type: ignore[misc]
+            except NothingShownError as error:
+                nothing = error
+            else:
+                worst = off if worst is None else max(worst, off)
+        if worst is None:
+            raise nothing or NothingShownError("there is nothing to compare")
+        return worst
 
-def _drawn(value: ir.Value, at: Walk, sizes: FreeAxes) -> Array:
-    """Random numbers, floats of mean 0 and standard deviation 1; dimensions are as they are."""
-    tensor, shape = at.tensor(value), sizes.shape(value)
-    if tensor is None or shape is None:
-        raise UnknownSizeError(f"the size of '{value.name}' is not known")
-    rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
-    if tensor.dtype.is_floating_point():
-        return np.asarray(rng.standard_normal(shape))
-    contents = at.contents(value)
-    if contents is not None:
-        return contents
-    if tensor.dtype == ir.DataType.BOOL:
-        return np.asarray(rng.random(shape) < 0.5)
-    return np.asarray(rng.integers(0, 3, shape)).astype(tensor.dtype.numpy())
+    def _refuse_other_sizes(self, arrays: Sequence[Array]) -> None:
+        """What is evaluated is what was walked: a size that was misread shows here."""
+        for value, array in zip(self._sides[0].outputs, arrays, strict=True):
+            shape = self._sizes.shape(value)
+            if shape is not None and shape != array.shape:
+                raise DifferentError(
+                    f"'{value.name}' has the shape {array.shape} where the model gives {shape}"
+                )
 
+    def _feeds(self, integers: Integers) -> Iterator[dict[ir.Value, Array]]:
+        """Inputs of each magnitude, and around where the window's constants put them."""
+        drawn = {value: self._drawn(value, integers) for value in self._inputs}
+        floats = {value for value, array in drawn.items() if array.dtype == np.float64}
+        if not floats:
+            yield drawn
+            return
+        for spread, mean in _MAGNITUDES:
+            yield {v: mean + spread * a if v in floats else a for v, a in drawn.items()}
+        centres = {v: c for v, c in centres_of(self._sides[0]).items() if v in floats}
+        if centres:
+            yield {v: around(a, *centres[v]) if v in centres else a for v, a in drawn.items()}
 
-def _centres(side: Side) -> dict[ir.Value, tuple[Array, Array]]:
-    """For each input, the mean that the first node that reads it takes off, and a spread."""
-    centres: dict[ir.Value, tuple[Array, Array]] = {}
-    for node in side.nodes:
-        moving = [v for v in node.inputs if v is not None and v not in side.constants]
-        if len(moving) == 1 and moving[0] in side.inputs and moving[0] not in centres:
-            centre = _centre(node, side.constants)
-            if centre is not None and np.isfinite(centre[0]).all():
-                centres[moving[0]] = centre
-    return centres
-
-
-def _centre(node: ir.Node, constants: Feeds) -> tuple[Array, Array] | None:
-    given = [None if v is None else constants.get(v) for v in node.inputs]
-    name = onnx_name(node)
-    if name == "BatchNormalization" and len(given) == 5:
-        mean, var = given[3], given[4]
-        if given[0] is None and mean is not None and var is not None:
-            return mean, np.sqrt(np.abs(var) + 1e-12)
-        return None
-    if name not in ("Add", "Sub") or len(given) != 2:
-        return None
-    shift = given[1] if given[0] is None else given[0]
-    if shift is None or shift.dtype != np.float64:
-        return None
-    centre = -shift if name == "Add" else shift
-    return centre, np.ones(())
-
-
-def _around(drawn: Array, centre: Array, spread: Array) -> Array:
-    """The numbers moved to a centre, per channel where it is one per channel."""
-    if centre.ndim == 1 and drawn.ndim > 2 and drawn.shape[1] == centre.size:
-        per_channel = (-1, *(1,) * (drawn.ndim - 2))
-        centre = centre.reshape(per_channel)
-        spread = spread.reshape(per_channel) if spread.ndim else spread
-    try:
-        moved = np.asarray(centre + spread * drawn)
-    except ValueError:
-        return drawn
-    return moved if moved.shape == drawn.shape else drawn
+    def _drawn(self, value: ir.Value, integers: Integers) -> Array:
+        """Random numbers, floats of mean 0 and standard deviation 1; dimensions are as they are."""
+        tensor, shape = self._at.tensor(value), self._sizes.shape(value)
+        if tensor is None or shape is None:
+            raise UnknownSizeError(f"the size of '{value.name}' is not known")
+        rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
+        if tensor.dtype.is_floating_point():
+            return np.asarray(rng.standard_normal(shape))
+        contents = self._at.contents(value)
+        if contents is not None:
+            return contents
+        if tensor.dtype == ir.DataType.BOOL:
+            return np.asarray(rng.random(shape) < 0.5)
+        low, high = integers(value, tensor.dtype, self._sides, self._at)
+        return np.asarray(rng.integers(low, high, shape)).astype(tensor.dtype.numpy())

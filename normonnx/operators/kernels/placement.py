@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from normonnx.operators.kernels.call import Call, Inputs, Outputs, optional, present
+from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, optional, present
 
 
 def _numbers(call: Call, inputs: Inputs, index: int, name: str) -> list[int] | None:
@@ -96,14 +96,20 @@ def _down(start: int, end: int, step: int, size: int) -> slice:
 
 
 def pad(call: Call, inputs: Inputs) -> Outputs | None:
-    """More elements of one value at the ends of some axes; other modes are left."""
+    """More elements of one value at the ends of some axes, or fewer; other modes are left."""
     x, pads = present(inputs, 0), _numbers(call, inputs, 1, "pads")
-    if pads is None or min(pads, default=0) < 0 or call.get("mode", "constant") != "constant":
+    if pads is None or call.get("mode", "constant") != "constant":
         return None
     value = optional(inputs, 2)
     fill = call.get("value", 0.0) if value is None else value.reshape(-1)[0]
     axes = _numbers(call, inputs, 3, "axes") or list(range(x.ndim))
     widths = [(0, 0)] * x.ndim
     for axis, head, tail in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        widths[axis] = (head, tail)
+        widths[axis] = (max(head, 0), max(tail, 0))
+        x = x[(slice(None),) * (axis % x.ndim) + (slice(max(-head, 0), _end(x, axis, tail)),)]
     return (np.pad(x, widths, constant_values=fill),)
+
+
+def _end(x: Array, axis: int, tail: int) -> int | None:
+    """Where an axis ends that loses so many elements as the number is below zero."""
+    return None if tail >= 0 else max(x.shape[axis] + tail, 0)

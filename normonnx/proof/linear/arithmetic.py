@@ -130,7 +130,7 @@ def _cast(operator: Operator) -> Form | None:
 def _batch_normalization(operator: Operator) -> Form | None:
     form, *parts = operator.operands
     numbers = [part for part in parts if isinstance(part, np.ndarray)]
-    plain = not attribute_int(operator.node, "training_mode", 0) and len(operator.node.outputs) == 1
+    plain = not operator.trains and len(operator.node.outputs) == 1
     if not isinstance(form, Form) or len(numbers) != 4 or not plain:
         return None
     if attribute_int(operator.node, "spatial", 1) == 0 or len(form.shape) < 2:

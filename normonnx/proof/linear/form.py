@@ -19,7 +19,10 @@ from msgspec import Struct
 Array = np.ndarray[Any, Any]
 
 TOLERANCE = 1e-12
-"""Largest difference of two numbers, relative to the terms of which they are sums."""
+"""Largest difference of two factors, relative to the first."""
+
+OF_TERMS = 1e-13
+"""Largest difference of two sums, relative to the terms of the first."""
 
 
 class OtherOperatorError(Exception):
@@ -42,6 +45,8 @@ class Form(Struct, frozen=True):
         shape: of the value.
         is_short: whether the shift is that of a value that is shorter along its spatial axes, with
             the same borders.
+        is_past_kernel: whether it is what a kernel made of such a one, so that another kernel would
+            need more of it than there is.
     """
 
     source: Source
@@ -50,6 +55,7 @@ class Form(Struct, frozen=True):
     terms: Array
     shape: tuple[int, ...]
     is_short: bool = False
+    is_past_kernel: bool = False
 
     @property
     def is_unshifted(self) -> bool:

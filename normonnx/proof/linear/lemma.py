@@ -21,6 +21,7 @@ from normonnx.oracle.planner import Planner
 from normonnx.proof.linear import arithmetic, moves, products
 from normonnx.proof.linear.arithmetic import Rule
 from normonnx.proof.linear.form import (
+    OF_TERMS,
     TOLERANCE,
     Array,
     Form,
@@ -33,6 +34,9 @@ from normonnx.proof.linear.form import (
 from normonnx.proof.linear.operand import Operand, Operator
 from normonnx.proof.window import Side, Window
 from normonnx.sizes.walk import Walk
+
+_OLD = frozenset({"broadcast", "consumed_inputs"})
+"""Attributes by which operators of opset 6 and before align their operands in other ways."""
 
 _RULES: Mapping[str, Rule] = {**arithmetic.RULES, **moves.RULES, **products.RULES}
 
@@ -54,7 +58,7 @@ def same_numbers(window: Window, old: Side, new: Side) -> float | None:
         try:
             with np.errstate(all="ignore"):
                 off = _compared(window, old, new, at, table)
-        except (OtherOperatorError, ArithmeticError, IndexError, ValueError):
+        except Exception:  # of whatever kind: the sides are left to be evaluated
             return None
         if off is None:
             return None
@@ -77,13 +81,11 @@ def _compared(window: Window, old: Side, new: Side, at: Walk, table: Table) -> f
             return None
         if one.is_short != other.is_short:
             return None
-        off = max(
-            difference(one.scale, other.scale, np.abs(one.scale)),
-            difference(one.shift, other.shift, np.maximum(one.terms, other.terms)),
-        )
-        if not off <= TOLERANCE:
+        of_scale = difference(one.scale, other.scale)
+        of_shift = difference(one.shift, other.shift, one.terms)
+        if not (of_scale <= TOLERANCE and of_shift <= OF_TERMS):
             return None
-        worst = max(worst, off)
+        worst = max(worst, of_scale, of_shift)
     return max(worst, table.worst)
 
 
@@ -122,7 +124,8 @@ class _Side:
 
     def _outputs(self, node: ir.Node, operands: Sequence[Operand]) -> list[Operand]:
         facts = facts_of(node)
-        if facts.random or facts.control_flow or subgraphs(node):
+        drops = onnx_name(node) == "Dropout" and len(node.inputs) > 1  # by chance, in training
+        if facts.random or facts.control_flow or subgraphs(node) or drops:
             raise OtherOperatorError(f"{node.op_type} is none whose numbers can be compared")
         run = self._runner(node)
         if not any(isinstance(operand, Form) for operand in operands):
@@ -140,10 +143,12 @@ class _Side:
             (node.domain, node.op_type, self._attributes(node)),
             self._window.exact_attributes.get(node, {}),
             read is not None and read.dtype.is_floating_point(),
+            self._window.opsets.get(node.domain, 0),
             lambda arrays: np.asarray(run(arrays)[0]),
         )
         rule = _RULES.get(onnx_name(node), moves.moved)
-        form = rule(operator) if tensor.dtype.is_floating_point() else None
+        plain = tensor.dtype.is_floating_point() and _OLD.isdisjoint(node.attributes)
+        form = rule(operator) if plain else None
         return [form] if form is not None else list(self._opaque(operator))
 
     def _opaque(self, operator: Operator) -> list[Form]:

@@ -101,6 +101,8 @@ def _pad(operator: Operator) -> Form | None:
         return None
     if not isinstance(form, Form) or "pads" in operator.node.attributes:
         return None
+    if form.is_short:
+        raise OtherOperatorError("a value with a border is padded")
     pads, *rest = operator.constants(1)
     if pads is None or len(rest) > 1 or pads.size != 2 * len(form.shape) or (pads < 0).any():
         return None
@@ -157,13 +159,25 @@ def _average_pool(operator: Operator) -> Form | None:
 
 def _resize(operator: Operator) -> Form | None:
     """Interpolation, whose weights add up to one unless it looks beyond the borders."""
-    attribute = operator.node.attributes.get("coordinate_transformation_mode")
-    if attribute is not None and attribute.as_string() == "tf_crop_and_resize":
+    form, attributes = operator.operands[0], operator.node.attributes
+    beyond = attributes.get("coordinate_transformation_mode")
+    if beyond is not None and beyond.as_string() == "tf_crop_and_resize":
         return None
-    form = operator.operands[0]
-    if not isinstance(form, Form) or form.shape[:2] != operator.shape[:2]:
+    if not isinstance(form, Form) or "axes" in attributes:
         return None
-    return _within_channels(operator, selects=False)
+    return _within_channels(operator, selects=False) if _keeps_channels(operator, form) else None
+
+
+def _keeps_channels(operator: Operator, form: Form) -> bool:
+    """Whether a Resize leaves the first two axes as they are: by factors of 1, or equal sizes."""
+    stated = operator.node.attributes.get("scales")
+    told = [] if stated is None else [np.array(stated.as_floats())]
+    rank = len(form.shape)
+    told += [a for a in operator.constants(1) if a is not None and a.shape == (rank,)]
+    wanted = {"f": (1.0, 1.0), "i": form.shape[:2]}
+    policy = operator.node.attributes.get("keep_aspect_ratio_policy")
+    stretches = policy is None or policy.as_string() == "stretch"
+    return bool(told) and stretches and all(tuple(a[:2]) == wanted[a.dtype.kind] for a in told)
 
 
 RULES: Mapping[str, Rule] = {

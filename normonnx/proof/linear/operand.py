@@ -9,7 +9,11 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.operators.attributes import attribute_int
 from normonnx.proof.linear.form import Array, Form, OtherOperatorError, Table
+
+_WITHOUT_IS_TEST = 7
+"""From which opset on inference is the default form."""
 
 Operand: TypeAlias = "Form | Array | None"
 """A value that depends on the inputs, a constant, or an input that is absent."""
@@ -26,6 +30,7 @@ class Operator(Struct, frozen=True):
         key: the operator and its attributes, as far as they are no numbers of their own.
         exact: float attributes as they were before float32.
         reads_floats: whether its first input is of a floating type.
+        opset: version of its operator set.
         compute: the node in float64 for other arrays.
     """
 
@@ -36,7 +41,15 @@ class Operator(Struct, frozen=True):
     key: tuple[Any, ...]
     exact: Mapping[str, float]
     reads_floats: bool
+    opset: int
     compute: Callable[[Sequence[Array | None]], Array]
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is an operator in training form."""
+        if self.opset < _WITHOUT_IS_TEST:
+            return not attribute_int(self.node, "is_test", 0)
+        return bool(attribute_int(self.node, "training_mode", 0))
 
     def number(self, name: str, default: float) -> float:
         """A float attribute, exactly as it was meant."""

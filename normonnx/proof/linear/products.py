@@ -16,7 +16,9 @@ _PERIOD = 24
 """What an axis is shortened by whole multiples of: a multiple of the usual strides."""
 
 _REACH = 12
-"""How far the border may reach into a shortened axis, which has at least twice as much."""
+"""How far a kernel or a stride may reach: a shortened axis has at least twice as much, so that
+every border, and a place without one, is there.
+"""
 
 
 def _conv(operator: Operator) -> Form | None:
@@ -73,7 +75,7 @@ def _product(
     source, factor = operator.table.multiple(key, np.ascontiguousarray(rows))
     rank = len(operator.shape)
     scale = factor.reshape(*channels, *(1,) * (rank - len(channels)))
-    return Form(source, scale, shift, terms, operator.shape, short)
+    return Form(source, scale, shift, terms, operator.shape, short, is_past_kernel=short)
 
 
 def _per_channel(form: Form) -> Array:
@@ -180,6 +182,8 @@ def shortened(array: Array, form: Form) -> Array:
     What a kernel makes of a constant differs at the borders alone, and there by the remainder of
     the size by the stride.
     """
+    if form.is_past_kernel:
+        raise OtherOperatorError("two kernels, one behind the border of the other")
     if form.is_short:
         return array
     sizes = [n if n <= 2 * _PERIOD else _PERIOD + n % _PERIOD for n in form.shape[2:]]
@@ -193,7 +197,8 @@ def _refuse_far_reach(operator: Operator, weight: Array) -> None:
     strides, dilations = _steps(operator, weight.ndim - 2)
     pads = attribute_ints(operator.node, "pads") or (0,)
     reach = max((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True))
-    if max(reach, *pads) > _REACH or any(_PERIOD % stride for stride in strides):
+    far = max(reach, *pads, *strides) > _REACH or any(_PERIOD % stride for stride in strides)
+    if far or "output_shape" in operator.node.attributes:
         raise OtherOperatorError("a kernel that reaches far into a padded input")
 
 
