@@ -5,7 +5,7 @@ from __future__ import annotations
 from normonnx.operators import convolution, foreign_dims, product
 from normonnx.operators.broadcasting import same
 from normonnx.operators.facts import Facts
-from normonnx.operators.kernels import activation, fused, normalization
+from normonnx.operators.kernels import activation, fused, normalization, packed
 from normonnx.operators.kernels.call import Kernel
 from normonnx.operators.known import Rule, type_of_input
 from normonnx.operators.names import MICROSOFT
@@ -44,7 +44,7 @@ FACTS = (
     _of("GroupNorm"),
     _of("Inverse"),
     _of("MatMulBnb4", foreign_dims.last_axis("N")),
-    _of("MatMulNBits", foreign_dims.last_axis("N")),
+    _of("MatMulNBits", foreign_dims.last_axis("N"), packed.matmul_nbits),
     _of("QLinearAdd", foreign_dims.both),
     _of("QLinearLeakyRelu"),
     _of("QLinearMul", foreign_dims.both),

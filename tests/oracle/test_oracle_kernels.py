@@ -448,6 +448,31 @@ def test_fused_products_of_onnxruntime() -> None:
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-5, err_msg=op_type)
 
 
+@pytest.mark.parametrize(
+    ("bits", "zero"),
+    [(2, "none"), (4, "none"), (4, "packed"), (4, "float"), (8, "none"), (8, "packed")],
+)
+@pytest.mark.parametrize("columns", [32, 40])
+def test_weights_of_a_few_bits(bits: int, zero: str, columns: int) -> None:
+    random = np.random.default_rng(bits)
+    outputs, size = 5, 16
+    blocks = -(-columns // size)
+    packed = random.integers(0, 256, (outputs, blocks, size * bits // 8)).astype(np.uint8)
+    scales = random.uniform(0.5, 2, (outputs, blocks)).astype(np.float32)
+    zeros = {
+        "none": None,
+        "packed": random.integers(0, 256, (outputs, -(-blocks * bits // 8))).astype(np.uint8),
+        "float": random.uniform(0, 8, (outputs, blocks)).astype(np.float32),
+    }[zero]
+    x = random.standard_normal((3, columns)).astype(np.float32)
+    inputs: list[Array | None] = [x, packed, scales, zeros]
+    attributes = {"K": columns, "N": outputs, "bits": bits, "block_size": size}
+    model = node_model("MatMulNBits", inputs, domain="com.microsoft", **attributes)
+    (expected,) = run_ort(model, feeds_of(inputs))
+    (got,) = oracle_outputs(model, inputs)
+    np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-4)
+
+
 def test_upsample_of_operator_set_9() -> None:
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     for mode in ("nearest", "linear"):
@@ -479,7 +504,15 @@ def test_every_kernel_has_a_test() -> None:
         "SkipSimplifiedLayerNormalization",
     }
     elsewhere = {"Upsample", "Scatter", "SimplifiedLayerNormalization"}  # Scatter: the old name
-    fused = {"BiasGelu", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "QuickGelu"}
+    fused = {
+        "MatMulNBits",
+        "BiasGelu",
+        "FastGelu",
+        "FusedConv",
+        "FusedGemm",
+        "FusedMatMul",
+        "QuickGelu",
+    }
     # The operators of our own domain are held to their references by tests/ops and tests/norm.
     kernels = {op for (domain, op), facts in FACTS.items() if facts.kernel and domain != "normonnx"}
     assert kernels == tried | by_hand | elsewhere | fused | set(plain.CASES)
