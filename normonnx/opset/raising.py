@@ -84,8 +84,9 @@ def raise_opset(
         return Raise(is_made=False, note=f"opset stays {current}: {refused}")
     make_axes_inputs(model.graph, current, wanted)
     names = _Names(model)
+    renewed: dict[ir.Value, ir.Value] = {}
     for made in replacements:
-        replace(made.node, made.one, made.new, names.fresh)
+        replace(made.node, made.one, made.new, names.fresh, renewed)
     model.opset_imports[""], model.ir_version = wanted, ir_version
     return Raise(
         is_made=True,

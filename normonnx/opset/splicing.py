@@ -10,7 +10,13 @@ import onnx_ir as ir
 from normonnx.opset.sample import Sample
 
 
-def replace(node: ir.Node, one: Sample, new: onnx.ModelProto, fresh: Callable[[str], str]) -> None:
+def replace(
+    node: ir.Node,
+    one: Sample,
+    new: onnx.ModelProto,
+    fresh: Callable[[str], str],
+    renewed: dict[ir.Value, ir.Value],
+) -> None:
     """Put another form of a node into its place.
 
     Args:
@@ -18,6 +24,8 @@ def replace(node: ir.Node, one: Sample, new: onnx.ModelProto, fresh: Callable[[s
         one: the node as a model.
         new: the form as a model with the same inputs and outputs.
         fresh: gives a name that is not in use, from a hint.
+        renewed: what stands for the outputs of nodes that went before, which the model of this one
+            may still read; its own are added.
     """
     graph = node.graph
     assert isinstance(graph, ir.Graph)
@@ -26,7 +34,9 @@ def replace(node: ir.Node, one: Sample, new: onnx.ModelProto, fresh: Callable[[s
     values: dict[ir.Value | None, ir.Value] = {}
     for value in (*form.inputs, *form.initializers.values()):
         known = one.inputs.get(str(value.name))
-        values[value] = known or _initializer(value, fresh(f"{base}_{value.name}"), graph)
+        if known is None:
+            known = _initializer(value, fresh(f"{base}_{value.name}"), graph)
+        values[value] = renewed.get(known, known)
     kept = {**one.outputs, **one.unread}
     redirected = {value: one.outputs[str(value.name)] for value in form.outputs}
     nodes = list(form)
@@ -43,6 +53,7 @@ def replace(node: ir.Node, one: Sample, new: onnx.ModelProto, fresh: Callable[[s
     graph.insert_before(node, nodes)
     for result, old in redirected.items():
         old.replace_all_uses_with(result, replace_graph_outputs=True)
+        renewed[old] = result
     graph.remove(node, safe=True)
 
 

@@ -161,3 +161,25 @@ def test_without_a_runtime_the_oracle_decides(monkeypatch: pytest.MonkeyPatch) -
     assert raise_opset(m, 17).is_made
     m = model("(float[2,3,4] x) => (float[2,3,4] y) { y = Hardmax (x) }", opset=12)
     assert not raise_opset(m, 17).is_made
+
+
+def test_nodes_that_read_what_another_replaced_one_gave_read_the_new_one() -> None:
+    m = model(
+        """(float[2,8] x) => (float[2,2] y) {
+          a, b = Split <axis=1> (x)
+          c, d = Split <axis=1> (b)
+          y = Relu (d)
+        }""",
+        opset=13,
+    )
+    before = ir.to_proto(m)
+    raised = raise_opset(m, 18, known=known_of(m))
+    assert raised.replaced == 2
+    m.clone()  # refuses values of nodes that are gone
+    x = np.arange(16, dtype=np.float32).reshape(2, 8)
+    sessions = (
+        onnxruntime.InferenceSession(p.SerializeToString(), providers=["CPUExecutionProvider"])
+        for p in (before, ir.to_proto(m))
+    )
+    was, now = (session.run(None, {"x": x})[0] for session in sessions)
+    np.testing.assert_array_equal(was, now)
