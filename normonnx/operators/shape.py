@@ -16,8 +16,15 @@ def as_long_as_the_vector(known: Known, node: ir.Node) -> Dims | None:
     return None if vector is None else (len(vector),)
 
 
+def as_asked(known: Known, node: ir.Node) -> Dims | None:
+    """The dimensions that the input holds."""
+    wanted = known.vector(node.inputs[0])
+    return wanted if wanted is not None and all(map(vectors.is_size, wanted)) else None
+
+
 FACTS = (
     Facts(name="Shape", reads_shape_only=True, dims=as_long_as_the_vector, vector=vectors.shape),
     Facts(name="Size", reads_shape_only=True, vector=vectors.size),
-    *(Facts(name=name) for name in ("Constant", "ConstantOfShape", "EyeLike", "Range")),
+    Facts(name="ConstantOfShape", dims=as_asked),
+    *(Facts(name=name) for name in ("Constant", "EyeLike", "Range")),
 )

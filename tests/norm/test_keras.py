@@ -67,3 +67,32 @@ def test_a_length_that_only_the_run_knows() -> None:
     fused = fuse(model(graph, {"last": np.array([-1])}))
     assert not fused.norms
     assert any("length of the normalised axes is not static" in told for told in fused.reasons)
+
+
+@pytest.mark.parametrize(
+    ("layout", "sizes"),
+    [
+        ("1,h,w,8", "i1 i2"),
+        ("1,h,w,8", "i2 i1"),
+        ("n,h,w,8", "i0 i1 i2"),
+        ("n,h,8", "i0 i1"),
+    ],
+)
+def test_rows_counted_by_a_product_of_open_sizes(layout: str, sizes: str) -> None:
+    first, *others = sizes.split()
+    counted = [f"{i}s = Gather (s, {i})" for i in (first, *others)]
+    product = f"{first}s"
+    for i in others:
+        counted.append(f"{i}p = Mul ({product}, {i}s)")
+        product = f"{i}p"
+    proto = model(
+        f"(float[{layout}] x) => (float[{layout}] y) {{ s = Shape (x) {' '.join(counted)}"
+        f" f = Concat <axis=0> (i1, {product}, i8, i1) v = Reshape (x, f)"
+        f" ones = ConstantOfShape <value: tensor = float[1] {{1}}> ({product})"
+        f" nil = ConstantOfShape ({product}) {TRAINING} n = Reshape (t, s)"
+        " k = Mul (n, g) y = Add (k, b) }",
+        {f"i{i}": np.array([i]) for i in (0, 1, 2, 8)},
+    )
+    fused = fuse(proto)
+    assert fused.operators == ["LayerNormalization"]
+    assert difference(proto, fused.proto, random_feeds(proto, 0)) < 1e-6
