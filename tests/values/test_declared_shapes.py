@@ -10,7 +10,7 @@ import pytest
 from normonnx.api import optimize
 from normonnx.graph.dims import Product
 from normonnx.options import Options
-from tests.graphs import proto, value
+from tests.graphs import model, proto, value
 from tests.values.beliefs import believed, untrue
 
 _CONV_BN = """(float[n,3,h,w] x) => (float[n,4,h,w] y) {
@@ -118,3 +118,35 @@ def test_two_unknown_dimensions_are_not_taken_as_equal() -> None:
     shapes = believed(model)
     every = {*(shapes.dims(value(model, "x")) or ()), *(shapes.dims(value(model, "z")) or ())}
     assert len(every) == 4
+
+
+def test_what_a_body_is_given_follows_from_its_node() -> None:
+    m = model(
+        """(float[n,4] x) => (float[] last) {
+          last, all = Loop (turns, go, x) <
+            body = b (int64 i, bool g, float[1,1] s) => (bool o, float[1,1] t, float[1,1] k) {
+              o = Identity (g) t = Mul (s, w) k = Neg (t)
+            }
+          >
+        }""",
+        turns=np.array(2), go=np.array(True), w=(4,),
+    )  # fmt: skip
+    shapes = believed(m)
+    [loop] = m.graph
+    body = loop.attributes["body"].as_graph()
+    assert [shapes.dims(v) for v in body.inputs] == [(), (), (Product(1, ("n",)), 4)]
+    assert [shapes.rank(v) for v in body.outputs] == [0, 2, 2]
+
+
+def test_what_a_scan_is_given_is_a_slice() -> None:
+    m = model(
+        """(float[2] s, float[3,n,2] x) => (float[] t, float[] all) {
+          t, all = Scan <num_scan_inputs: int = 1, scan_input_axes: ints = [1], body: graph =
+            b (float[9] a, float[9,9] e) => (float[9] c, float[9] k) {
+              c = Identity (a) k = Neg (e) }> (s, x)
+        }"""
+    )
+    shapes = believed(m)
+    [scan] = m.graph
+    body = scan.attributes["body"].as_graph()
+    assert [shapes.dims(v) for v in body.inputs] == [(2,), (3, 2)]

@@ -60,7 +60,7 @@ def _add_value(info: onnx.ValueInfoProto, value: ir.Value, told: Told) -> None:
 
 
 def _forget(node: onnx.NodeProto) -> None:
-    """Take away what the graphs of a node declare of values that they compute."""
+    """Take away what the graphs of a node declare of values that they are given or compute."""
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             _forget_within(attribute.g)
@@ -70,12 +70,9 @@ def _forget(node: onnx.NodeProto) -> None:
 
 def _forget_within(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
-    for info in graph.output:
+    for info in (*graph.input, *graph.output):
         if info.type.HasField("tensor_type"):
             info.type.tensor_type.ClearField("shape")
-    for dim in (dim for info in graph.input for dim in info.type.tensor_type.shape.dim):
-        if not is_size(dim.dim_value if dim.HasField("dim_value") else dim.dim_param):
-            dim.Clear()
     for inner in graph.node:
         _forget(inner)
 

@@ -16,6 +16,7 @@ from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import is_foreign, keeps_type
 from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants
+from normonnx.values.shapes.bodies import given_to_body
 from normonnx.values.shapes.contradiction import unless_contradictory
 from normonnx.values.shapes.inferred import inferred
 from normonnx.values.shapes.light import is_size
@@ -33,6 +34,7 @@ class Shapes:
         self._dtypes: dict[ir.Value, ir.DataType] = {}
         self._vectors: dict[ir.Value, tuple[Dim, ...]] = {}
         self._written: dict[str, Dim] = {}
+        self._inputs = frozenset(model.graph.inputs)
         self._named = {
             dim.value
             for value in model.graph.inputs
@@ -150,7 +152,8 @@ class Shapes:
         if stored is not None:
             return tuple(stored.numpy())
         node = value.producer()
-        if value.shape is None or (node is not None and not is_foreign(node)):
+        given = value in self._inputs if node is None else is_foreign(node)
+        if value.shape is None or not given:
             return None
         sizes = [dim if isinstance(dim, int) else dim.value for dim in value.shape]
         return tuple(
@@ -174,6 +177,8 @@ class Shapes:
 
     def _visit(self, node: ir.Node) -> None:
         self._constants.visit(node)
+        for value, dims in given_to_body(self, node):
+            self._dims[value] = dims
         if not node.outputs:
             return
         facts = facts_of(node)
