@@ -136,6 +136,8 @@ def test_what_a_body_is_given_follows_from_its_node() -> None:
     body = loop.attributes["body"].as_graph()
     assert [shapes.dims(v) for v in body.inputs] == [(), (), (Product(1, ("n",)), 4)]
     assert [shapes.rank(v) for v in body.outputs] == [0, 2, 2]
+    assert shapes.dims(loop.outputs[0]) == (Product(1, ("n",)), 4)
+    assert (shapes.dims(loop.outputs[1]) or ())[1:] == (Product(1, ("n",)), 4)
 
 
 def test_what_a_scan_is_given_is_a_slice() -> None:
@@ -150,3 +152,5 @@ def test_what_a_scan_is_given_is_a_slice() -> None:
     [scan] = m.graph
     body = scan.attributes["body"].as_graph()
     assert [shapes.dims(v) for v in body.inputs] == [(2,), (3, 2)]
+    assert shapes.dims(scan.outputs[0]) == (2,)
+    assert (shapes.dims(scan.outputs[1]) or ())[1:] == (3, 2)

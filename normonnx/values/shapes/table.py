@@ -10,13 +10,13 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dim, Dims, Product, unknown
-from normonnx.graph.nesting import walk
+from normonnx.graph.nesting import subgraphs
 from normonnx.operators.facts import Facts
 from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import is_foreign, keeps_type
 from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants
-from normonnx.values.shapes.bodies import given_to_body
+from normonnx.values.shapes.bodies import given_to_body, left_by_body
 from normonnx.values.shapes.contradiction import unless_contradictory
 from normonnx.values.shapes.inferred import inferred
 from normonnx.values.shapes.light import is_size
@@ -53,8 +53,16 @@ class Shapes:
         for value, tensor in inferred(model, told):
             self._read(value, tensor)
         for graph in (model.graph, *(f.graph for f in model.functions.values())):
-            for node in walk(graph):
-                self._visit(node)
+            self._follow(graph)
+
+    def _follow(self, graph: ir.Graph) -> None:
+        """Visit the nodes of a graph in order, and within them those of their bodies."""
+        for node in graph:
+            self._visit(node)
+            for inner in subgraphs(node):
+                self._follow(inner)
+            for out, dims in left_by_body(self, node):
+                self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
 
     def _beyond_onnx(self, model: ir.Model) -> dict[ir.Value, Dims]:
         """The dimensions of what operators compute that onnx does not know, by rule or declared."""
