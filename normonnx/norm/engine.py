@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from normonnx.journal import Refusal, RefusedError
 from normonnx.norm.match.recognise import find_sites, recognise
+from normonnx.norm.match.residual import broadcast_sum
 from normonnx.norm.match.search import NORMALISERS, roots
 from normonnx.norm.match.site import NormMiss, NormSite
 from normonnx.norm.write.bodies import note_types
@@ -88,7 +89,25 @@ def _written(context: Context, sites: tuple[NormSite, ...]) -> NormMiss | None:
         return NormMiss(kind, root, refusal.reason, refusal.remedy)
     for operator in context.target.operators:
         context.journal.near_misses.pop(f"{operator.rule}:{_name(root)}", None)
+    if sites[0].residual is None:
+        _note_sum(context, sites[0])
     return None
+
+
+def _note_sum(context: Context, site: NormSite) -> None:
+    """Say why the sum in front of a norm that was written is not taken along."""
+    add = broadcast_sum(context, site.operator, site.source)
+    joined = context.target.sum_for(site.operator)
+    if add is None or joined is None:
+        return
+    own = str(add.name or add.outputs[0].name)
+    refusal = Refusal(
+        f"one side of Add '{own}' is repeated to fit the other, and {joined.name} takes two of one "
+        "shape: the sum is written and read once more",
+        "expand the smaller side where it is made",
+    )
+    key = f"{site.rule}:{add.outputs[0].name}"
+    miss(context, key=key, rule=site.rule, site=add, kind="sum in front of a norm", refusal=refusal)
 
 
 def _refusal(context: Context, sites: tuple[NormSite, ...]) -> Refusal | None:

@@ -127,6 +127,8 @@ class AddNormOperator(Struct, frozen=True):
         attributes: which it has beside epsilon, as for `NormOperator`.
         types: of X; None for all that the operator without the sum takes.
         ranks: of how many axes X may have; None for any.
+        repeats: whether the residual may be one sample, of three axes or two, that is added to each
+            of those of X.
     """
 
     name: str
@@ -137,6 +139,7 @@ class AddNormOperator(Struct, frozen=True):
     attributes: frozenset[str] = frozenset()
     types: frozenset[ir.DataType] | None = None
     ranks: frozenset[int] | None = None
+    repeats: bool = False
 
     def is_within(self, highest: int | None) -> bool:
         """Whether a graph that can have this opset at most can have the operator."""

@@ -28,6 +28,7 @@ def _skip(name: str) -> AddNormOperator:
         last,
         types=frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16}),
         ranks=frozenset({2, 3}),
+        repeats=True,
     )
 
 

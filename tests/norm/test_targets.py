@@ -210,6 +210,25 @@ def test_a_sum_that_broadcasts_is_no_residual(second: str) -> None:
     fused = fuse(proto, target="normonnx")
     assert fused.operators == ["Add", FLN, "Neg"]
     check(proto, fused)
+    assert any("is repeated to fit the other" in reason for reason in fused.reasons)
+
+
+@pytest.mark.parametrize(
+    ("sides", "joined"),
+    [
+        ("float[n,3,8] h, float[3,8] r0", True),
+        ("float[n,3,8] h, float[1,3,8] r0", True),
+        ("float[3,8] h, float[n,3,8] r0", True),
+        ("float[n,3,8] h, float[n,3,1] r0", False),
+        ("float[n,3,8] h, float[1,1,8] r0", False),
+        ("float[1,3,8] h, float[n,3,1] r0", False),
+    ],
+)
+def test_onnx_runtime_adds_one_sample_to_each(sides: str, joined: bool) -> None:
+    proto = model(layer(f"{ADDED} {WHOLE} {AGAIN}", x=sides, y=YZ))
+    fused = fuse(proto, target="ort")
+    assert ("SkipLayerNormalization" in fused.operators) == joined
+    check(proto, fused)
 
 
 def test_a_value_added_to_itself_is_no_residual() -> None:

@@ -56,8 +56,13 @@ def find_residual(
     x, other = add.inputs
     if x is None or other is None or x is other:
         return None
-    if not all(_is_of_the_sum(context, side, source) for side in (x, other)):
+    if not _is_of_the_sum(context, x, source):
+        x, other = other, x
+    if not _is_of_the_sum(context, x, source):
         return None
+    if not _is_of_the_sum(context, other, source):
+        repeated = joined.repeats and _is_one_sample(context, other, source)
+        return Residual(joined, source.value, x, other, None) if repeated else None
     if source.arrangement.is_trailing:
         for one, stream in ((x, other), (other, x)):
             found = _bias(context, add, one, shape)
@@ -90,6 +95,25 @@ def _is_of_the_sum(context: Context, side: ir.Value, source: Source) -> bool:
         and context.shapes.dtype(side) == source.dtype
         and not context.constants.is_constant(side)
     )
+
+
+def _is_one_sample(context: Context, side: ir.Value, source: Source) -> bool:
+    """Whether one side of the sum, no constant of one row, is added to each sample of the other."""
+    dims, own = context.shapes.dims(source.value), context.shapes.dims(side)
+    if dims is None or len(dims) != 3 or own not in (dims[1:], (1, *dims[1:])):
+        return False
+    return context.shapes.dtype(side) == source.dtype
+
+
+def broadcast_sum(context: Context, operator: NormOperator, source: Source) -> ir.Node | None:
+    """The Add in front of a norm that an operator would take along, but that it broadcasts."""
+    joined, add = context.target.sum_for(operator), _add(source.value)
+    if joined is None or add is None or not _takes(joined, source):
+        return None
+    sides = [side for side in add.inputs if side is not None]
+    alike = [side for side in sides if _is_of_the_sum(context, side, source)]
+    varies = not any(map(context.constants.is_constant, sides))
+    return add if len(alike) == 1 and len(sides) == 2 and varies else None
 
 
 def _bias(
