@@ -1,4 +1,4 @@
-"""The shapes of what If, Loop and Scan give; a body is walked once, as it is run first."""
+"""The shapes of what If, Loop and Scan give; a body is walked until its states stay alike."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ Attributes = Mapping[str, ir.Attr]
 _SEVERAL = 2
 """How often a Loop runs whose count is not known."""
 
+_MOST_TURNS = 8
+"""How often a body is walked whose states have another shape in each turn."""
+
 
 class Inside(Protocol):
     """The walk that meets the node."""
@@ -28,6 +31,9 @@ class Inside(Protocol):
 
     def enter(self, body: ir.Graph, inputs: Tensors, *, tolerant: bool = False) -> Tensors:
         """Walk a subgraph that reads these, and hand back what it gives."""
+
+    def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
+        """Walk a body another time; nothing is known of what differs from the time before."""
 
 
 Rule: TypeAlias = "Callable[[Inside, ir.Node, Attributes], Tensors]"
@@ -47,11 +53,11 @@ def _if(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
 def _loop(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
     carried = [walk.tensor(value) for value in node.inputs[2:]]
     counted = [Tensor((), ir.DataType.INT64), Tensor((), ir.DataType.BOOL)]
-    _, *left = walk.enter(attributes["body"].as_graph(), [*counted, *carried])
-    states = [a if a == b else None for a, b in zip(carried, left, strict=False)]
+    body = attributes["body"].as_graph()
+    states, gathered = _turned(walk, body, counted, carried, (), skipped=1)
     count = walk.contents(node.inputs[0])
     turns = _SEVERAL if count is None else int(count.reshape(-1)[0])
-    return [*states, *(_stacked(tensor, 0, turns) for tensor in left[len(carried) :])]
+    return [*states, *(_stacked(tensor, 0, turns) for tensor in gathered)]
 
 
 def _scan(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
@@ -69,10 +75,29 @@ def _scan(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
         shape = list(tensor.shape)
         turns = shape.pop(axis)
         slices.append(Tensor(tuple(shape), tensor.dtype))
-    left = walk.enter(attributes["body"].as_graph(), [*tensors[:split], *slices])
-    along = _axes(attributes, "scan_output_axes", len(left) - split)
-    stacked = zip(left[split:], along, strict=True)
-    return [*tensors[:split], *(_stacked(tensor, axis, turns) for tensor, axis in stacked)]
+    body = attributes["body"].as_graph()
+    states, gathered = _turned(walk, body, (), tensors[:split], slices, skipped=0)
+    along = _axes(attributes, "scan_output_axes", len(gathered))
+    stacked = zip(gathered, along, strict=True)
+    return [*states, *(_stacked(tensor, axis, turns) for tensor, axis in stacked)]
+
+
+def _turned(
+    walk: Inside, body: ir.Graph, before: Tensors, states: Tensors, after: Tensors, *, skipped: int
+) -> tuple[Tensors, Tensors]:
+    """The states of a body and what it gives each turn, None where the turns do not agree."""
+    count = len(states)
+    given = walk.enter(body, [*before, *states, *after])[skipped:]
+    known, gathered, current = list(states), list(given[count:]), list(states)
+    for _ in range(_MOST_TURNS):
+        left = list(given[:count])
+        known = [a if a == b else None for a, b in zip(known, left, strict=True)]
+        if left == current:
+            break
+        current = left
+        given = walk.again(body, [*before, *current, *after])[skipped:]
+        gathered = [a if a == b else None for a, b in zip(gathered, given[count:], strict=True)]
+    return known, gathered
 
 
 def _axes(attributes: Attributes, name: str, count: int) -> Sequence[int]:

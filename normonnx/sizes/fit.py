@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import onnx_ir as ir
 
 from normonnx.operators.names import ONNX
+from normonnx.operators.table import facts_of
 from normonnx.sizes.tensor import ContradictionError, Tensors
 
 
@@ -18,7 +19,9 @@ def check(node: ir.Node, inputs: Tensors, attributes: Mapping[str, ir.Attr]) -> 
         ContradictionError: with the size that does not fit and the one that would.
     """
     rule = _CHECKS.get(node.op_type) if node.domain == ONNX else None
-    if rule is None or any(t is None for t in inputs[:2]):
+    if rule is None and facts_of(node).elementwise:
+        rule = _broadcast
+    if rule is None or not inputs or any(t is None for t in inputs[:2]):
         return
     shapes = [None if t is None else t.shape for t in inputs]
     for found, wanted in rule(shapes, attributes):
@@ -94,23 +97,69 @@ def _per_channel(shapes: _Shapes, attributes: _Attributes) -> Pairs:
     return [(x[1], scale[0])] if len(x) > 1 and len(scale) == 1 else []
 
 
-def _arithmetic(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+def _broadcast(shapes: _Shapes, attributes: _Attributes) -> Pairs:
     if "axis" in attributes:  # an opset that aligns in another way
         return []
-    a, b = shapes[:2]
-    pairs = zip(reversed(a), reversed(b), strict=False)
+    first, *others = [shape for shape in shapes if shape is not None]
+    pairs = [
+        pair for other in others for pair in zip(reversed(first), reversed(other), strict=False)
+    ]
     return [(m, n) for m, n in pairs if 1 not in (m, n)]
+
+
+def _norm(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    """Scale and bias span the axes that are normalised, or give way to them."""
+    x, *others = shapes
+    pairs = [
+        pair
+        for other in others
+        if other is not None
+        for pair in zip(reversed(x), reversed(other), strict=False)
+    ]
+    return [(m, n) for m, n in pairs if n != 1]
+
+
+def _depth_to_space(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    block = _int(attributes, "blocksize", 1) ** 2
+    return [(shapes[0][1], max(shapes[0][1] // block, 1) * block)] if len(shapes[0]) == 4 else []
+
+
+def _space_to_depth(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    block = _int(attributes, "blocksize", 1)
+    return [(n, max(n // block, 1) * block) for n in shapes[0][2:]]
+
+
+def _einsum(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    terms = attributes["equation"].as_string().replace(" ", "").partition("->")[0].split(",")
+    pairs, sizes = [], dict[str, int]()
+    for term, shape in zip(terms, shapes, strict=False):
+        if shape is None or len(term) != len(shape):  # with an ellipsis
+            return []
+        pairs += [(sizes.setdefault(letter, n), n) for letter, n in zip(term, shape, strict=True)]
+    return [pair for pair in pairs if 1 not in pair]
+
+
+def _recurrent(shapes: _Shapes, attributes: _Attributes) -> Pairs:
+    x, weight = shapes[:2]
+    return [(x[2], weight[2])] if len(x) == len(weight) == 3 else []
 
 
 _CHECKS: Mapping[str, Callable[[_Shapes, _Attributes], Pairs]] = {
     "AveragePool": _pool,
+    "BatchNormalization": _per_channel,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "DepthToSpace": _depth_to_space,
+    "Einsum": _einsum,
+    "GRU": _recurrent,
     "Gemm": _gemm,
+    "InstanceNormalization": _per_channel,
+    "LSTM": _recurrent,
+    "LayerNormalization": _norm,
     "LpPool": _pool,
     "MatMul": _matmul,
     "MaxPool": _pool,
-    "BatchNormalization": _per_channel,
-    "InstanceNormalization": _per_channel,
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _arithmetic),
+    "RMSNormalization": _norm,
+    "RNN": _recurrent,
+    "SpaceToDepth": _space_to_depth,
 }

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from normonnx.operators.names import ONNX
 from normonnx.operators.schemas import schema_of
 from normonnx.sizes.fit import check
+from normonnx.sizes.pools import windows_counted
 from normonnx.sizes.tensor import ContradictionError, Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
@@ -90,8 +91,28 @@ def inferred(
     told = _told(node, inputs, contents)
     found = _inferred(Call.of(node, inputs, told, version, attributes))
     if isinstance(found, str):
-        raise ContradictionError(f"{node.op_type} '{node.name}': {found}")
-    return list(found)
+        pair = _misfit(node, inputs, told, attributes)
+        raise ContradictionError(f"{node.op_type} '{node.name}': {found}", *pair)
+    return windows_counted(node, inputs, found, attributes)
+
+
+def _misfit(
+    node: ir.Node,
+    inputs: Tensors,
+    told: Mapping[int, Array],
+    attributes: Mapping[str, ir.Attr],
+) -> tuple[int, int]:
+    """How many elements a Reshape or Split gets, and wants; zeros where that is not known."""
+    source, array = inputs[0] if inputs else None, told.get(1)
+    if source is None or array is None or node.domain != ONNX:
+        return 0, 0
+    if node.op_type == "Reshape":
+        row = int(np.prod(array[array > 0]))
+        return source.size, max(source.size // row, 1) * row
+    if node.op_type == "Split":
+        axis = attributes["axis"].as_int() if "axis" in attributes else 0
+        return source.shape[axis], int(array.sum())
+    return 0, 0
 
 
 def _told(node: ir.Node, inputs: Tensors, contents: Contents) -> dict[int, Array]:

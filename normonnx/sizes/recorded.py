@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -73,7 +73,8 @@ def _accepted(model: ir.Model) -> list[Walk]:
         if walk is not None and all(walk.binding != other.binding for other in walks):
             walks.append(walk)
     if walks:
-        return walks
+        varied = search.varied([walk.binding for walk in walks])
+        return walks if varied is None else [*walks, varied]
     return [Walk(model, search.shapes, next(iter(search.shapes.candidates())), tolerant=True)]
 
 
@@ -113,11 +114,29 @@ class _Search:
         self._found = self._found or found is not None
         return found
 
+    def varied(self, bindings: Sequence[Binding]) -> Walk | None:
+        """A further walk in which symbols differ that had one size, or the same two, until now."""
+        binding, found = dict(bindings[0]), None
+        for symbol in self.shapes.symbols:
+            sizes = [other[symbol] for other in bindings]
+            alone = len(set(sizes)) == 1
+            alike = any(
+                all(other[symbol] == other[one] for other in bindings)
+                for one in self.shapes.symbols
+                if one != symbol and binding[one] == binding[symbol]
+            )
+            for size in _varied(sizes[0]) if alone or alike else ():
+                walk = self._walk({**binding, symbol: size})
+                if isinstance(walk, Walk):
+                    binding[symbol], found = size, walk
+                    break
+        return found
+
     def _better(
         self, binding: Binding, error: ContradictionError
     ) -> tuple[dict[str, int], Walk | ContradictionError] | None:
         """A change with which the walk comes farther, and how far it comes."""
-        for changes in _changes(error, binding):
+        for changes in _changes(error, binding, self.shapes.batches):
             found = self._walk({**binding, **changes})
             if isinstance(found, Walk):
                 return changes, found
@@ -135,14 +154,23 @@ class _Search:
             return error
 
 
-def _changes(error: ContradictionError, binding: Binding) -> Iterator[dict[str, int]]:
-    """Sizes for symbols that may mend a misfit, the likeliest first."""
+def _varied(size: int) -> Sequence[int]:
+    """Other sizes for a symbol, the likeliest to be taken first."""
+    return [n for n in (size + 1, 2 * size, 3 * size, 1) if n != size]
+
+
+def _changes(
+    error: ContradictionError, binding: Binding, batches: Sequence[str]
+) -> Iterator[dict[str, int]]:
+    """Sizes for symbols that may mend a misfit, the likeliest first; a batch is no likely one."""
     pairs = [(error.found, error.wanted), (error.wanted, error.found)] if error.found else []
+    ordered = [*(symbol for symbol in binding if symbol not in batches), *batches]
     for found, wanted in pairs:
-        symbols = [symbol for symbol, size in binding.items() if size == found]
+        symbols = [symbol for symbol in ordered if binding[symbol] == found]
         yield from ({symbol: wanted} for symbol in symbols)
-        yield dict.fromkeys(symbols, wanted)
-    for symbol, size in binding.items():
+        yield dict.fromkeys((s for s in symbols if s not in batches), wanted)
+    for symbol in ordered:
+        size = binding[symbol]
         for other in dict.fromkeys((*_others(size, pairs), 2 * size, size + 1, *_SMALL)):
             if other > 0 and other != size:
                 yield {symbol: other}

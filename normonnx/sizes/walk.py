@@ -65,11 +65,15 @@ class Walk:
         self._opsets: dict[ir.Node, Opsets] = {}
         self._tensors: dict[ir.Value, Tensor] = {}
         self._elements = Elements(self.tensor, self._opsets)
+        self._several: set[ir.Value] = set()
         for value in required_inputs(model):
             if isinstance(value.type, ir.TensorType) and value.shape is not None:
                 shape = open_shapes.shape(str(value.name), binding)
                 self._tensors[value] = Tensor(shape, value.type.dtype)
         self._graph(model.graph, model.opset_imports, {})
+        for value in self._several:
+            self._tensors.pop(value, None)
+        self._elements = Elements(self.tensor, self._opsets)
         self._tolerant = True  # what comes later stands for something that has fitted
 
     def tensor(self, value: ir.Value | None) -> Tensor | None:
@@ -92,6 +96,8 @@ class Walk:
             self._tensors[new] = tensor
         if old in self.behind:
             self.behind[new] = self.behind[old]
+        if old in self._several:
+            self._several.add(new)
 
     def go_on(self, nodes: Iterable[ir.Node], opsets: Opsets) -> None:
         """Walk over further nodes, in order; what is known of their outputs stays."""
@@ -111,6 +117,21 @@ class Walk:
             self._tolerant = before
         return [self.tensor(value) for value in body.outputs]
 
+    def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
+        """Walk a body another time; nothing is known of what differs from the time before."""
+        walk = self._without(body)
+        given = walk.enter(body, inputs)
+        self._compare(walk, body)
+        return given
+
+    def _compare(self, other: Walk, body: ir.Graph | ir.Function) -> None:
+        """Note what has another shape in another walk over a body."""
+        self._several.update(
+            value
+            for value in _values_within(body)
+            if self._tensors.get(value) != other._tensors.get(value)
+        )
+
     def _graph(self, graph: ir.Graph, opsets: Opsets, bound: Attributes) -> None:
         for node in graph:
             self._node(node, opsets, bound)
@@ -125,6 +146,10 @@ class Walk:
                 error.after = len(self._opsets)
                 raise
             outputs = [None] * len(node.outputs)
+        except Exception:  # of whatever kind: an odd node, of which nothing is known
+            outputs = [None] * len(node.outputs)
+        if any(value in self._several for value in node.inputs) and self._tolerant:
+            self._several.update(node.outputs)
         cause = next((self.behind[v] for v in node.inputs if v in self.behind), None)
         for out, tensor in zip(node.outputs, outputs, strict=False):
             if out not in self._tensors:
@@ -132,7 +157,7 @@ class Walk:
 
     def _note(self, node: ir.Node, out: ir.Value, tensor: Tensor | None, cause: str | None) -> None:
         if tensor is None:
-            tensor = self._declared(out)
+            tensor = None if out in self._several else self._declared(out)
             cause = cause or f"{node.op_type} '{node.name}'"
         if tensor is not None:
             self._tensors[out] = tensor
@@ -172,7 +197,7 @@ class Walk:
     def _call(
         self, function: ir.Function, inputs: Tensors, attributes: Attributes, opsets: Opsets
     ) -> Tensors:
-        """A function of the model; of several calls, what the first one found stays."""
+        """A function of the model; of several calls, what all of them agree on is known."""
         walk = self
         if any(value in self._tensors for value in function.inputs):
             walk = self._without(function)
@@ -182,12 +207,14 @@ class Walk:
         defaults = {name: a for name, a in function.attributes.items() if a.value is not None}
         imports = dict(function.opset_imports) or opsets
         walk._graph(function.graph, imports, {**defaults, **attributes})
+        if walk is not self:
+            self._compare(walk, function)
         return [walk.tensor(value) for value in function.outputs]
 
-    def _without(self, function: ir.Function) -> Walk:
-        """A walk that knows what this one does, but for what is inside a function."""
+    def _without(self, body: ir.Graph | ir.Function) -> Walk:
+        """A walk that knows what this one does, but for what is inside a function or a body."""
         other = copy(self)
-        inside = {v for node in function.graph for v in node.outputs} | set(function.inputs)
+        inside = _values_within(body)
         other._tensors = {v: t for v, t in self._tensors.items() if v not in inside}
         other._elements = Elements(other.tensor, other._opsets)
         other.behind = dict(self.behind)
@@ -239,6 +266,16 @@ class Walk:
                 return None
             shape.append(size)
         return Tensor(tuple(shape), value.dtype)
+
+
+def _values_within(body: ir.Graph | ir.Function) -> set[ir.Value]:
+    """All values of a function or a body, those of the bodies in it among them."""
+    found = set(body.inputs)
+    for node in body:
+        found.update(node.outputs)
+        for inner in subgraphs(node):
+            found |= _values_within(inner)
+    return found
 
 
 def _constant(node: ir.Node, opsets: Opsets) -> Tensor | None:
