@@ -23,6 +23,7 @@ from normonnx.journal import Journal
 from normonnx.options import Options
 from normonnx.rewrite import Context
 from normonnx.sizes.recorded import Recorded
+from normonnx.sizes.walk import Walk
 from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
@@ -193,6 +194,7 @@ class Finish(Step):
                 if not _is_sorted(graph):
                     graph.sort()
             _drop_unread_initializers(context)
+            _forget_untrue_shapes(context)
         _forget_the_gone(context)
         return PassResult(model, modified=rewritten)
 
@@ -211,6 +213,30 @@ def _drop_unread_initializers(context: Context) -> None:
         listed = value.is_graph_input() or value.is_graph_output()
         if owner is not None and not listed and not value.uses():
             owner.initializers.pop(str(value.name))
+
+
+def _forget_untrue_shapes(context: Context) -> None:
+    """Take away what the file says of a value's size and a walk of the model found to be another.
+
+    ONNX Runtime believes it, and lets values share memory by it.
+    """
+    for graph in context.graphs():
+        for value in (out for node in graph for out in node.outputs):
+            declared = None if value.is_graph_output() else value.shape
+            if declared is None:
+                continue
+            if not all(_may_be(declared, value, walk) for walk in context.recorded.walks):
+                value.shape = None
+
+
+def _may_be(declared: ir.Shape, value: ir.Value, walk: Walk) -> bool:
+    tensor = walk.tensor(value)
+    if tensor is None:
+        return True
+    if len(declared) != len(tensor.shape):
+        return False
+    sizes = [dim if isinstance(dim, int) else walk.binding.get(str(dim.value)) for dim in declared]
+    return all(said in (None, -1, size) for said, size in zip(sizes, tensor.shape, strict=True))
 
 
 def _forget_the_gone(context: Context) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
+from normonnx import pipeline
 from normonnx.options import Options
 from normonnx.pipeline import PASSES
 from normonnx.raising import FuseNorms
 from normonnx.steps import Finish, FoldAffine, Workspace
-from tests.graphs import model
+from tests.graphs import model, proto
 
 CONV_BN = """(float[N, 3, 8, 8] x) => (float[N, 4, 6, 6] y) {
     c = Conv (x, w) y = Mul (c, a)
@@ -74,3 +76,21 @@ def test_nothing_to_do_is_no_change() -> None:
     text = "(float[N] x) => (float[N] y) { y = Relu (x) }"
     work = Workspace(model(text), Options())
     assert not work.run(make(work) for make in PASSES)
+
+
+def test_a_size_that_is_not_so_is_not_said_of_what_is_rewritten() -> None:
+    """ONNX Runtime lets values share memory by what a file says of their sizes."""
+    p = proto(
+        """(float[n,3,5,5] x) => (float[n,4,3,3] y) {
+          c = Conv (x, w) z = Mul (c, k) r = Relu (z) y = Neg (r)
+        }""",
+        w=(4, 3, 3, 3), k=(4, 1, 1),
+    )  # fmt: skip
+    for name, dims in (("z", [1, 4, 3, 3]), ("r", ["n", 4, 3, 3])):
+        p.graph.value_info.append(onnx.helper.make_tensor_value_info(name, 1, dims))
+    done = pipeline.run(ir.from_proto(p), Options())
+    said = {str(v.name): v.shape for node in done.model.graph for v in node.outputs}
+    assert len(done.journal.rewrites) == 1
+    assert said["z"] is None
+    assert said["r"] is not None
+    assert said["y"] is not None

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from normonnx.graph.dims import Dims
 from normonnx.operators import vectors
 from normonnx.operators.facts import Facts
+from normonnx.operators.kernels import shape as kernels
 from normonnx.operators.known import Known
 
 
@@ -23,8 +24,15 @@ def as_asked(known: Known, node: ir.Node) -> Dims | None:
 
 
 FACTS = (
-    Facts(name="Shape", reads_shape_only=True, dims=as_long_as_the_vector, vector=vectors.shape),
-    Facts(name="Size", reads_shape_only=True, vector=vectors.size),
+    Facts(
+        name="Shape",
+        reads_shape_only=True,
+        dims=as_long_as_the_vector,
+        vector=vectors.shape,
+        kernel=kernels.shape,
+    ),
+    Facts(name="Size", reads_shape_only=True, vector=vectors.size, kernel=kernels.size),
     Facts(name="ConstantOfShape", dims=as_asked),
-    *(Facts(name=name) for name in ("Constant", "EyeLike", "Range")),
+    Facts(name="Range", kernel=kernels.count),
+    *(Facts(name=name) for name in ("Constant", "EyeLike")),
 )

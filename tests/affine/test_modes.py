@@ -142,7 +142,7 @@ def test_new_names_clash_with_nothing() -> None:
         "c = Conv (x, W)\n y = BatchNormalization (c, s, o, m, v)\n z = Conv (x, W)\n" + use + "}"
     )
     original = proto(text, W=W, **SIGNED, **spare)
-    outcome = pipeline.run(ir.from_proto(original), Options())
+    outcome = pipeline.run(ir.from_proto(original), Options(allow_duplicate=True))
     optimized = ir.to_proto(outcome.model)
     onnx.checker.check_model(optimized, full_check=True)
     stored = {t.name: numpy_helper.to_array(t) for t in optimized.graph.initializer}

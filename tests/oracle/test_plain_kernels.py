@@ -46,6 +46,23 @@ def two(random: Random, dtype: np.dtype[Any]) -> Case:
     return {}, pair if random.random() < 0.5 else pair[::-1]
 
 
+def sloped(random: Random, dtype: np.dtype[Any]) -> Case:
+    slope = numbers(random, dtype, *random.choice([[1, 1], [3, 1], [3, 4]]))
+    return {}, [numbers(random, dtype, 2, 3, 4), slope]
+
+
+def part_of_shape(random: Random, dtype: np.dtype[Any]) -> Case:
+    last = int(random.choice([-3, -2, -1, 1, 2, 3]))  # 0 is the end, to onnx.reference
+    attributes = {"start": int(random.integers(-4, 4)), "end": last}
+    kept = {name: value for name, value in attributes.items() if random.random() < 0.5}
+    return kept, [numbers(random, dtype, 2, 3, 4)]
+
+
+def steps(random: Random, dtype: np.dtype[Any]) -> Case:
+    start, limit = (np.array(int(n), dtype) for n in random.integers(-9, 9, 2))
+    return {}, [start, limit, np.array(int(random.choice([-3, -1, 1, 2])), dtype)]
+
+
 def fmod(random: Random, dtype: np.dtype[Any]) -> Case:
     fmod = 1 if dtype.kind == "f" else int(random.integers(0, 2))
     return {"fmod": fmod}, two(random, dtype)[1]
@@ -163,6 +180,11 @@ CASES: dict[str, tuple[Draw, tuple[type, ...]]] = {
     "Sqrt": (positive, FLOATS),
     **dict.fromkeys(("Add", "Sub", "Mul", "Equal", "Greater", "Less"), (two, NUMBERS)),
     **dict.fromkeys(("GreaterOrEqual", "LessOrEqual"), (two, NUMBERS)),
+    **dict.fromkeys(("And", "Or", "Xor"), (two, (np.bool_,))),
+    "PRelu": (sloped, FLOATS),
+    "Shape": (part_of_shape, NUMBERS),
+    "Size": (one, NUMBERS),
+    "Range": (steps, NUMBERS[3:]),
     "Div": (two, FLOATS),  # integers: below
     "Mod": (fmod, NUMBERS),
     "Pow": (powers, FLOATS),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from normonnx.journal import Refusal, Rewrite
-from normonnx.rewrite import Proposal, commit, gain
+from normonnx.rewrite import Proposal, commit, copies, gain
 from tests.graphs import context, model, node, operators, proto, value
 
 
@@ -46,7 +45,7 @@ READ = LARGE.replace("y = Relu (b)", "c = Add (b, p)\n y = Add (c, q)")
 def test_weights_that_die_pay_for_those_that_come(
     text: str, grows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[commit.__module__], "MAX_COPIED_BYTES", 100)
+    monkeypatch.setattr(copies, "MAX_COPIED_BYTES", 100)
     before = proto(text, p=(64,), q=(64,))
     m = ir.from_proto(before)
     weights = [np.asarray(m.graph.initializers[name].const_value) for name in "pq"]
