@@ -220,13 +220,12 @@ def _forget_untrue_shapes(context: Context) -> None:
 
     ONNX Runtime believes it, and lets values share memory by it.
     """
-    for graph in context.graphs():
-        for value in (out for node in graph for out in node.outputs):
-            declared = None if value.is_graph_output() else value.shape
-            if declared is None:
-                continue
-            if not all(_may_be(declared, value, walk) for walk in context.recorded.walks):
-                value.shape = None
+    nodes = (node for graph in context.graphs() for node in graph)
+    for value in (out for node in nodes for out in node.outputs if not out.is_graph_output()):
+        declared = value.shape
+        walks = () if declared is None else context.recorded.walks
+        if declared is not None and not all(_may_be(declared, value, walk) for walk in walks):
+            value.shape = None
 
 
 def _may_be(declared: ir.Shape, value: ir.Value, walk: Walk) -> bool:

@@ -78,15 +78,7 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
     channels = extent * group if transposed else extent
     _extent_must_be(m, channels, node)
     a, b = m.full(channels)
-    new_weight = weight
-    if not m.is_shift:
-        if transposed and group > 1:
-            if dequantised(proposal, weight) is not None:
-                raise RefusedError(f"the quantised weight of {describe(node)} is in groups")
-            w = weight_of(proposal, node, 1, "weight")
-            new_weight = multiplied_weight(proposal, node, 1, w, per_group(a, w, group))
-        else:
-            new_weight = scaled_weight(proposal, node, 1, a, 1 if transposed else 0)
+    new_weight = weight if m.is_shift else _scaled_kernel(proposal, node, weight, a, group)
     bias = optional(node, 2)
     new_bias = bias
     if bias is not None and not m.is_identity:
@@ -97,6 +89,19 @@ def _convolution(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
         new_bias = proposal.constant(b, dtype, name_of(None, node, "bias"))
     inputs = [node.inputs[0], new_weight, *([new_bias] if new_bias is not None else [])]
     return proposal.like(node, inputs)
+
+
+def _scaled_kernel(
+    proposal: Proposal, node: ir.Node, weight: ir.Value, a: np.ndarray, group: int
+) -> ir.Value:
+    """The kernel with a factor for each channel that it gives."""
+    transposed = node.op_type == "ConvTranspose"
+    if not transposed or group == 1:
+        return scaled_weight(proposal, node, 1, a, 1 if transposed else 0)
+    if dequantised(proposal, weight) is not None:
+        raise RefusedError(f"the quantised weight of {describe(node)} is in groups")
+    w = weight_of(proposal, node, 1, "weight")
+    return multiplied_weight(proposal, node, 1, w, per_group(a, w, group))
 
 
 def _gemm(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:

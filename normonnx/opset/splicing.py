@@ -39,12 +39,7 @@ def replace(
         values[value] = renewed.get(known, known)
     kept = {**one.outputs, **one.unread}
     redirected = {value: one.outputs[str(value.name)] for value in form.outputs}
-    nodes = list(form)
-    form.outputs.clear()
-    for made in nodes:
-        form.remove(made)
-        for index, read in enumerate(made.inputs):
-            made.replace_input_with(index, values.get(read, read))
+    nodes = _taken_out(form, values)
     main = next((made for made in nodes if made.op_type == node.op_type), nodes[-1])
     for made in nodes:
         made.name = base if made is main else fresh(f"{base}_{made.op_type}")
@@ -55,6 +50,17 @@ def replace(
         old.replace_all_uses_with(result, replace_graph_outputs=True)
         renewed[old] = result
     graph.remove(node, safe=True)
+
+
+def _taken_out(form: ir.Graph, values: dict[ir.Value | None, ir.Value]) -> list[ir.Node]:
+    """The nodes of the form, detached, and reading what its inputs stand for."""
+    nodes = list(form)
+    form.outputs.clear()
+    for made in nodes:
+        form.remove(made)
+        for index, read in enumerate(made.inputs):
+            made.replace_input_with(index, values.get(read, read))
+    return nodes
 
 
 def _take_over(made: ir.Value, kept: ir.Value | None, fresh: Callable[[str], str]) -> None:

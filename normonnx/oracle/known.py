@@ -75,11 +75,18 @@ def worked_out(
         return [Known(array) for array in _tensors(run(natives, False))]
     exact = all(known is None or known.unrounded is None for known in inputs)
     if facts.moves:
-        results = _tensors(run(natives, False))
-        return list(map(Known, results)) if exact else _each(results, run(_wide(inputs), True))
-    real = _tensors(run([promote(array) for array in natives], True))
-    results = [array.astype(kind) if array.dtype == np.float64 else array for array in real]
+        return _moved(_tensors(run(natives, False)), None if exact else run(_wide(inputs), True))
+    real = _tensors(run(list(map(promote, natives)), True))
+    results = [_as_type(array, kind) for array in real]
     return _each(results, real if exact else run(_wide(inputs), True))
+
+
+def _as_type(array: Array, kind: np.dtype[Any]) -> Array:
+    return array.astype(kind) if array.dtype == np.float64 else array
+
+
+def _moved(results: Sequence[Array], unrounded: Sequence[Any] | None) -> list[Known]:
+    return list(map(Known, results)) if unrounded is None else _each(results, unrounded)
 
 
 def _wide(inputs: Sequence[Known | None]) -> list[Array | None]:

@@ -46,19 +46,22 @@ def _rows(value: ir.Value, sides: Sequence[Side], at: Walk) -> int | None:
     """How many rows the shortest table has whose rows a value counts."""
     found: list[int] = []
     counting = {value}
-    for side in sides:
-        for node in side.nodes:
-            if onnx_name(node) in _PASSED_ON and node.inputs[0] in counting:
-                counting.update(node.outputs)
-            elif onnx_name(node) in _TABLES and node.inputs[1] in counting:
-                table = node.inputs[0]
-                array = None if table is None else side.constants.get(table)
-                tensor = at.tensor(table)
-                shape = None if tensor is None else tensor.shape
-                shape = shape if array is None else array.shape
-                if shape:
-                    found.append(shape[attribute_int(node, "axis", 0)])
+    for side, node in ((one, node) for one in sides for node in one.nodes):
+        name = onnx_name(node)
+        if name in _PASSED_ON and node.inputs[0] in counting:
+            counting.update(node.outputs)
+        elif name in _TABLES and node.inputs[1] in counting:
+            shape = _shape_of(node.inputs[0], side, at)
+            found += [shape[attribute_int(node, "axis", 0)]] if shape else []
     return min(found, default=None)
+
+
+def _shape_of(value: ir.Value | None, side: Side, at: Walk) -> tuple[int, ...]:
+    array = None if value is None else side.constants.get(value)
+    tensor = at.tensor(value)
+    if array is not None:
+        return tuple(array.shape)
+    return () if tensor is None else tensor.shape
 
 
 def centres_of(side: Side) -> dict[ir.Value, tuple[Array, Array]]:

@@ -181,27 +181,26 @@ class FreeAxes:
         """The axes that are normalised are whole; scale and bias, over these, are as well."""
         source, *others = node.inputs
         assert source is not None
-        shape = self._shape(source)
-        rank = len(shape or ())
-        first = attribute_int(node, "axis", -1) % rank
-        last = rank
-        operator = OPERATORS.get(node.op_type) if node.domain == DOMAIN else None
-        if operator is not None:
-            scale = node.inputs[2 if operator.residual else 1]
-            assert scale is not None
-            last = first + self._rank(scale)
-        like = [v for v in (*others, *node.outputs) if v is not None and self._shape(v) == shape]
-        for value in (v for v in others if v is not None and v not in like):
+        shape, rank = self._shape(source), self._rank(source)
+        read = [value for value in others if value is not None]
+        for value in (v for v in read if self._shape(v) != shape):
             self._make_whole(value)
-        for value in (v for v in node.outputs if v not in like):
-            # The mean and what scales, one for each place of the axes in front.
+        self._make_whole(source, self._normalised(node, rank))
+        # Beside those of the source's shape: the mean and what scales, one for each place in front.
+        for value in (*(v for v in read if self._shape(v) == shape), *node.outputs):
             for axis in range(self._rank(value)):
                 self._link((source, axis), (value, axis))
-        self._make_whole(source, range(first, last))
-        for value in like:
-            for axis in range(rank):
-                self._link((source, axis), (value, axis))
         return True
+
+    def _normalised(self, node: ir.Node, rank: int) -> Iterable[int]:
+        """The axes that a norm takes together."""
+        first = attribute_int(node, "axis", -1) % rank
+        operator = OPERATORS.get(node.op_type) if node.domain == DOMAIN else None
+        if operator is None:
+            return range(first, rank)
+        scale = node.inputs[2 if operator.residual else 1]
+        assert scale is not None
+        return range(first, first + self._rank(scale))
 
 
 def _grow(

@@ -136,11 +136,11 @@ def _cut(
             nodes[item] = None
         elif item not in done:
             done.add(item)
-            producer = item.producer()
             array = None if item in shared else _constant(window, item)
+            producer = _made_within(window, item, ends)
             if array is not None:
                 constants[item] = array
-            elif producer is None or _is_where_it_ends(window, item, producer, ends):
+            elif producer is None:
                 inputs[item] = None
             else:
                 stack.append(producer)
@@ -162,11 +162,12 @@ def _constant(window: Window, value: ir.Value) -> Array | None:
     return window.constants.float64(value)
 
 
-def _is_where_it_ends(window: Window, value: ir.Value, producer: ir.Node, ends: _Ends) -> bool:
-    """Whether a value is an input of the window, rather than computed in it."""
-    ended = ends(value, producer)
-    unread = window.constants.is_constant(value) and not ended
-    return ended or unread or bool(subgraphs(producer)) or _holds_dimensions(window, value)
+def _made_within(window: Window, value: ir.Value, ends: _Ends) -> ir.Node | None:
+    """The node that makes a value, None where it is an input of the window."""
+    producer = value.producer()
+    if producer is None or ends(value, producer) or window.constants.is_constant(value):
+        return None
+    return None if subgraphs(producer) or _holds_dimensions(window, value) else producer
 
 
 def _holds_dimensions(window: Window, value: ir.Value) -> bool:

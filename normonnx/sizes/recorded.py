@@ -118,18 +118,12 @@ class _Search:
         """A further walk in which symbols differ that had one size, or the same two, until now."""
         binding, found = dict(bindings[0]), None
         for symbol in self.shapes.symbols:
-            sizes = [other[symbol] for other in bindings]
-            alone = len(set(sizes)) == 1
-            alike = any(
-                all(other[symbol] == other[one] for other in bindings)
-                for one in self.shapes.symbols
-                if one != symbol and binding[one] == binding[symbol]
-            )
-            for size in _varied(sizes[0]) if alone or alike else ():
-                walk = self._walk({**binding, symbol: size})
-                if isinstance(walk, Walk):
-                    binding[symbol], found = size, walk
-                    break
+            if not _is_told_apart(symbol, binding, bindings):
+                for size in _varied(binding[symbol]):
+                    walk = self._walk({**binding, symbol: size})
+                    if isinstance(walk, Walk):
+                        binding[symbol], found = size, walk
+                        break
         return found
 
     def _better(
@@ -152,6 +146,18 @@ class _Search:
         except ContradictionError as error:
             self._left -= error.after
             return error
+
+
+def _is_told_apart(symbol: str, binding: Binding, bindings: Sequence[Binding]) -> bool:
+    """Whether a symbol has several sizes, and not always those of another one."""
+    if len({other[symbol] for other in bindings}) == 1:
+        return False
+    alike = (
+        all(other[symbol] == other[one] for other in bindings)
+        for one, size in binding.items()
+        if one != symbol and size == binding[symbol]
+    )
+    return not any(alike)
 
 
 def _varied(size: int) -> Sequence[int]:

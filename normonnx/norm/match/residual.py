@@ -53,16 +53,12 @@ def find_residual(
     add = _add(source.value)
     if joined is None or add is None or not _takes(joined, source):
         return None
-    x, other = add.inputs
-    if x is None or other is None or x is other:
+    sides = _sides(context, joined, add, source)
+    if sides is None:
         return None
-    if not _is_of_the_sum(context, x, source):
-        x, other = other, x
-    if not _is_of_the_sum(context, x, source):
-        return None
+    x, other = sides
     if not _is_of_the_sum(context, other, source):
-        repeated = joined.repeats and _is_one_sample(context, other, source)
-        return Residual(joined, source.value, x, other, None) if repeated else None
+        return Residual(joined, source.value, x, other, None)
     if source.arrangement.is_trailing:
         for one, stream in ((x, other), (other, x)):
             found = _bias(context, add, one, shape)
@@ -95,6 +91,21 @@ def _is_of_the_sum(context: Context, side: ir.Value, source: Source) -> bool:
         and context.shapes.dtype(side) == source.dtype
         and not context.constants.is_constant(side)
     )
+
+
+def _sides(
+    context: Context, joined: AddNormOperator, add: ir.Node, source: Source
+) -> tuple[ir.Value, ir.Value] | None:
+    """Both sides of a sum that an operator takes, the one that may be repeated last."""
+    x, other = add.inputs
+    if x is None or other is None or x is other:
+        return None
+    if not _is_of_the_sum(context, x, source):
+        x, other = other, x
+    if not _is_of_the_sum(context, x, source):
+        return None
+    repeated = joined.repeats and _is_one_sample(context, other, source)
+    return (x, other) if repeated or _is_of_the_sum(context, other, source) else None
 
 
 def _is_one_sample(context: Context, side: ir.Value, source: Source) -> bool:

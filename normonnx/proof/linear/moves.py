@@ -95,22 +95,17 @@ def _joined(parts: Sequence[Array], forms: Sequence[Form], axis: int) -> Array:
 
 def _pad(operator: Operator) -> Form | None:
     """Padding with a constant; scales stay, as the source is zero there."""
-    form = operator.operands[0]
-    attribute = operator.node.attributes.get("mode")
-    if attribute is not None and attribute.as_string() != "constant":
-        return None
-    if not isinstance(form, Form) or "pads" in operator.node.attributes:
+    form, attributes = operator.operands[0], operator.node.attributes
+    constant = "mode" not in attributes or attributes["mode"].as_string() == "constant"
+    if not isinstance(form, Form) or not constant or "pads" in attributes:
         return None
     if form.is_short:
         raise OtherOperatorError("a value with a border is padded")
     pads, *rest = operator.constants(1)
-    if pads is None or len(rest) > 1 or pads.size != 2 * len(form.shape) or (pads < 0).any():
+    spatial = None if pads is None or len(rest) > 1 else _spatial_pads(form, pads)
+    if spatial is None:
         return None
-    rank = len(form.shape)
-    if pads[:2].any() or pads[rank : rank + 2].any() or any(n > 1 for n in form.scale.shape[2:]):
-        return None
-    spatial = (*pads[2:rank], *pads[rank + 2 :])
-    source, _ = padded_with_zeros(operator, form, tuple(int(n) for n in spatial))
+    source, _ = padded_with_zeros(operator, form, spatial)
     fill = rest[0] if rest else None
     if form.is_unshifted and (fill is None or not fill.any()):
         return replace(form, source=source, shape=operator.shape)
@@ -124,6 +119,16 @@ def _pad(operator: Operator) -> Form | None:
         operator.shape,
         is_short=True,
     )
+
+
+def _spatial_pads(form: Form, pads: Array) -> tuple[int, ...] | None:
+    """What is added in front of and behind the spatial axes, if it is these alone."""
+    rank = len(form.shape)
+    if pads.size != 2 * rank or (pads < 0).any() or any(n > 1 for n in form.scale.shape[2:]):
+        return None
+    if pads[:2].any() or pads[rank : rank + 2].any():
+        return None
+    return tuple(int(n) for n in (*pads[2:rank], *pads[rank + 2 :]))
 
 
 def _within_channels(operator: Operator, *, selects: bool) -> Form | None:
