@@ -28,6 +28,7 @@ def drawn(*shape: int) -> np.ndarray:
 X = "double[2,4,9,9] x"
 K, K1 = drawn(6, 4, 3, 3), drawn(6, 4, 1, 1)
 A, B = RNG.uniform(0.5, 2, (6, 1, 1)), drawn(6, 1, 1)
+T = drawn(4, 3, 3, 3)
 C, D = RNG.uniform(0.5, 2, (4, 1, 1)), drawn(4, 1, 1)
 CONV = "Conv <pads=[1,1,1,1]>"
 
@@ -76,6 +77,23 @@ SAME = {
             "k": K.swapaxes(0, 1), "c": C, "b": B,
             "n": K.swapaxes(0, 1) * C.reshape(4, 1, 1, 1), "o": B.reshape(-1),
         },
+    ),
+    "a transposed convolution in groups": (
+        pair(
+            X,
+            "m = Mul (x, c) t = ConvTranspose <group=2> (m, k) y = Mul (t, a)",
+            "z = ConvTranspose <group=2> (x, n)",
+        ),
+        {"k": T, "c": C, "a": A, "n": T * C.reshape(4, 1, 1, 1) * A.reshape(2, 1, 3, 1, 1)
+         .repeat(2, 1).reshape(4, 3, 1, 1)},
+    ),
+    "behind a Gather": (
+        pair(
+            X,
+            "m = Mul (x, c) y = Gather <axis=1> (m, i)",
+            "n1 = Gather <axis=1> (x, i) z = Mul (n1, n)",
+        ),
+        {"c": C, "i": np.array([3, 0, 0, 2]), "n": C[[3, 0, 0, 2]]},
     ),
     "behind a Relu, whose scale is positive": (
         pair(
@@ -189,6 +207,18 @@ OTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "a shift in front of a Pad": (
         pair(X, "m = Add (x, d) y = Pad (m, p)", "n1 = Pad (x, p) z = Add (n1, d)"),
         {"d": np.array(0.5), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+    ),
+    "a scale that differs within a mean": (
+        pair(
+            "double[1,4,2,2] x",
+            "m = Mul (x, c) y = GlobalAveragePool (m)",
+            "n1 = GlobalAveragePool (x) z = Mul (n1, e)",
+        ),
+        {"c": np.array([[1.0, 2.0], [3.0, 4.0]]), "e": np.full((1, 1), 2.5)},
+    ),
+    "another row": (
+        pair(X, "y = Gather <axis=1> (x, i)", "z = Gather <axis=1> (x, j)"),
+        {"i": np.array([0, 1, 2, 3]), "j": np.array([0, 1, 3, 2])},
     ),
     "another stride": (
         pair(X, "y = Conv <strides=[2,2]> (x, k)", "z = Conv <strides=[2,1]> (x, k)"),
