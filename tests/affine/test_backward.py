@@ -67,6 +67,9 @@ BRANCHES = (
         "Conv Conv Mul BatchNormalization", "Mul", weights={"W": W, "b": B, "U": U, **SIGNED}),
 )  # fmt: skip
 
+LARGE = np.full(4, 900, np.float32)
+SHORT = np.random.default_rng(3).standard_normal(W).astype(np.float16)
+
 PLACES = (
     Row("Cast down",
         f"(float[2,3,8,6] x) => (float16[] y) {{ p = Conv (x, W)\n c = Cast <to=10> (p)\n {BN} }}",
@@ -74,6 +77,15 @@ PLACES = (
     Row("trap: before a Cast up there is less precision than the map has",
         f"(float16[2,4,8,6] x) => (float[] y) {{ p = Sigmoid (x)\n c = Cast <to=1> (p)\n {BN} }}",
         "Sigmoid Cast BatchNormalization", "have only float16's precision", weights=SIGNED),
+    Row("a large shift before a Cast up that is cast down again",
+        "(float16[2,3,8,6] x) => (float16[] y) { p = Conv (x, W)\n c = Cast <to=1> (p)\n"
+        " b = BatchNormalization (c, s, o, m, v)\n y = Cast <to=10> (b) }",
+        "Conv Cast Cast", weights={"W": SHORT, **SIGNED, "o": LARGE}),
+    Row("trap: a large shift before a Cast up",
+        "(float16[2,3,8,6] x) => (float[] y) { p = Conv (x, W)\n c = Cast <to=1> (p)\n"
+        " y = BatchNormalization (c, s, o, m, v) }",
+        "Conv Cast BatchNormalization", "adding the shift in float16",
+        weights={"W": SHORT, **SIGNED, "o": LARGE}),
     Row("AveragePool",
         f"{FREE} {{ p = Conv (x, W)\n c = AveragePool <kernel_shape=[2,2], pads=[1,1,0,0]> (p)\n"
         f"{BN} }}", "Conv AveragePool", weights={"W": W, **SIGNED}),
