@@ -60,7 +60,9 @@ def test_a_worker_is_killed_and_nothing_is_lost(
         )
     assert killed
     assert [model.status for model in run.models] == ["unverified"] * MODELS
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    # Whoever is killed while writing leaves a file under another name, and no half of a model.
+    written = [path.name for path in (tmp_path / "out").iterdir()]
+    assert sorted(name for name in written if not name.startswith(".normonnx-")) == [
         f"{number}.onnx" for number in range(MODELS)
     ]
     here = normonnx.optimize(house / "0.onnx", verify=False)
