@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import onnx_ir as ir
 
@@ -27,6 +27,16 @@ def attribute_int(node: ir.Node, name: str, default: int) -> int:
     """An integer attribute or its default."""
     attribute = node.attributes.get(name)
     return default if attribute is None or attribute.is_ref() else attribute.as_int()
+
+
+def attribute_key(attribute: ir.Attr) -> Hashable:
+    """What is equal for attributes of one type and value, and can be a key."""
+    value = attribute.value
+    if isinstance(value, str | bytes | int | float):
+        return (int(attribute.type), value)
+    if attribute.type in (ir.AttributeType.INTS, ir.AttributeType.FLOATS):
+        return (int(attribute.type), tuple(value))
+    return (int(attribute.type), ir.serde.serialize_attribute(attribute).SerializeToString())
 
 
 def axes_of(node: ir.Node, known: Known) -> tuple[int, ...] | None:

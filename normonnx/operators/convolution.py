@@ -41,10 +41,9 @@ def _with(
 
 
 FACTS = (
-    Facts(name="Conv", batched=True, linear_in=(0, 1, 2), dims=convolved, kernel=kernels.conv),
+    Facts(name="Conv", linear_in=(0, 1, 2), dims=convolved, kernel=kernels.conv),
     Facts(
         name="ConvTranspose",
-        batched=True,
         linear_in=(0, 1, 2),
         dims=transposed,
         kernel=kernels.conv_transpose,

@@ -25,9 +25,6 @@ class Facts(Struct, frozen=True, kw_only=True):
         name: name of the operator.
         elementwise: whether the inputs broadcast against each other and an element of the output
             depends on those elements alone that lie at its place.
-        batched: whether a row of the output, along the first axis, depends on the same row of the
-            first input alone, and there on what a window spans or on an average, while the other
-            inputs are weights.
         linear_in: the inputs in each of which the operator is affine while the others are constant.
         linear_jointly: whether it is affine in all of them at a time.
         moves: the inputs whose elements the outputs hold, moved, copied or left out without regard
@@ -47,7 +44,6 @@ class Facts(Struct, frozen=True, kw_only=True):
     name: str
     domain: str = ""
     elementwise: bool = False
-    batched: bool = False
     linear_in: Indices = ()
     linear_jointly: bool = False
     moves: Indices = ()

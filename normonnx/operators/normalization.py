@@ -9,7 +9,6 @@ from normonnx.operators.kernels import normalization as kernels
 FACTS = (
     Facts(
         name="BatchNormalization",
-        batched=True,
         linear_in=(0, 1, 2, 3),
         dims=same,
         kernel=kernels.batch_normalization,

@@ -33,16 +33,14 @@ def pooled_to_one(known: Known, node: ir.Node) -> Dims | None:
 FACTS = (
     Facts(
         name="AveragePool",
-        batched=True,
         linear_in=(0,),
         dims=pooled,
         kernel=kernels.average_pool,
     ),
-    Facts(name="MaxPool", batched=True, dims=pooled, kernel=kernels.max_pool),
-    Facts(name="LpPool", batched=True, dims=pooled),
+    Facts(name="MaxPool", dims=pooled, kernel=kernels.max_pool),
+    Facts(name="LpPool", dims=pooled),
     Facts(
         name="GlobalAveragePool",
-        batched=True,
         linear_in=(0,),
         reduces=True,
         dims=pooled_to_one,
@@ -50,12 +48,11 @@ FACTS = (
     ),
     Facts(
         name="GlobalMaxPool",
-        batched=True,
         reduces=True,
         dims=pooled_to_one,
         kernel=kernels.global_max_pool,
     ),
-    Facts(name="GlobalLpPool", batched=True, reduces=True),
+    Facts(name="GlobalLpPool", reduces=True),
     Facts(name="MaxRoiPool"),
     Facts(name="RoiAlign"),
     Facts(name="MaxUnpool", moves=(0,), linear_in=(0,)),

@@ -34,8 +34,8 @@ def gemm(known: Known, node: ir.Node) -> Dims | None:
 
 
 FACTS = (
-    Facts(name="MatMul", batched=True, linear_in=(0, 1), dims=matmul, kernel=kernels.matmul),
-    Facts(name="Gemm", batched=True, linear_in=(0, 1, 2), dims=gemm, kernel=kernels.gemm),
+    Facts(name="MatMul", linear_in=(0, 1), dims=matmul, kernel=kernels.matmul),
+    Facts(name="Gemm", linear_in=(0, 1, 2), dims=gemm, kernel=kernels.gemm),
     Facts(name="Einsum", linear_in=EVERY),
     Facts(name="Det"),
 )

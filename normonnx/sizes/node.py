@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from normonnx.operators.attributes import attribute_key
 from normonnx.operators.names import ONNX
 from normonnx.operators.schemas import schema_of
 from normonnx.sizes.fit import check
@@ -166,7 +167,7 @@ class Call:
         """The call of a node; its arrays make a difference, unless they are any of their sizes."""
         present = tuple(bool(out.name) for out in node.outputs)
         told = tuple((index, a.tobytes()) for index, a in arrays.items()) if elements_count else ()
-        named = tuple(sorted((name, _hashable(a)) for name, a in attributes.items()))
+        named = tuple(sorted((name, attribute_key(a)) for name, a in attributes.items()))
         operator = (node.domain, node.op_type, version, present)
         return cls(operator, tuple(inputs), attributes, arrays, told, named)
 
@@ -184,15 +185,6 @@ class Call:
         proto.output.extend(f"o{i}" if there else "" for i, there in enumerate(present))
         proto.attribute.extend(map(ir.serde.serialize_attribute, self.attributes.values()))
         return proto
-
-
-def _hashable(attribute: ir.Attr) -> Any:
-    value = attribute.value
-    if isinstance(value, str | bytes | int | float):
-        return (int(attribute.type), value)
-    if attribute.type in (ir.AttributeType.INTS, ir.AttributeType.FLOATS):
-        return (int(attribute.type), tuple(value))
-    return (int(attribute.type), ir.serde.serialize_attribute(attribute).SerializeToString())
 
 
 @lru_cache(maxsize=1 << 14)

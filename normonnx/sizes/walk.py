@@ -19,6 +19,7 @@ from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.names import onnx_name
 from normonnx.ops.operators import DOMAIN
+from normonnx.oracle.calls import resolved
 from normonnx.oracle.planner import compute
 from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
 from normonnx.sizes.dimensions import Binding, OpenShapes
@@ -139,7 +140,7 @@ class Walk:
     def _node(self, node: ir.Node, opsets: Opsets, bound: Attributes) -> None:
         self._opsets[node] = self._around = opsets
         try:
-            outputs = self._outputs(node, opsets, _resolved(node, bound))
+            outputs = self._outputs(node, opsets, resolved(node, bound))
             self._refuse_empty(node, outputs)
         except ContradictionError as error:
             if not self._tolerant:
@@ -295,18 +296,3 @@ def _check_count(node: ir.Node, inputs: Tensors, outputs: Tensors) -> None:
             inputs[0].size,
             outputs[0].size,
         )
-
-
-def _resolved(node: ir.Node, bound: Attributes) -> Attributes:
-    """The attributes of a node, references replaced by what its function was called with."""
-    attributes = node.attributes.data
-    if not any(attribute.is_ref() for attribute in attributes.values()):
-        return attributes
-    resolved = {}
-    for name, attribute in attributes.items():
-        if not attribute.is_ref():
-            resolved[name] = attribute
-        elif attribute.ref_attr_name in bound:
-            source = bound[str(attribute.ref_attr_name)]
-            resolved[name] = ir.Attr(name, source.type, source.value)
-    return resolved

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
+from normonnx.operators.attributes import attribute_key
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import facts_of
 from normonnx.oracle.execution import Frame, Weights, walk
@@ -178,7 +179,7 @@ class _Side:
         exact = self._window.exact_attributes.get(node, {})
         return tuple(
             sorted(
-                (name, _hashable(attribute) if name not in exact else exact[name])
+                (name, attribute_key(attribute) if name not in exact else exact[name])
                 for name, attribute in node.attributes.items()
             )
         )
@@ -202,12 +203,3 @@ def _numbers(form: Form) -> list[Array]:
     if form.is_short:
         raise OtherOperatorError("a value with a border is read")
     return [of_rank(part, len(form.shape)) for part in (form.scale, form.shift)]
-
-
-def _hashable(attribute: ir.Attr) -> Any:
-    value = attribute.value
-    if isinstance(value, str | bytes | int | float):
-        return value
-    if attribute.type in (ir.AttributeType.INTS, ir.AttributeType.FLOATS):
-        return tuple(value)
-    return ir.serde.serialize_attribute(attribute).SerializeToString()

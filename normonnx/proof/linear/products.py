@@ -22,11 +22,10 @@ every border, and a place without one, is there.
 
 
 def _conv(operator: Operator) -> Form | None:
-    form = operator.operands[0]
-    weight, bias = (*operator.constants(1), None)[:2]
-    if not isinstance(form, Form) or weight is None or weight.ndim != len(form.shape):
+    parts = _parts(operator)
+    if parts is None:
         return None
-    group = attribute_int(operator.node, "group", 1)
+    form, weight, bias, group = parts
     scale = _per_channel(form)
     outputs, each = weight.shape[0], weight.shape[1]
     if each * group != form.shape[1] or outputs % group:
@@ -46,11 +45,10 @@ def _conv(operator: Operator) -> Form | None:
 
 
 def _conv_transpose(operator: Operator) -> Form | None:
-    form = operator.operands[0]
-    weight, bias = (*operator.constants(1), None)[:2]
-    if not isinstance(form, Form) or weight is None or weight.ndim != len(form.shape):
+    parts = _parts(operator)
+    if parts is None:
         return None
-    group = attribute_int(operator.node, "group", 1)
+    form, weight, bias, group = parts
     scale = _per_channel(form)
     inputs, each = weight.shape[:2]
     if inputs != form.shape[1] or inputs % group:
@@ -61,6 +59,15 @@ def _conv_transpose(operator: Operator) -> Form | None:
     key = (*operator.key, form.source, form.shape, weight.shape)
     shift, terms, short = _constant_part(operator, form, weight, bias)
     return _product(operator, key, rows, (1, -1), shift, terms, short)
+
+
+def _parts(operator: Operator) -> tuple[Form, Array, Array | None, int] | None:
+    """What a convolution slides over, its kernel, bias and number of groups."""
+    form = operator.operands[0]
+    weight, bias = (*operator.constants(1), None)[:2]
+    if not isinstance(form, Form) or weight is None or weight.ndim != len(form.shape):
+        return None
+    return form, weight, bias, attribute_int(operator.node, "group", 1)
 
 
 def _product(
