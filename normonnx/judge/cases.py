@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -16,16 +16,20 @@ from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
 from normonnx.feeds.values import Family
 from normonnx.graph.interface import required_inputs
-from normonnx.judge.comparison import is_float
+from normonnx.judge.comparison import flattened, is_float
+from normonnx.judge.cut_feeds import Complete, CutFeeds
 from normonnx.judge.graph_facts import random_outputs
 from normonnx.judge.options import VerifyOptions
-from normonnx.judge.subject import Case, NotComparableError, Subject
-from normonnx.judge.tiers.rounding import LEAST_COMPARABLE, Promised
+from normonnx.judge.subject import Case, NotComparableError, Subject, widest
+from normonnx.judge.tiers.magnitudes import BySize
+from normonnx.judge.tiers.rounding import Allowance
 from normonnx.judge.tiers.saturation import saturating_outputs
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import OverBudgetError
-from normonnx.runtime.sessions import Setting
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
 
+Source: TypeAlias = "FeedSource | CutFeeds"
 Progress = Callable[[str, int, int], None]
 
 # Multiplications per evaluation from which fewer feeds are drawn.
@@ -34,6 +38,8 @@ _VERY_COSTLY = 8_000_000_000
 # Outputs of few elements are seen on more feeds.
 _FEW_ELEMENTS = 32
 _MOST_DRAWS = 8
+# Sizes with which less of an output is finite say little, as long as there are others.
+_SENSIBLE = 0.95
 # How many feeds may turn out to be of no use.
 _MOST_MISSES = 6
 _STRESS = (Family.EDGE, Family.WIDE)
@@ -50,6 +56,7 @@ class Cases:
         options: how to compare.
         wanted: the settings to run it in.
         readings: float64 values of constants by name, as its rewrites read them.
+        feeds: where feeds come from; None to draw them, or to read the user's.
 
     Attributes:
         notes: what was left out, and why.
@@ -71,6 +78,7 @@ class Cases:
         options: VerifyOptions,
         wanted: Sequence[Setting],
         readings: Mapping[str, Array] | None = None,
+        feeds: CutFeeds | None = None,
     ) -> None:
         self.missing: str = ""
         self.random: tuple[str, ...] = random_outputs(model)
@@ -81,11 +89,16 @@ class Cases:
         self._subject = Subject(model, options, wanted, readings)
         self.notes: list[str] = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
-        self._promised: dict[int, Mapping[str, Promised]] = {}
-        self._explained: dict[tuple[int, str], Mapping[str, Promised] | None] = {}
+        self._promised: dict[int, Mapping[str, BySize]] = {}
+        self._moved: dict[int, Mapping[Setting, Mapping[str, BySize]]] = {}
+        self._explained: dict[tuple[int, str], Mapping[str, BySize] | None] = {}
         self._given: list[Feed] = []
-        self._source: FeedSource | None = None
-        if options.data is not None:
+        self._source: Source | None = feeds
+        if feeds is not None and feeds.is_given:
+            self._given, self._source = feeds.given(), None
+        elif feeds is not None:
+            self.domains = dict(feeds.domains)
+        elif options.data is not None:
             self._given = feeds_from(options.data, required_inputs(model))
         else:
             self._source = self._asked(model)
@@ -94,6 +107,17 @@ class Cases:
     def settings(self) -> tuple[Setting, ...]:
         """The settings in which the original runs."""
         return tuple(self._subject.sessions)
+
+    def cut_feeds(self, complete: Complete) -> CutFeeds:
+        """The same feeds for the model with nodes cut.
+
+        Args:
+            complete: adds what is fed in the place of the nodes.
+        """
+        source = self._source
+        if isinstance(source, FeedSource):
+            return CutFeeds(complete, source=source, domains=self.domains)
+        return CutFeeds(complete, feeds=self._given, domains=self.domains)
 
     @property
     def is_cheap(self) -> bool:
@@ -128,6 +152,31 @@ class Cases:
         self.missing = next((c.complaint for c in cases if c.feed.decisive and c.complaint), "")
         return cases
 
+    def any_feed(self) -> Feed:
+        """One of the feeds."""
+        return self._given[0] if self._source is None else self._source.decisive(0)
+
+    def unlike(self, sessions: Mapping[Setting, AnySession]) -> str:
+        """How a model runs otherwise than the original on one feed, or "".
+
+        Whether it runs, and the types of its outputs, is all that is looked at.
+
+        Raises:
+            NotComparableError: if the original does not run.
+        """
+        feed = self.any_feed()
+        case = self._subject.case(feed, deadline=self.deadline, instead="only run")
+        for setting, session in sessions.items():
+            try:
+                found = flattened(session.run(feed.inputs))
+            except SessionFailedError as error:
+                return f"the optimised model does not run on feed {feed.draw}: {error}"
+            for name, o in case.originals[setting].items():
+                y = found.get(name)
+                if y is None or y.dtype != o.dtype or y.ndim != o.ndim:
+                    return f"'{name}' is no {o.dtype} of rank {o.ndim} ({setting.label})"
+        return ""
+
     def redrawn(self, count: int) -> list[Case]:
         """Fresh cases, to tell chance from error; none with the user's data."""
         if self._source is None:
@@ -141,14 +190,30 @@ class Cases:
         """How far the original is from itself when it runs again on the same feed."""
         return self._subject.own_difference(case)
 
-    def promised(self, case: Case) -> Mapping[str, Promised]:
-        """How far from the truth the types of the original let each output be, computed once."""
-        if case.feed.draw not in self._promised:
-            found = self._subject.promised(case, deadline=self.deadline)
-            self._promised[case.feed.draw] = found
-        return self._promised[case.feed.draw]
+    def allowances(self, case: Case, setting: Setting) -> Mapping[str, Allowance]:
+        """What the original's own distances on a feed are raised to, computed once.
 
-    def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, Promised] | None:
+        That is what its types promise, and how far it moves if its inputs move by an ulp. Without
+        a truth it is also how far it is from itself in the other settings.
+        """
+        key = case.feed.draw
+        if key not in self._promised:
+            if case.truth is None:
+                self._promised[key] = self._subject.across_settings(case)
+            else:
+                self._promised[key] = self._subject.promised(case, deadline=self.deadline)
+            self._moved[key] = self._subject.moved(case)
+        told, moved = self._promised[key], self._moved[key].get(setting, {})
+        if case.truth is None:
+            return {
+                name: Allowance(seen=widest([told.get(name, {}), moved.get(name, {})]))
+                for name in {*told, *moved}
+            }
+        return {
+            name: Allowance(told.get(name, {}), moved.get(name, {})) for name in {*told, *moved}
+        }
+
+    def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, BySize] | None:
         """How far the original moves if all of it is rounded to a type; None if unknown."""
         key = (case.feed.draw, dtype.name)
         if key not in self._explained:
@@ -156,7 +221,7 @@ class Cases:
             self._explained[key] = found
         return self._explained[key]
 
-    def _decisive(self, source: FeedSource, cases: list[Case], progress: Progress | None) -> None:
+    def _decisive(self, source: Source, cases: list[Case], progress: Progress | None) -> None:
         """The feeds that decide on rounding; how many depends on what the first one costs."""
         wanted = self._options.draws
         draw, misses = 0, 0
@@ -181,7 +246,7 @@ class Cases:
             if len(cases) == wanted < _MOST_DRAWS and cost <= _COSTLY and _is_scarce(cases):
                 wanted += 1
 
-    def _stress(self, source: FeedSource, cases: list[Case], progress: Progress | None) -> None:
+    def _stress(self, source: Source, cases: list[Case], progress: Progress | None) -> None:
         """Unnatural feeds, as far as the original takes them."""
         if not self.is_cheap:
             return
@@ -205,16 +270,20 @@ class Cases:
             self._kept[key] = case
         return self._kept[key]
 
-    def _suits(self, source: FeedSource, case: Case) -> bool:
+    def _suits(self, source: Source, case: Case) -> bool:
         """Whether these sizes mean something to the model, as long as there are others.
 
         A size that the runtime accepts may still leave nothing behind the last pooling.
         """
-        if len(source.bindings) == 1 or case.complaint.startswith("no float64"):
+        if (
+            isinstance(source, CutFeeds)
+            or len(source.bindings) == 1
+            or case.complaint.startswith("no float64")
+        ):
             return True
         arrays = [*next(iter(case.originals.values())).values(), *(case.truth or {}).values()]
         floats = [a for a in arrays if is_float(a)]
-        defined = all(a.size and np.isfinite(a).mean() >= LEAST_COMPARABLE for a in floats)
+        defined = all(a.size and np.isfinite(a).mean() >= _SENSIBLE for a in floats)
         if defined and case.truth is not None:
             return True
         sizes = ", ".join(f"{s} = {n}" for s, n in case.feed.binding.items())

@@ -130,24 +130,19 @@ def _intolerable(
 
 
 def judged(
-    result: OutputResult,
-    pooled: float,
-    *,
-    double: bool,
-    promised: rounding.Promised = rounding.NOTHING,
+    result: OutputResult, rule: rounding.Rule, allowance: rounding.Allowance = rounding.NOTHING
 ) -> OutputResult:
     """Apply the rounding rule to a result that has passed so far.
 
     Args:
         result: what `compare_output` gave.
-        pooled: the original's own distance over all feeds, see `rounding.pooled_distance`.
-        double: whether the output is float64.
-        promised: what the original's own distance on this feed is raised to.
+        rule: the rule of its output, which knows all feeds.
+        allowance: what the original's own distance on this feed is raised to.
     """
     if result.metrics is None or not result.passed:
         return result
-    excess = rounding.excess(result.metrics, pooled, double=double, promised=promised)
-    result = replace(result, excess=excess.worst, promised=promised.rms)
+    excess = rule.excess(result.metrics.levels, allowance)
+    result = replace(result, excess=excess.worst, ratio=excess.ratio, raised=excess.raised)
     if not result.decisive or excess.worst <= 1:
         return result
     message = f"'{result.output}' is at {excess.sentence}"

@@ -17,10 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.errors import UsageError
 from normonnx.judge import whole
+from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.cutting import lone_random
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
 from normonnx.judge.options import VerifyOptions
@@ -31,8 +35,22 @@ from normonnx.judge.tiers import algebra
 from normonnx.judge.verdict import FeedNote, Tier, Verdict
 from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import Setting
 
 _PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")
+
+
+class _Compared(Struct, frozen=True):
+    """What is compared: both models whole, or cut."""
+
+    original: ir.Model
+    optimized: ir.Model
+    cases: Cases
+    sessions: Mapping[Setting, AnySession]
+    meant: whole.Meant
+    inner: frozenset[str] = frozenset()
+    outcomes: Outcomes | None = None
 
 
 class Judge:
@@ -68,6 +86,7 @@ class Judge:
         _refuse_unknown(self._options.named_outputs, original)
         self._with_kernels = kernels or needs_kernels(original)
         wanted = settings(self._options, kernels=self._with_kernels)
+        self._cutter = Cutter(original, self._options, readings)
         self._cases: Cases | None = None
         try:
             self._cases = Cases(original, self._options, wanted, readings)
@@ -112,24 +131,25 @@ class Judge:
             found.append(whole.certificate_tier(certified))
         used: list[Case] = []
         notes: list[str] = []
-        outcomes: Outcomes | None = None
+        compared: _Compared | None = None
         if report.tier.status != "fail":
             if self._cases is None:
                 found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
             else:
                 self._cases.restart_clock()
                 meant = whole.Meant(exact, exact_attributes or {})
-                outcomes = self._run(optimized, self._cases, meant, found, used, progress)
-                notes += self._cases.notes
+                compared = self._run(optimized, self._cases, meant, found, progress)
+                notes += (self._cases if compared is None else compared.cases).notes
+        outcomes = None if compared is None else compared.outcomes
         if outcomes is not None:
             used = outcomes.cases
             found += outcomes.tiers()
             notes += outcomes.notes
         divergence = None
-        if outcomes is not None and (locating or repro is not None):
+        if compared is not None and outcomes is not None and (locating or repro is not None):
             divergence, remarks = located(
-                self._original,
-                optimized,
+                compared.original,
+                compared.optimized,
                 outcomes,
                 self._options,
                 repro=repro,
@@ -155,9 +175,8 @@ class Judge:
         cases: Cases,
         meant: whole.Meant,
         found: list[Tier],
-        used: list[Case],
         progress: Progress | None,
-    ) -> Outcomes | None:
+    ) -> _Compared | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
         loaded = load(optimized, self._options, cases.settings)
         for setting, complaint in loaded.complaints.items():
@@ -165,15 +184,50 @@ class Judge:
             found[0] = Tier("T0", "interface", "fail", message)
             return None
         try:
-            used += cases.first(progress)
+            apart = self._cutter.apart(optimized, cases)
+            if apart is None:
+                whole_ones = _Compared(self._original, optimized, cases, loaded.sessions, meant)
+                return self._compare(whole_ones, found, progress)
+            unlike = cases.unlike(loaded.sessions)
+            if unlike:
+                found[0] = Tier("T0", "interface", "fail", unlike)
+                return None
+            meant = meant.of_copy(optimized, apart.pair.optimized)
+            parts = _Compared(
+                apart.pair.original,
+                apart.pair.optimized,
+                apart.cases,
+                apart.sessions,
+                meant,
+                apart.pair.read,
+            )
+            done = self._compare(parts, found, progress)
         except NotComparableError as error:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
-        equal = whole.algebra_tier(optimized, cases, used, meant, self._options, progress)
+        found.append(Tier("T3", "rounding", "info", apart.note))
+        return done
+
+    def _compare(self, what: _Compared, found: list[Tier], progress: Progress | None) -> _Compared:
+        """T2, and the outputs of both models as they run.
+
+        Raises:
+            NotComparableError: if the original runs on no feed.
+        """
+        used = what.cases.first(progress)
+        equal = whole.algebra_tier(
+            what.optimized, what.cases, used, what.meant, self._options, progress
+        )
         found.append(equal)
-        outcomes = Outcomes(self._original, cases, used, loaded.sessions, self._options)
+        lone = lone_random(what.original, what.optimized)
+        if lone:
+            message = f"{', '.join(lone)}: the optimised model has no such random operator"
+            found.append(Tier("T2", "algebra", "fail", message))
+        outcomes = Outcomes(
+            what.original, what.cases, used, what.sessions, self._options, what.inner
+        )
         outcomes.compare(progress, may_redraw=equal.status != "fail")
-        return outcomes
+        return replace(what, outcomes=outcomes)
 
     def _kernels(self) -> str:
         """What ran the operators of the domain normonnx."""
@@ -210,6 +264,8 @@ class Judge:
             tiers=tuple(found),
             outputs=() if outcomes is None else tuple(outcomes.results),
             feeds=tuple(_feed_note(c) for c in used),
+            grade="truth" if outcomes is None else outcomes.grade,
+            excuses=() if outcomes is None else tuple(outcomes.excuses),
             domains={} if self._cases is None else dict(self._cases.domains),
             notes=notes,
             warnings=warnings,

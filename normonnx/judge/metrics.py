@@ -1,7 +1,7 @@
 """How far two outputs are from each other and from the truth.
 
-All metrics are over the comparable elements: those that are finite in the original's output, in
-the optimised model's and in the truth.
+All metrics are over the elements that are finite in the original's output, in the optimised model's
+and in the truth.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from normonnx.graph.ulps import ulps_at
+from normonnx.judge.tiers.magnitudes import Level, levels
 from normonnx.operators.kernels import Array
 
 # Upper ends of the classes of the ulp histogram: 0, 1, 2, 4, …, and all above.
@@ -40,7 +41,7 @@ class Metrics(Struct, frozen=True):
 
     Attributes:
         elements: number of elements.
-        comparable: share of them that could be compared.
+        finite: share of them that is finite in both outputs and in the truth.
         repaired: elements that the original has not finite and the optimised model has.
         ulp: distance between neighbouring numbers at the size of the output's largest element.
         max_abs: greatest |y − o|.
@@ -55,10 +56,11 @@ class Metrics(Struct, frozen=True):
         histogram: how many elements differ from the original's by how many units of ``ulp``.
         agreement: share of rows (last axis) whose largest element is the same as the original's.
         worst: the worst element, None if nothing could be compared.
+        levels: how far the elements of like size are from the truth.
     """
 
     elements: int
-    comparable: float
+    finite: float
     repaired: int
     ulp: float
     max_abs: float
@@ -73,6 +75,7 @@ class Metrics(Struct, frozen=True):
     histogram: tuple[int, ...]
     agreement: float | None
     worst: Worst | None
+    levels: tuple[Level, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -107,7 +110,7 @@ def measure(original: Array, optimized: Array, truth: Array) -> Metrics:
     noise = _rms(yc - tc)
     return Metrics(
         elements=ok.size,
-        comparable=share,
+        finite=share,
         repaired=repaired,
         ulp=unit,
         max_abs=float(difference.max()),
@@ -122,6 +125,7 @@ def measure(original: Array, optimized: Array, truth: Array) -> Metrics:
         histogram=_histogram(difference / unit),
         agreement=_agreement(o, y) if ok.all() else None,
         worst=_worst(o, y, t, ok),
+        levels=levels(tc, np.abs(oc - tc), np.abs(yc - tc)),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +23,7 @@ from normonnx.judge.running import hosted
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import discrete, rounding
 from normonnx.judge.tiers.saturation import logarithm, logarithm_of
-from normonnx.judge.verdict import OutputResult, Tier
+from normonnx.judge.verdict import Excuse, Grade, OutputResult, Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.parking import AnySession
@@ -42,11 +43,13 @@ class Outcomes:
         used: the cases to look at.
         sessions: the optimised model, loaded.
         options: how to compare.
+        inner: outputs that are none of the model's own, but what a node reads at which it was cut.
 
     Attributes:
         cases: the cases looked at, fresh ones included.
         results: one per output, feed and setting.
         notes: what a reader should know.
+        excuses: which differences beyond the rule were taken for chance, and why.
         own_difference: how far the original is from itself when it runs again; None if unknown.
     """
 
@@ -57,58 +60,68 @@ class Outcomes:
         used: Sequence[Case],
         sessions: Mapping[Setting, AnySession],
         options: VerifyOptions,
+        inner: Container[str] = (),
     ) -> None:
+        self._inner = inner
         self.cases: list[Case] = list(used)
         self.results: list[OutputResult] = []
         self.notes: list[str] = []
+        self.excuses: list[Excuse] = []
         self.own_difference: float | None = None
         self._original = original
         self._source = cases
         self._sessions = sessions
         self._options = options
         self._jumps = graph_facts.jumps(original)
-        self._by_types = False
+        self._raises = False
 
     def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
         """Compare; what may be chance is looked at on fresh feeds, unless that is ruled out."""
         self.results = self._compared(self.cases, progress)
         if any(r.flaw == "rounding" for r in self.results):
-            self._by_types = True
+            self._raises = True
             self._compare_again()
         broken = [r for r in self.results if not r.passed]
         if broken and may_redraw and self._may_be_chance(broken):
             self._redraw()
         self.own_difference = self._source.own_difference(self.cases[0])
-        if self._source.random:
-            names = ", ".join(self._source.random)
-            self.notes.append(f"not compared, as they depend on random numbers: {names}")
 
     def tiers(self) -> list[Tier]:
         """T3 and T4 as far as there are such outputs, and what could not be decided."""
         measured = [r for r in self.results if r.metrics is not None]
-        by_rule = any(not self._options.replaces_rule(r.output) for r in measured)
-        missing = self._source.missing if by_rule else ""
-        found = []
-        if measured and missing and all(r.passed for r in self.results):
-            message = f"{missing}; set a tolerance to compare without it"
-            found.append(Tier("T3", "rounding", "inconclusive", message))
-        else:
-            found += _tier("T3", "rounding", measured)
+        found = _tier("T3", "rounding", measured, against=self._against())
         found += _tier("T4", "discrete", [r for r in self.results if r.metrics is None])
         found += [Tier("T3", "rounding", "inconclusive", m) for m in self._undecided()]
         return found
 
+    def _against(self) -> str:
+        """What the outputs were compared with, where that is not the float64 truth."""
+        ruled = [r.output for r in self.results if not self._options.replaces_rule(r.output)]
+        if self._source.missing and ruled:
+            return f"to the original's own noise, as there is {self._source.missing}"
+        disowned = sorted({n for c in self.cases for n in c.disowned if n in ruled})
+        if disowned:
+            names = ", ".join(f"'{n}'" for n in disowned)
+            return f"{names} to the original's own noise, as ONNX Runtime is far from the standard"
+        return ""
+
+    @property
+    def grade(self) -> Grade:
+        """What the outputs were held against."""
+        return "original" if self._against() else "truth"
+
     def _undecided(self) -> list[str]:
         """Why the comparison says too little, if it does."""
-        decisive = [r for r in self.results if r.decisive]
+        decisive = [r for r in self.results if r.decisive and not r.inner]
         if not decisive:
             return ["there is no output to compare"]
-        shares = {name: _finite_share(decisive, name) for name in {r.output: 0 for r in decisive}}
         self._note_uninformative()
-        return [
-            f"only {100 * share:.0f} % of '{name}' is finite"
-            for name, share in shares.items()
-            if share < rounding.LEAST_COMPARABLE
+        random = ", ".join(f"'{name}'" for name in self._source.random)
+        unseen = [f"{random} depend on random numbers and are not compared"] if random else []
+        return unseen + [
+            f"nothing of '{name}' is finite on any feed"
+            for name in {r.output: 0 for r in decisive}
+            if not _has_finite(decisive, name)
         ]
 
     def _note_uninformative(self) -> None:
@@ -133,39 +146,45 @@ class Outcomes:
             if case.truth is None or not case.feed.decisive:
                 continue
             for name, o in next(iter(case.originals.values())).items():
-                t = case.truth.get(name)
+                t = None if name in case.disowned else case.truth.get(name)
                 if t is not None and is_float(o) and o.shape == t.shape and np.isfinite(t).all():
                     values.setdefault(name, []).append((o.astype(np.float64), t))
         return values
 
     def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
         results: list[OutputResult] = []
-        has_truth = all(c.truth is not None for c in cases)
         for number, (setting, session) in enumerate(self._sessions.items()):
             if progress is not None:
                 progress("optimised model", number, len(self._sessions))
             rows: dict[str, list[OutputResult]] = {}
-            double: set[str] = set()
             for case in cases:
                 for result in self._on_case(case, setting, session):
                     rows.setdefault(result.output, []).append(result)
-                double |= {n for n, o in case.originals[setting].items() if o.dtype == np.float64}
             for name, row in rows.items():
-                ruled = has_truth and not self._options.replaces_rule(name)
-                results.extend(self._ruled(row, cases, name in double) if ruled else row)
+                ruled = not self._options.replaces_rule(name)
+                results.extend(self._ruled(row, cases, setting) if ruled else row)
         return results
 
     def _ruled(
-        self, row: Sequence[OutputResult], cases: Sequence[Case], double: bool
+        self, row: Sequence[OutputResult], cases: Sequence[Case], setting: Setting
     ) -> list[OutputResult]:
         """The rounding rule, applied to one output on all feeds."""
-        least = dict.fromkeys((r.draw for r in row), rounding.NOTHING)
-        if self._by_types:
-            promised = {c.feed.draw: self._source.promised(c) for c in cases}
-            least = {d: promised[d].get(row[0].output, rounding.NOTHING) for d in least}
-        measured = [(r.metrics, least[r.draw]) for r in row if r.metrics and r.decisive]
-        pooled = rounding.pooled_distance([m for m, _ in measured], [p for _, p in measured])
-        return [judged(r, pooled, double=double, promised=least[r.draw]) for r in row]
+        name = row[0].output
+        least = {c.feed.draw: self._allowance(c, name, setting) for c in cases}
+        measured = [r for r in row if r.metrics is not None and r.decisive]
+        rule = rounding.Rule(
+            [r.metrics.levels for r in measured if r.metrics is not None],
+            [least[r.draw] for r in measured],
+            dtype=_dtype(name, cases, setting),
+        )
+        return [judged(r, rule, least[r.draw]) for r in row]
+
+    def _allowance(self, case: Case, name: str, setting: Setting) -> rounding.Allowance:
+        """What the original's own distance is raised to: always, where there is no truth."""
+        has_truth = case.truth is not None and name not in case.disowned
+        if has_truth and not self._raises:
+            return rounding.NOTHING
+        return self._source.allowances(case, setting).get(name, rounding.NOTHING)
 
     def _compare_again(self) -> None:
         """Judge what broke the rule by what the types of the original promise."""
@@ -174,8 +193,11 @@ class Outcomes:
         still = {(r.output, r.setting) for r in self.results if not r.passed}
         for key, result in before.items():
             if key not in still:
-                remark = "no farther than its types let the original be on any runtime"
-                self.notes.append(f"{result.message} ({result.setting}): {remark}")
+                remark = "no farther than its types, or an ulp of its inputs, move the original"
+                self._excuse(f"{result.message} ({result.setting}): {remark}", result)
+
+    def _excuse(self, message: str, result: OutputResult) -> None:
+        self.excuses.append(Excuse(message, result.excess))
 
     def _on_case(self, case: Case, setting: Setting, session: AnySession) -> list[OutputResult]:
         place = Place(case.feed.draw, setting.label, case.feed.decisive)
@@ -190,7 +212,9 @@ class Outcomes:
             if name in self._source.random:
                 continue
             truth = None if case.truth is None else case.truth.get(name)
+            truth = None if name in case.disowned else truth
             result = compare_output(name, original, found.get(name), truth, place, self._options)
+            result = replace(result, inner=name in self._inner)
             if result.flaw == "discrete":
                 result = self._excused(result, original, found[name], case, setting)
             results.append(result)
@@ -232,12 +256,15 @@ class Outcomes:
     def _may_be_chance(self, broken: Sequence[OutputResult]) -> bool:
         """Whether what is broken could be a rare rounding rather than an error.
 
-        A small breach can be; and of a model that jumps, a large one or another integer.
+        A small breach can be; and of a model that jumps, a larger one or another integer.
         """
         if any(self._options.replaces_rule(r.output) for r in broken):
             return False
         if self._jumps:
-            return all(r.flaw in ("rounding", "discrete") for r in broken)
+            most = rounding.MOST_PROMISED / rounding.RMS_FACTOR
+            return all(
+                r.flaw == "discrete" or (r.flaw == "rounding" and r.excess <= most) for r in broken
+            )
         return all(r.flaw == "rounding" and r.excess <= rounding.CHANCE for r in broken)
 
     def _redraw(self) -> None:
@@ -258,12 +285,14 @@ class Outcomes:
         self.results = []
         for result in again:
             if not result.passed and (result.output, result.setting) in cleared:
-                self.notes.append(f"{result.message}: {remark}")
+                self._excuse(f"{result.message}: {remark}", result)
                 result = replace(result, passed=True, flaw="", message=remark)
             self.results.append(result)
 
 
-def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
+def _tier(
+    code: str, title: str, results: Sequence[OutputResult], *, against: str = ""
+) -> list[Tier]:
     if not results:
         return []
     broken = [r for r in results if not r.passed]
@@ -277,12 +306,22 @@ def _tier(code: str, title: str, results: Sequence[OutputResult]) -> list[Tier]:
         ("setting", len({r.setting for r in results})),
     )
     message = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts)
-    return [Tier(code, title, "pass", message)]
+    return [Tier(code, title, "pass", f"{message}; {against}" if against else message)]
 
 
-def _finite_share(results: Sequence[OutputResult], name: str) -> float:
-    """How much of an output could be compared, of 1."""
-    rows = [r.metrics for r in results if r.output == name and not r.inner]
-    metrics = [m for m in rows if m is not None]
-    count = sum(m.elements for m in metrics)
-    return sum(m.elements * m.comparable for m in metrics) / count if count else 1.0
+def _has_finite(results: Sequence[OutputResult], name: str) -> bool:
+    """Whether any element of an output could be compared; an output of none needs none."""
+    metrics = [r.metrics for r in results if r.output == name and not r.inner]
+    found = [m for m in metrics if m is not None and m.elements]
+    return not found or any(m.finite > 0 for m in found)
+
+
+def _dtype(name: str, cases: Sequence[Case], setting: Setting) -> np.dtype[Any]:
+    """The type of an output; that of what it is the logarithm of."""
+    plain = name.removeprefix(logarithm_of(""))
+    for case in cases:
+        found = case.originals[setting].get(name, case.originals[setting].get(plain))
+        if found is not None:
+            dtype: np.dtype[Any] = found.dtype
+            return dtype
+    return np.dtype(np.float32)

@@ -9,24 +9,43 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.feeds.source import Feed
+from normonnx.graph.ulps import ulps_at
 from normonnx.judge.comparison import flattened, is_float
 from normonnx.judge.graph_facts import jumps
 from normonnx.judge.options import VerifyOptions
-from normonnx.judge.running import load
+from normonnx.judge.running import hosted, load
 from normonnx.judge.tiers.declared import declared_types
-from normonnx.judge.tiers.rounding import NOTHING, Promised
+from normonnx.judge.tiers.magnitudes import (
+    ANYWHERE,
+    NOWHERE,
+    BySize,
+    Distance,
+    Level,
+    Levels,
+    by_size,
+    groups,
+    levels,
+    together,
+)
+from normonnx.judge.tiers.rounding import MOST_PROMISED
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.oracle.oracle import Oracle
-from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types
+from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types, steering
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.providers import PROVIDERS
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
+_DOUBLE = np.dtype(np.float64)
 # How often an evaluation is rounded by chance, by the most multiplications it may take.
 _SAMPLES = ((10_000_000, 8), (400_000_000, 2))
+# A distance to the truth above this share of a group's largest element is looked at.
+_SUSPECT = 0.01
+# How often the inputs are moved by an ulp.
+_NUDGES = 2
 
 
 class NotComparableError(Exception):
@@ -43,6 +62,7 @@ class Case(Struct, frozen=True):
         complaint: why they cannot be, or "".
         narrow: operators that were computed in less than float64.
         multiplications: about how many the truth took.
+        disowned: outputs of which the runtime is farther from the truth than rounding explains.
     """
 
     feed: Feed
@@ -51,6 +71,7 @@ class Case(Struct, frozen=True):
     complaint: str = ""
     narrow: tuple[str, ...] = ()
     multiplications: int = 0
+    disowned: frozenset[str] = frozenset()
 
 
 class Subject:
@@ -81,6 +102,9 @@ class Subject:
         self.notes: list[str] = []
         self._model = model
         self._oracle = Oracle(model, exact=readings)
+        self._options = options
+        self._moved: dict[Setting, list[AnySession]] = {}
+        self._steady = steering(model.graph)
         loaded = load(model, options, wanted, by_functions=True)
         self.sessions: dict[Setting, AnySession] = loaded.sessions
         for setting, complaint in loaded.complaints.items():
@@ -135,21 +159,46 @@ class Subject:
         instead = _otherwise(originals, truth)
         if instead:
             return Case(feed, originals, None, instead)
-        return Case(feed, originals, truth, "", found.narrow, found.multiplications)
+        case = Case(feed, originals, truth, "", found.narrow, found.multiplications)
+        return replace(case, disowned=self._disowned(case, deadline))
 
-    def promised(self, case: Case, *, deadline: float) -> dict[str, Promised]:
+    def _disowned(self, case: Case, deadline: float) -> frozenset[str]:
+        """The outputs that the runtime computes otherwise than the standard says.
+
+        There the truth says nothing about how far rounding takes the original.
+        """
+        suspects: dict[str, list[Level]] = {}
+        for name, t in _comparable(case.truth or {}).items():
+            o = next(iter(case.originals.values()))[name]
+            defined = np.isfinite(o.astype(np.float64)) & np.isfinite(t)
+            if not is_float(o) or not defined.any():
+                continue
+            far = np.abs(o[defined].astype(np.float64) - t[defined])
+            found = _grouped(levels(t[defined], far, far))
+            if any(g.original.rms > _SUSPECT * g.magnitude for g in found):
+                suspects[name] = found
+        if not suspects:
+            return frozenset()
+        promised = self.promised(case, deadline=deadline)
+        return frozenset(
+            name
+            for name, found in suspects.items()
+            if name in promised and any(_beyond(g, promised[name]) for g in found)
+        )
+
+    def promised(self, case: Case, *, deadline: float) -> dict[str, BySize]:
         """How far from the truth the types of the model let each output be on a feed.
 
         Empty where that takes too long.
         """
         try:
-            return self._spread(case, declared_types(self._model), deadline, NOTHING)
+            return self._spread(case, declared_types(self._model), deadline, NOWHERE)
         except (OracleFailedError, OverBudgetError):
             return {}
 
     def explained(
         self, case: Case, dtype: np.dtype[Any], *, deadline: float
-    ) -> dict[str, Promised] | None:
+    ) -> dict[str, BySize] | None:
         """How far each output moves if every weight and value is rounded to one type.
 
         None where that cannot be told: the model jumps, or it takes too long.
@@ -157,7 +206,7 @@ class Subject:
         if case.truth is None or jumps(self._model):
             return None
         try:
-            return self._spread(case, dtype, deadline, Promised(math.inf, math.inf))
+            return self._spread(case, dtype, deadline, ANYWHERE)
         except (OracleFailedError, OverBudgetError):
             return None
 
@@ -166,31 +215,66 @@ class Subject:
         case: Case,
         types: Types | np.dtype[Any],
         deadline: float,
-        beyond: Promised,
-    ) -> dict[str, Promised]:
+        beyond: Distance,
+    ) -> dict[str, BySize]:
         """The distances of evaluations that are rounded by chance, as if to nearest.
 
         ``beyond`` is that of outputs of which rounding leaves infinities or no numbers.
         """
-        truth = case.truth or {}
-        wanted = {name: t for name, t in truth.items() if is_float(t) and t.size}
+        wanted = _comparable(case.truth or {})
         count = next((n for most, n in _SAMPLES if case.multiplications <= most), 1)
-        squares = dict.fromkeys(wanted, 0.0)
-        largest = dict.fromkeys(wanted, 0.0)
-        lost: set[str] = set()
+        runs: dict[str, list[BySize]] = {name: [] for name in wanted}
         for seed in range(count):
-            roundoff = Roundoff(types, seed=seed, weights=True)
+            roundoff = Roundoff(
+                types, seed=seed, weights=True, inputs=types == _DOUBLE, steady=self._steady
+            )
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)
             for name, t in wanted.items():
-                far = outputs[name] - t if outputs[name].shape == t.shape else np.zeros(1)
-                defined = np.isfinite(far)
-                lost |= {name} if (np.isfinite(t) & ~defined).any() else set()
-                far = far[defined] / BY_CHANCE
-                squares[name] += float(np.mean(np.square(far))) if far.size else 0.0
-                largest[name] += float(np.abs(far).max(initial=0.0))
-        found = {n: Promised(math.sqrt(squares[n] / count), largest[n] / count) for n in wanted}
-        return found | dict.fromkeys(lost, beyond)
+                runs[name].append(_moved(t, outputs[name], BY_CHANCE, beyond))
+        return {name: _mean(found) for name, found in runs.items()}
+
+    def moved(self, case: Case) -> dict[Setting, dict[str, BySize]]:
+        """How far each float output moves, as the model runs, if its inputs move by an ulp.
+
+        If none of them is a float, its weights are moved. Empty where it does not run so.
+        """
+        result: dict[Setting, dict[str, BySize]] = {}
+        feeds = [nudged(case.feed.inputs, seed=seed) for seed in range(_NUDGES)]
+        for setting, session in self.sessions.items():
+            base = _comparable(case.originals[setting])
+            centre = _comparable(case.truth or {}) if case.truth is not None else base
+            try:
+                runs = [flattened(session.run(feed)) for feed in feeds if feed is not None]
+                if not runs:
+                    runs = [flattened(one.run(case.feed.inputs)) for one in self._others(setting)]
+            except SessionFailedError:
+                return {}
+            result[setting] = {
+                name: _mean(
+                    [_moved(centre.get(name, o), run.get(name), 1.0, NOWHERE, o) for run in runs]
+                )
+                for name, o in base.items()
+            }
+        return result
+
+    def _others(self, setting: Setting) -> list[AnySession]:
+        """The model with its weights moved by an ulp, for inputs that cannot be moved."""
+        if setting not in self._moved:
+            clone = moved_weights(self._model)
+            with hosted(clone, self._options) as host:
+                self._moved[setting] = [] if host.is_large else [host.session(setting)]
+        return self._moved[setting]
+
+    def across_settings(self, case: Case) -> dict[str, BySize]:
+        """How far the outputs in the different settings are from each other."""
+        first, *others = case.originals.values()
+        base = _comparable(first)
+        runs = {
+            name: [_moved(o, other.get(name), 1.0, NOWHERE) for other in others]
+            for name, o in base.items()
+        }
+        return {name: widest(found) for name, found in runs.items() if found}
 
     def own_difference(self, case: Case) -> float:
         """How far it is from itself when it runs again on the same feed."""
@@ -203,6 +287,95 @@ class Subject:
                     difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
                 largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
         return largest
+
+
+def moved_weights(model: ir.Model) -> ir.Model:
+    """A copy with every float weight of the main graph moved by an ulp, up or down by chance."""
+    clone = model.clone()
+    for name, value in clone.graph.initializers.items():
+        stored = None if value.const_value is None else np.asarray(value.const_value.numpy())
+        if stored is not None and value not in clone.graph.inputs and stored.ndim:
+            given = nudged({name: stored}, seed=len(name))
+            value.const_value = ir.tensor(stored if given is None else given[name], name=name)
+    return clone
+
+
+def _grouped(found: Levels) -> list[Level]:
+    """The groups of one output on one feed, each with the size of its largest elements."""
+    grouping = groups([found])
+    return [
+        together([level for level in found if grouping[level.size] == group])
+        for group in dict.fromkeys(grouping.values())
+    ]
+
+
+def _beyond(group: Level, promised: BySize) -> bool:
+    """Whether elements are farther from the truth than what rounding does to any of them."""
+    most = max((d.rms for d in promised.values()), default=0.0)
+    return group.original.rms > MOST_PROMISED * most
+
+
+def nudged(inputs: Mapping[str, Any], *, seed: int) -> dict[str, Any] | None:
+    """The inputs with every float moved by an ulp, up or down by chance; zeros stay.
+
+    None where there is none to be moved.
+    """
+    random = np.random.Generator(np.random.PCG64(seed))
+    result, any_moved = dict(inputs), False
+    for name, value in inputs.items():
+        if not isinstance(value, np.ndarray) or not is_float(value) or not value.size:
+            continue
+        wide = value.astype(np.float64)
+        signs = random.choice((-1.0, 1.0), value.shape) * (wide != 0)
+        result[name] = np.asarray(wide + signs * ulps_at(np.abs(wide), value.dtype), value.dtype)
+        any_moved = True
+    return result if any_moved else None
+
+
+def _comparable(outputs: Mapping[str, Any]) -> dict[str, Array]:
+    """The float outputs that have elements, in float64."""
+    return {n: a.astype(np.float64) for n, a in outputs.items() if is_float(a) and a.size}
+
+
+def _moved(
+    t: Array, other: Any, scale: float, beyond: Distance, base: Array | None = None
+) -> BySize:
+    """How far another run is from a base, by the levels of t; ``beyond`` where it is not finite."""
+    o = t if base is None else base
+    if other is None or np.shape(other) != o.shape or t.shape != o.shape:
+        return {}
+    with np.errstate(invalid="ignore"):
+        far = np.abs(np.asarray(other, np.float64) - o) / scale
+    defined = np.isfinite(far) & np.isfinite(t)
+    found = by_size(t[defined], far[defined])
+    lost = np.isfinite(t) & np.isfinite(o) & ~np.isfinite(far)
+    return found | dict.fromkeys(by_size(t[lost], np.zeros(int(lost.sum()))), beyond)
+
+
+def _mean(runs: Sequence[BySize]) -> dict[int, Distance]:
+    """The distances of several runs as those of one."""
+    sizes = {size for run in runs for size in run}
+    found = {size: [run.get(size, NOWHERE) for run in runs] for size in sizes}
+    count = max(1, len(runs))
+    return {
+        size: Distance(
+            math.hypot(*(d.rms for d in all_)) / math.sqrt(count),
+            sum(d.largest for d in all_) / count,
+        )
+        for size, all_ in found.items()
+    }
+
+
+def widest(runs: Sequence[BySize]) -> dict[int, Distance]:
+    """For each level the largest distance of several runs."""
+    sizes = {size for run in runs for size in run}
+    return {
+        size: Distance(
+            max(run.get(size, NOWHERE).rms for run in runs),
+            max(run.get(size, NOWHERE).largest for run in runs),
+        )
+        for size in sizes
+    }
 
 
 def _otherwise(originals: Mapping[Setting, Mapping[str, Any]], truth: Mapping[str, Any]) -> str:

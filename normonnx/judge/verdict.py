@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, to_builtins
 
 from normonnx.judge.metrics import ULP_CLASSES, Metrics
-from normonnx.judge.tiers.rounding import pooled_ratio
 
 if TYPE_CHECKING:
     from normonnx.judge.divergence import Divergence
@@ -19,9 +18,12 @@ SCHEMA = "normonnx.verdict/1"
 
 # Above this many, a distance is told as what it is.
 _COUNTABLE_ULPS = 1e4
+# Metrics that are told otherwise than as a number.
+_APART = frozenset(("histogram", "levels"))
 
 Status = Literal["pass", "fail", "inconclusive"]
 Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance", "discrete"]
+Grade = Literal["truth", "original", "proof"]
 TierStatus = Literal["pass", "fail", "info", "skipped", "inconclusive"]
 
 
@@ -72,9 +74,11 @@ class OutputResult(Struct, frozen=True):
         message: what is wrong, or "".
         metrics: None for discrete outputs.
         decisive: whether it counts.
-        inner: whether it is an output on a logarithmic scale.
-        promised: the distance to the truth that the original's types promise, where its own was
-            raised to that; 0 where it was not.
+        inner: whether it is no output of the model itself: one on a logarithmic scale, or what a
+            node reads at which both models were cut.
+        ratio: the optimised model's distance to the truth over the original's own.
+        raised: whether the original's own distance was raised to what its types promise, or to how
+            far it moves itself.
     """
 
     output: str
@@ -87,7 +91,20 @@ class OutputResult(Struct, frozen=True):
     metrics: Metrics | None
     decisive: bool
     inner: bool = False
-    promised: float = 0.0
+    ratio: float = 1.0
+    raised: bool = False
+
+
+class Excuse(Struct, frozen=True):
+    """A difference beyond the rule that was taken for chance.
+
+    Attributes:
+        message: what differed, and why that is no error.
+        times: how far it was, over what the rule allows.
+    """
+
+    message: str
+    times: float
 
 
 class Verdict(Struct, frozen=True):
@@ -99,6 +116,9 @@ class Verdict(Struct, frozen=True):
         outputs: every comparison that was made.
         feeds: the feeds that were used.
         domains: what each input was taken to hold, by name.
+        grade: what the outputs were held against: the float64 truth, the original's own noise where
+            there is none, or nothing where the models cannot be run.
+        excuses: which differences beyond the rule were taken for chance, and why.
         notes: what a reader should know, such as what was left out for lack of time.
         warnings: what does not decide but is likely to be wrong.
         first_failure: the first thing that is wrong, one sentence, or "".
@@ -119,6 +139,8 @@ class Verdict(Struct, frozen=True):
     outputs: tuple[OutputResult, ...] = ()
     feeds: tuple[FeedNote, ...] = ()
     domains: Mapping[str, str] | None = None
+    grade: Grade = "truth"
+    excuses: tuple[Excuse, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_failure: str = ""
@@ -150,7 +172,9 @@ class Verdict(Struct, frozen=True):
         That is the original's own distance, raised to what its types promise where that decided.
         """
         rows = [r for r in self.outputs if r.output == output and r.decisive and r.metrics]
-        return pooled_ratio([r.metrics for r in rows if r.metrics], [r.promised for r in rows])
+        counts = [r.metrics.elements * r.metrics.finite for r in rows if r.metrics is not None]
+        total = math.hypot(*(math.sqrt(n) * r.ratio for n, r in zip(counts, rows, strict=True)))
+        return total / math.sqrt(sum(counts)) if sum(counts) else 1.0
 
     @property
     def headline_ratio(self) -> float | None:
@@ -173,6 +197,12 @@ class Verdict(Struct, frozen=True):
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""
         head = f"parity {self.status.upper()}  "
         parts = [self.first_failure] if self.status != "pass" else self._headline()
+        if self.grade != "truth":
+            parts.append(f"grade {self.grade}")
+        if self.excuses:
+            worst = max(excuse.times for excuse in self.excuses)
+            count = f"{len(self.excuses)} breach{'' if len(self.excuses) == 1 else 'es'}"
+            parts.append(f"{count} excused as rounding, up to {worst:.2g}× what is allowed")
         if self.feeds:
             parts.append(self._feeds())
         if self.providers:
@@ -191,11 +221,13 @@ class Verdict(Struct, frozen=True):
     def _distance(self, worst: OutputResult, metrics: Metrics) -> str:
         """How far the output that decides is from what it is compared with."""
         ratio = self.ratio(worst.output)
+        if self.grade == "original":
+            return f"{ratio:.2f}× the original's own noise"
         if metrics.rms_original == metrics.rms_optimized == 0:
             return "exactly the float64 value"
         if self.approximate or not math.isfinite(ratio):
             return f"at most {metrics.max_abs:.3g} from the original"
-        if worst.promised > metrics.rms_original:
+        if worst.raised:
             return f"{ratio:.2f}× the distance to float64 that the original's types promise"
         return f"{ratio:.2f}× the original's own distance to float64"
 
@@ -248,6 +280,8 @@ class Verdict(Struct, frozen=True):
                 for f in self.feeds
             ],
             "domains": dict(self.domains or {}),
+            "grade": self.grade,
+            "excuses": list(map(to_builtins, self.excuses)),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
             "providers": list(self.providers),
@@ -263,7 +297,7 @@ class Verdict(Struct, frozen=True):
 def _result(result: OutputResult) -> dict[str, Any]:
     metrics = None
     if result.metrics is not None:
-        metrics = {k: _plain(v) for k, v in to_builtins(result.metrics).items() if k != "histogram"}
+        metrics = {k: _plain(v) for k, v in to_builtins(result.metrics).items() if k not in _APART}
         metrics["ratio"] = _plain(result.metrics.ratio)
         metrics["ulp_histogram"] = {
             "up_to": list(ULP_CLASSES),
@@ -279,7 +313,8 @@ def _result(result: OutputResult) -> dict[str, Any]:
         "message": result.message,
         "metrics": metrics,
         "decisive": result.decisive,
-        "promised": _plain(result.promised),
+        "ratio": _plain(result.ratio),
+        "raised": result.raised,
         "inner": result.inner,
     }
 

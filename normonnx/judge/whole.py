@@ -16,7 +16,7 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import algebra, interface
 from normonnx.judge.tiers.declared import narrowest_weight
-from normonnx.judge.tiers.rounding import Promised
+from normonnx.judge.tiers.magnitudes import BySize
 from normonnx.judge.tiers.saturation import logarithm, logarithm_of
 from normonnx.judge.verdict import Tier
 from normonnx.operators.kernels import Array
@@ -48,6 +48,18 @@ class Meant(Struct, frozen=True):
 
     weights: Mapping[str, Array] | None
     attributes: Mapping[ir.Node, Mapping[str, float]]
+
+    def of_copy(self, model: ir.Model, copy: ir.Model) -> Meant:
+        """The same of a copy of the model, whose nodes have the same outputs by name."""
+        if not self.attributes:
+            return self
+        copies = {node.outputs[0].name: node for node in copy.graph.all_nodes() if node.outputs}
+        found = {
+            copies[node.outputs[0].name]: floats
+            for node, floats in self.attributes.items()
+            if node.outputs and node.outputs[0].name in copies
+        }
+        return replace(self, attributes=found)
 
 
 def interface_tier(
@@ -146,15 +158,18 @@ def _own_weights(
     cases: Cases, case: Case, truth: dict[str, Array], made: dict[str, Any]
 ) -> algebra.AlgebraResult:
     """Compare where the weights are known before they were rounded."""
-    for outputs in (truth, made):
+    originals = _owned(case)
+    for outputs in (truth, made, originals):
         for name in cases.saturating:
             if name in outputs:
                 outputs[logarithm_of(name)] = logarithm(outputs[name], _DOUBLE)
-    found = algebra.compare_in_float64(truth, made, _own(case))
+    found = algebra.compare_in_float64(truth, made, originals)
     if found.excess <= 1:
         return found
-    explained = cases.explained(case, _DOUBLE) or {}
-    return algebra.compare_in_float64(truth, made, _own(case), _tenfold(explained))
+    explained = _tenfold(cases.explained(case, _DOUBLE) or {})
+    return algebra.compare_in_float64(
+        truth, made, originals, replace(algebra.EXACT, explained=explained)
+    )
 
 
 def _foreign(
@@ -165,27 +180,27 @@ def _foreign(
     made: Mapping[str, Array],
 ) -> algebra.AlgebraResult:
     """Compare where the weights are known as they were rounded."""
-    found = algebra.compare_in_float64(truth, made, _own(case))
-    if found.relative <= algebra.PLAIN or np.isinf(found.relative):
+    originals = _owned(case)
+    found = algebra.compare_in_float64(truth, made, originals, algebra.FOREIGN)
+    if found.excess <= 1:
+        return found
+    if np.isinf(found.relative):
         return replace(found, excess=min(found.excess, 1.0))
     explained = cases.explained(case, narrowest_weight(optimized))
     if explained is None:
         return replace(found, excess=min(found.excess, 1.0))
-    slack = _tenfold(explained)
-    return algebra.compare_in_float64(truth, made, _own(case), slack, algebra.PLAIN)
+    slack = algebra.Slack(algebra.PLAIN, explained=_tenfold(explained))
+    return algebra.compare_in_float64(truth, made, originals, slack)
 
 
-def _tenfold(explained: Mapping[str, Promised]) -> dict[str, float]:
-    return {name: algebra.ROUNDED * p.largest for name, p in explained.items()}
+def _owned(case: Case) -> dict[str, Array]:
+    """The original's outputs as written, where their distance to the truth is rounding."""
+    first = next(iter(case.originals.values()))
+    return {name: o for name, o in first.items() if name not in case.disowned and is_float(o)}
 
 
-def _own(case: Case) -> dict[str, float]:
-    """The greatest |o − t| of each float output, where the original runs as written."""
-    result = {}
-    for name, o in next(iter(case.originals.values())).items():
-        t = (case.truth or {}).get(name)
-        if t is not None and is_float(o) and t.shape == o.shape:
-            with np.errstate(invalid="ignore"):
-                distance = np.abs(o.astype(np.float64) - t)
-            result[name] = float(distance[np.isfinite(distance)].max(initial=0.0))
-    return result
+def _tenfold(explained: Mapping[str, BySize]) -> dict[str, BySize]:
+    return {
+        name: {size: d.times(algebra.ROUNDED) for size, d in found.items()}
+        for name, found in explained.items()
+    }

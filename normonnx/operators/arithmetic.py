@@ -92,6 +92,6 @@ FACTS = (
         kernel=kernels.variadic(np.maximum),
     ),
     Facts(name="Min", elementwise=True, dims=broadcast, kernel=kernels.variadic(np.minimum)),
-    Facts(name="Mod", elementwise=True, dims=broadcast, kernel=kernels.remainder),
+    Facts(name="Mod", elementwise=True, jumps=True, dims=broadcast, kernel=kernels.remainder),
     Facts(name="Pow", elementwise=True, dims=broadcast, kernel=kernels.power),
 )

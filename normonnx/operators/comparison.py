@@ -9,12 +9,15 @@ from normonnx.operators.facts import Facts
 from normonnx.operators.kernels import arithmetic as kernels
 from normonnx.operators.kernels.call import Kernel
 
-_OF_TWO: dict[str, Kernel | None] = {
+_COMPARED: dict[str, Kernel] = {
     "Equal": kernels.comparison(np.equal),
     "Greater": kernels.comparison(np.greater),
     "GreaterOrEqual": kernels.comparison(np.greater_equal),
     "Less": kernels.comparison(np.less),
     "LessOrEqual": kernels.comparison(np.less_equal),
+}
+
+_OF_TWO: dict[str, Kernel | None] = {
     "And": kernels.comparison(np.logical_and),
     "Or": kernels.comparison(np.logical_or),
     "Xor": kernels.comparison(np.logical_xor),
@@ -22,6 +25,10 @@ _OF_TWO: dict[str, Kernel | None] = {
 }
 
 FACTS = (
+    *(
+        Facts(name=n, elementwise=True, jumps=True, dims=broadcast, kernel=k)
+        for n, k in _COMPARED.items()
+    ),
     *(Facts(name=n, elementwise=True, dims=broadcast, kernel=k) for n, k in _OF_TWO.items()),
     *(
         Facts(name=name, elementwise=True, dims=same)

@@ -33,6 +33,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         reads_shape_only: whether it reads the dimensions of its input and no element.
         random: whether it draws random numbers.
         control_flow: whether it runs subgraphs.
+        steered_by: the inputs that say which elements are taken, and enter no result as numbers.
         jumps: whether it selects or rounds, so that a small difference becomes a large one.
         dims: dimensions of the first output.
         dims_of_each: dimensions of all outputs, where they differ.
@@ -51,6 +52,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     reads_shape_only: bool = False
     random: bool = False
     control_flow: bool = False
+    steered_by: Indices = ()
     jumps: bool = False
     dims: Rule | None = None
     dims_of_each: RuleForEach | None = None

@@ -6,8 +6,8 @@ from normonnx.operators.facts import Facts
 from normonnx.operators.kernels import resize as kernels
 
 FACTS = (
-    Facts(name="Resize", linear_in=(0,), kernel=kernels.resize),
-    Facts(name="Upsample", linear_in=(0,), kernel=kernels.upsample),
+    Facts(name="Resize", linear_in=(0,), steered_by=(1, 2, 3), kernel=kernels.resize),
+    Facts(name="Upsample", linear_in=(0,), steered_by=(1,), kernel=kernels.upsample),
     Facts(name="GridSample", linear_in=(0,)),
     Facts(name="AffineGrid", linear_in=(0,)),
 )

@@ -91,8 +91,9 @@ class Oracle:
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
         weights = self._weights
-        if roundoff is not None and roundoff.weights:
-            weights = Weights(weights.exact, roundoff)
+        if roundoff is not None:
+            given = {value: roundoff.given(value, array) for value, array in given.items()}
+            weights = Weights(weights.exact, roundoff) if roundoff.weights else weights
         frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -18,14 +18,16 @@ next to nothing, has no claim to more.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph.nesting import subgraphs
 from normonnx.graph.ulps import ulps_at
 from normonnx.operators.kernels import Array
+from normonnx.operators.table import facts_of
 
 BY_CHANCE = math.sqrt(2.0)
 """How much farther values are that are rounded by chance than those rounded to nearest."""
@@ -42,12 +44,30 @@ class Roundoff:
         seed: of the chance.
         weights: disturb the stored weights as well, each by an ulp at most, as if they had been
             rounded once more.
+        inputs: disturb what the model is given likewise. A sum rounds inside, too, where its terms
+            cancel, and only a term that moves shows it.
+        steady: values that stay as they are.
     """
 
-    def __init__(self, types: Types | np.dtype[Any], *, seed: int, weights: bool = False) -> None:
+    def __init__(
+        self,
+        types: Types | np.dtype[Any],
+        *,
+        seed: int,
+        weights: bool = False,
+        inputs: bool = False,
+        steady: Container[ir.Value] = (),
+    ) -> None:
         self._types = types
         self._random = np.random.Generator(np.random.PCG64(seed))
         self.weights = weights
+        self._inputs = inputs
+        self._steady = steady
+
+    def given(self, value: ir.Value, array: Any) -> Any:
+        """What becomes of an input."""
+        dtype = self._type_of(value)
+        return array if dtype is None or not self._inputs else self._moved(array, dtype)
 
     def value(self, value: ir.Value, array: Any) -> Any:
         """What becomes of a computed value."""
@@ -74,7 +94,26 @@ class Roundoff:
         return moved
 
     def _type_of(self, value: ir.Value) -> np.dtype[Any] | None:
+        if value in self._steady:
+            return None
         return self._types.get(value) if isinstance(self._types, Mapping) else self._types
+
+
+def steering(graph: ir.Graph) -> set[ir.Value]:
+    """The values that only say which elements are taken, such as the factors of a Resize.
+
+    No runtime rounds them otherwise than the model says, and a digit of them moves whole elements.
+    """
+    read: set[ir.Value | None] = set(graph.outputs)
+    for node in reversed(list(graph)):
+        steered_by = facts_of(node).steered_by
+        if not read.isdisjoint(node.outputs):
+            read.update(v for i, v in enumerate(node.inputs) if i not in steered_by)
+        for inner in subgraphs(node):
+            read.update(v for one in inner.all_nodes() for v in one.inputs)
+            read.update(inner.outputs)
+    values = {v for node in graph for v in node.outputs} | set(graph.initializers.values())
+    return {value for value in values if value not in read}
 
 
 def _is_double(array: Any) -> bool:

@@ -149,8 +149,6 @@ def _by_value(
         for old, o, t in free:
             if o.shape == y.shape and o.dtype == y.dtype and t.shape == o.shape:
                 metrics = measure(o, y, t)
-                pooled = rounding.pooled_distance([metrics])
-                double = o.dtype == np.float64
-                if rounding.excess(metrics, pooled, double=double).worst <= 1:
+                if rounding.alone(metrics.levels, o.dtype) <= 1:
                     yield Match(new, old, o, y, t)
                     break

@@ -2,13 +2,15 @@
 
     max|y₆₄ − t| ≤ 1e-9·max|t| + 64·2⁻²⁹·max|o − t|
 
-A correct rewrite agrees to 1e-14. The second term is what float64 itself may lose on a model that
-loses much in float32: 2⁻²⁹ is the ratio of their roundings. Where float32 loses everything, that
-says too little: what moving every value by an ulp of float64 does to the original is added tenfold.
+for each group of elements of like size (`magnitudes`). A correct rewrite agrees to 1e-14. The
+second term is what float64 itself may lose on a model that loses much in float32: 2⁻²⁹ is the ratio
+of their roundings. Where float32 loses everything, that says too little: what moving every value by
+an ulp of float64 does to the original is added tenfold.
 
-Of a model that another tool made, only the rounded weights are known. It may in addition be ten
-times as far as rounding every weight and value of the original to the type of these weights moves
-the original: a fold by hand rounds a few times, and a wrong one is off by more.
+Of a model that another tool made, only the rounded weights are known. It may differ by 1e-6 of the
+largest element of a group and twice the original's own distance; or be ten times as far as rounding
+every weight and value of the original to the type of these weights moves the original: a fold by
+hand rounds a few times, and a wrong one is off by more.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.graph.rounded import is_rounded
+from normonnx.judge.tiers.magnitudes import NOWHERE, BySize, groups, levels, together
+from normonnx.judge.tiers.rounding import same
 from normonnx.operators.kernels import Array
 from normonnx.operators.names import onnx_name
 
 RELATIVE = 1e-9
-_AMPLIFIED = 64 * 2.0**-29
+AMPLIFIED = 64 * 2.0**-29
 # How much farther than the original with everything rounded once more, in float64 or as foreign
 # weights are.
 ROUNDED = 10.0
 # What weights in float32 explain without a look at how much the model makes of it.
 PLAIN = 1e-6
-# Half an ulp, and what computing it in float64 may lose.
 
 
 class AlgebraResult(Struct, frozen=True):
@@ -38,7 +41,7 @@ class AlgebraResult(Struct, frozen=True):
 
     Attributes:
         output: the output where they are farthest, relative to what is allowed.
-        relative: max|y₆₄ − t| / max|t| there.
+        relative: max|y₆₄ − t| / max|t| there, of elements of like size.
         excess: distance over what is allowed.
     """
 
@@ -47,41 +50,93 @@ class AlgebraResult(Struct, frozen=True):
     excess: float
 
 
+class Slack(Struct, frozen=True):
+    """What two models may differ by in float64.
+
+    Attributes:
+        relative: of the largest element of a group.
+        own: of the original's own greatest distance to the truth in it.
+        explained: what rounding adds, by output and level.
+    """
+
+    relative: float = RELATIVE
+    own: float = AMPLIFIED
+    explained: Mapping[str, BySize] = {}
+
+
+EXACT = Slack()
+"""Where the weights are known before they were rounded."""
+FOREIGN = Slack(PLAIN, 2.0)
+"""Where only the rounded weights are known, before looking at what rounding them does."""
+
+
 def compare_in_float64(
     truth: Mapping[str, Array],
     optimized: Mapping[str, Array],
-    own: Mapping[str, float],
-    explained: Mapping[str, float] | None = None,
-    relative: float = RELATIVE,
+    originals: Mapping[str, Array],
+    slack: Slack = EXACT,
 ) -> AlgebraResult:
     """Compare the float outputs of both models, evaluated in float64 on the same feed.
 
     Args:
         truth: the original's outputs.
         optimized: the optimised model's outputs.
-        own: the original's own greatest distance to the truth, by output.
-        explained: what rounding adds to what is allowed, by output.
-        relative: the share of its largest element by which an output may differ.
+        originals: the original's outputs as it runs, from which its own distances follow.
+        slack: what they may differ by.
     """
     worst = AlgebraResult("", 0.0, 0.0)
     for name, t in truth.items():
         y = optimized.get(name)
         if y is None or t.dtype != np.float64 or not t.size:
             continue
-        if y.shape != t.shape:
+        if y.shape != t.shape or _parts(t, y, originals.get(name)):
             return AlgebraResult(name, np.inf, np.inf)
-        defined = np.isfinite(t)
-        if not np.isfinite(y[defined]).all():
-            return AlgebraResult(name, np.inf, np.inf)
-        far = float(np.abs(y[defined] - t[defined]).max(initial=0.0))
-        if not far:
+        worst = max(
+            worst, _farthest(name, t, y, originals.get(name), slack), key=lambda r: r.excess
+        )
+    return worst
+
+
+def _parts(t: Array, y: Array, o: Array | None) -> bool:
+    """Whether elements are finite in one and not in the other, or infinite with another sign.
+
+    What the original itself has finite as it runs may be finite where float64 has it not.
+    """
+    defined = np.isfinite(t)
+    if defined.all() and np.isfinite(y).all():
+        return False
+    meant = (
+        ~defined if o is None or o.shape != t.shape else ~defined & same(o.astype(np.float64), t)
+    )
+    return not (np.isfinite(y[defined]).all() and same(t, y)[meant].all())
+
+
+def _farthest(name: str, t: Array, y: Array, o: Array | None, slack: Slack) -> AlgebraResult:
+    """The group of elements of one output that is farthest over what is allowed."""
+    defined = np.isfinite(t) & np.isfinite(y)
+    td = t[defined]
+    far = np.abs(y[defined] - td)
+    worst = AlgebraResult("", 0.0, 0.0)
+    if not far.any():
+        return worst
+    own = np.zeros_like(td)
+    if o is not None and o.shape == t.shape:
+        with np.errstate(invalid="ignore"):
+            own = np.abs(o[defined].astype(np.float64) - td)
+        own[~np.isfinite(own)] = 0.0
+    found = levels(td, own, far)
+    grouping = groups([found])
+    more = slack.explained.get(name, {})
+    for group in dict.fromkeys(grouping.values()):
+        inside = [level for level in found if grouping[level.size] == group]
+        whole = together(inside)
+        if not whole.optimized.largest:
             continue
-        scale = float(np.abs(t[defined]).max(initial=0.0))
-        allowed = relative * scale + _AMPLIFIED * own.get(name, 0.0)
-        allowed += (explained or {}).get(name, 0.0)
-        excess = far / allowed if allowed else np.inf
-        if excess > worst.excess:
-            worst = AlgebraResult(name, far / scale if scale else np.inf, excess)
+        explained = max(more.get(level.size, NOWHERE).largest for level in inside)
+        allowed = slack.relative * whole.magnitude + slack.own * whole.original.largest + explained
+        excess = whole.optimized.largest / allowed if allowed else np.inf
+        relative = whole.optimized.largest / whole.magnitude if whole.magnitude else np.inf
+        worst = max(worst, AlgebraResult(name, relative, excess), key=lambda r: r.excess)
     return worst
 
 

@@ -2,25 +2,39 @@
 
     rms(y − t) ≤ 2·rms(o − t) + ulp/4        max|y − t| ≤ 4·max|o − t| + 2·ulp
 
-t is the float64 truth, o the original's output, y the optimised model's, ulp the distance between
-neighbouring numbers at max|t|. An output of few elements tells little about the original's own
-distance, so that is raised towards what the same output shows on all feeds:
+for each group of elements of like size (`magnitudes`). t is the float64 truth, o the original's
+output, y the optimised model's, ulp the distance between neighbouring numbers at the largest |t| of
+the group. A group of few elements tells little about the original's own distance, so that is raised
+towards what the same group shows on all feeds:
 
-    rms² ← max(rms², (n·rms² + 8·pooled²) / (n + 8)),    both in ulp
+    rms² ← max(rms², (n·rms² + 8·pooled²) / (n + 8))
 
-Before a breach counts, the original's own distance is raised to what its types promise as well, see
-`roundoff`: a runtime that computes float16 in float32, or is lucky once, sets no standard.
+Before a breach counts, the original's own distance is raised to what else rounding may do to it:
+to what its types promise (`roundoff`), as a runtime that computes float16 in float32, or is lucky
+once, sets no standard; and to how far it moves itself when its inputs move by an ulp. What was not
+seen but is promised counts at most 16 times what was seen.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from normonnx.judge.metrics import Metrics
+from normonnx.graph.ulps import ulps_at
+from normonnx.judge.tiers.magnitudes import (
+    NOWHERE,
+    BySize,
+    Distance,
+    Level,
+    Levels,
+    groups,
+    pooled,
+    together,
+)
 from normonnx.operators.kernels import Array
 
 RMS_FACTOR = 2.0
@@ -32,19 +46,42 @@ _DOUBLE_FLOOR = 256.0
 _PRIOR_ELEMENTS = 8
 # A breach below ten times the original's distance may be chance, and is drawn again.
 CHANCE = 10.0 / RMS_FACTOR
-LEAST_COMPARABLE = 0.95
+# How much farther than what is seen rounding may be said to reach.
+MOST_PROMISED = 16.0
+
+
+class Allowance(Struct, frozen=True):
+    """What the original's own distance on one feed is raised to, by size of level.
+
+    Attributes:
+        promised: what its types promise; no more than 16 times what is seen is made of it.
+        seen: how far the original was seen to move when it was run otherwise.
+    """
+
+    promised: BySize = {}
+    seen: BySize = {}
+
+
+NOTHING = Allowance()
 
 
 class Excess(Struct, frozen=True):
     """The distance over what is allowed: above 1 the rule is broken.
 
     Attributes:
-        rms: by the root mean square.
-        largest: by the largest element.
+        rms: by the root mean square of a group.
+        largest: by the largest element of a group.
+        near: |t| of the largest element of the group that is worst, None where there is one only.
+        ratio: the optimised model's distance over the original's own, over all elements, each by
+            the distance of its group.
+        raised: whether the original's distance was raised where it is worst.
     """
 
     rms: float
     largest: float
+    near: float | None = None
+    ratio: float = 1.0
+    raised: bool = False
 
     @property
     def worst(self) -> float:
@@ -54,89 +91,124 @@ class Excess(Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """How many times farther than the original, and what is allowed."""
+        where = "" if self.near is None else f" among its elements up to {self.near:.2g}"
         if self.rms >= self.largest:
-            return (
-                f"{RMS_FACTOR * self.rms:.3g}× the original's own distance (limit {RMS_FACTOR:g}×)"
-            )
+            far = RMS_FACTOR * self.rms
+            return f"{far:.3g}× the original's own distance{where} (limit {RMS_FACTOR:g}×)"
+        far = MAX_FACTOR * self.largest
         return (
-            f"its worst element at {MAX_FACTOR * self.largest:.3g}× the original's worst "
-            f"(limit {MAX_FACTOR:g}×)"
+            f"its worst element at {far:.3g}× the original's worst{where} (limit {MAX_FACTOR:g}×)"
         )
 
 
-class Promised(Struct, frozen=True):
-    """The distance to the truth that the types of a model promise for one output on one feed.
-
-    Attributes:
-        rms: root mean square.
-        largest: the largest element's.
-    """
-
-    rms: float = 0.0
-    largest: float = 0.0
-
-
-NOTHING = Promised()
-
-
-def pooled_distance(metrics: Sequence[Metrics], promised: Sequence[Promised] = ()) -> float:
-    """The original's own distance to the truth in ulp, over all feeds of one output.
+class Rule:
+    """The rule for one output in one setting, with what all feeds tell of it.
 
     Args:
-        metrics: one per feed.
-        promised: what it is raised to, one per feed, or nothing.
+        feeds: the levels of the output on each feed.
+        allowances: what the original's own distances are raised to, one per feed, or nothing.
+        dtype: the type of the output.
     """
-    least = promised or [NOTHING] * len(metrics)
-    pairs = zip(metrics, least, strict=True)
-    return _pooled([(m, max(m.rms_original, p.rms)) for m, p in pairs])
+
+    def __init__(
+        self,
+        feeds: Sequence[Levels],
+        allowances: Sequence[Allowance] = (),
+        *,
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._dtype = dtype
+        self._floor = _DOUBLE_FLOOR if dtype == np.float64 else 1.0
+        self._groups = groups(feeds)
+        self._seen: dict[int, float] = {}
+        self._pooled: dict[int, Distance] = {}
+        for group, same in self._by_group([level for one in feeds for level in one]).items():
+            self._seen[group] = together(same).original.rms
+        if allowances:
+            raised = [
+                self._raised(level, a)
+                for one, a in zip(feeds, allowances, strict=True)
+                for level in one
+            ]
+        else:
+            raised = [level for one in feeds for level in one]
+        for group, same in self._by_group(raised).items():
+            self._pooled[group] = together(same).original
+
+    def excess(self, found: Levels, allowance: Allowance = NOTHING) -> Excess:
+        """Apply the rule on one feed.
+
+        Args:
+            found: the levels of the output on it.
+            allowance: what the original's own distance is raised to.
+        """
+        plain = {g: together(same).original for g, same in self._by_group(found).items()}
+        raised = [self._raised(level, allowance) for level in found]
+        worst = Excess(0.0, 0.0)
+        shares: list[float] = []
+        for group, same in self._by_group(raised).items():
+            level = together(same)
+            own = self._own(level, group)
+            unit = self._unit(level)
+            excess = Excess(
+                level.optimized.rms / (RMS_FACTOR * own.rms + unit * _RMS_FLOOR),
+                level.optimized.largest / (MAX_FACTOR * own.largest + unit * _MAX_FLOOR),
+                level.magnitude if len(self._pooled) > 1 else None,
+                raised=level.original.rms > plain[group].rms,
+            )
+            worst = max(worst, excess, key=lambda e: e.worst)
+            shares += [math.sqrt(level.count) * _ratio(level, unit)]
+        count = sum(level.count for level in found)
+        ratio = math.hypot(*shares) / math.sqrt(count) if count else 1.0
+        return Excess(worst.rms, worst.largest, worst.near, ratio, worst.raised)
+
+    def _by_group(self, found: Levels) -> dict[int, list[Level]]:
+        result: dict[int, list[Level]] = {}
+        for level in found:
+            result.setdefault(self._groups.get(level.size, level.size), []).append(level)
+        return result
+
+    def _unit(self, level: Level) -> float:
+        return self._floor * float(ulps_at(np.asarray(level.magnitude), self._dtype))
+
+    def _raised(self, level: Level, allowance: Allowance) -> Level:
+        """A level with the original's own distance raised."""
+        seen = allowance.seen.get(level.size, NOWHERE)
+        promised = allowance.promised.get(level.size, NOWHERE)
+        group = self._groups.get(level.size, level.size)
+        most = MOST_PROMISED * max(
+            self._seen.get(group, 0.0), level.original.rms, seen.rms, self._unit(level)
+        )
+        if promised.rms > most:
+            promised = (
+                promised.times(most / promised.rms)
+                if math.isfinite(promised.rms)
+                else (Distance(most, MAX_FACTOR * most))
+            )
+        own = Distance(
+            max(level.original.rms, seen.rms, promised.rms),
+            max(level.original.largest, seen.largest, promised.largest),
+        )
+        return Level(level.size, level.count, level.magnitude, own, level.optimized)
+
+    def _own(self, level: Level, group: int) -> Distance:
+        """The original's own distance in a group on one feed, with what all feeds tell."""
+        prior = self._pooled.get(group, NOWHERE)
+        both = pooled([level.count, _PRIOR_ELEMENTS], [level.original, prior])
+        rms = max(level.original.rms, both.rms)
+        return Distance(rms, max(level.original.largest, rms))
 
 
-def pooled_ratio(metrics: Sequence[Metrics], promised: Sequence[float] = ()) -> float:
-    """The optimised model's distance to the truth over the original's, over all feeds.
-
-    Args:
-        metrics: one per feed.
-        promised: what the original's distance is raised to, one per feed, or nothing.
-    """
-    least = promised or [0.0] * len(metrics)
-    own = _pooled([(m, max(m.rms_original, p)) for m, p in zip(metrics, least, strict=True)])
-    made = _pooled([(m, m.rms_optimized) for m in metrics])
-    if own == 0:
-        return 1.0 if made == 0 else math.inf
-    return made / own
+def alone(found: Levels, dtype: np.dtype[Any]) -> float:
+    """The excess of one output of which there is one feed only."""
+    return Rule([found], dtype=dtype).excess(found).worst
 
 
-def _pooled(distances: Sequence[tuple[Metrics, float]]) -> float:
-    weighted = [(m.elements * m.comparable, d / m.ulp) for m, d in distances if m.ulp]
-    count = sum(weight for weight, _ in weighted)
-    # hypot squares nothing that could overflow.
-    total = math.hypot(*(math.sqrt(w) * d for w, d in weighted))
-    return total / math.sqrt(count) if count else 0.0
-
-
-def excess(
-    metrics: Metrics, pooled: float, *, double: bool, promised: Promised = NOTHING
-) -> Excess:
-    """Apply the rule to one output on one feed.
-
-    Args:
-        metrics: its metrics.
-        pooled: see `pooled_distance`.
-        double: whether the output is float64.
-        promised: what the original's own distance is raised to.
-    """
-    if not metrics.ulp:
-        return Excess(0.0, 0.0)
-    count = metrics.elements * metrics.comparable
-    own = max(metrics.rms_original, promised.rms) / metrics.ulp
-    prior = math.hypot(math.sqrt(count) * own, math.sqrt(_PRIOR_ELEMENTS) * pooled)
-    own = max(own, prior / math.sqrt(count + _PRIOR_ELEMENTS))
-    largest = max(max(metrics.max_original, promised.largest) / metrics.ulp, own)
-    floor = _DOUBLE_FLOOR if double else 1.0
-    return Excess(
-        (metrics.rms_optimized / metrics.ulp) / (RMS_FACTOR * own + floor * _RMS_FLOOR),
-        (metrics.max_optimized / metrics.ulp) / (MAX_FACTOR * largest + floor * _MAX_FLOOR),
-    )
+def _ratio(level: Level, unit: float) -> float:
+    """The optimised model's distance over the original's; 1 if both are 0."""
+    if level.optimized.rms == level.original.rms:
+        return 1.0
+    return level.optimized.rms / (level.original.rms or unit * _RMS_FLOOR)
 
 
 def undefined_mismatch(original: Array, optimized: Array, truth: Array) -> tuple[int, ...] | None:
@@ -146,13 +218,15 @@ def undefined_mismatch(original: Array, optimized: Array, truth: Array) -> tuple
     """
     o, y, t = (a.astype(np.float64) for a in (original, optimized, np.asarray(truth)))
     lost = np.isfinite(o) & ~np.isfinite(y)
-    meant = ~np.isfinite(o) & _same(o, t)
-    wrong = lost | (meant & ~_same(o, y))
+    meant = ~np.isfinite(o) & same(o, t)
+    other = ~np.isfinite(o) & ~np.isfinite(y)
+    wrong = lost | ((meant | other) & ~same(o, y))
     if not wrong.any():
         return None
     return tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
 
 
-def _same(a: Array, b: Array) -> Array:
-    same: Array = (a == b) | (np.isnan(a) & np.isnan(b))
-    return same
+def same(a: Array, b: Array) -> Array:
+    """Which elements are equal; no number equals no number."""
+    found: Array = (a == b) | (np.isnan(a) & np.isnan(b))
+    return found

@@ -1,0 +1,110 @@
+"""Models that chance or a selection makes hard to compare, cut and ready to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx.judge.cases import Cases
+from normonnx.judge.cutting import Pair, cut, pair_of
+from normonnx.judge.options import VerifyOptions
+from normonnx.judge.running import hosted, load
+from normonnx.judge.subject import NotComparableError
+from normonnx.operators.kernels import Array
+from normonnx.runtime.parking import AnySession
+from normonnx.runtime.sessions import SessionFailedError, Setting
+
+
+class Apart(Struct, frozen=True):
+    """Two models with nodes cut.
+
+    Attributes:
+        pair: the models.
+        cases: the original on its feeds.
+        sessions: the optimised model, loaded.
+    """
+
+    pair: Pair
+    cases: Cases
+    sessions: Mapping[Setting, AnySession]
+
+    @property
+    def note(self) -> str:
+        """What was done, in a sentence."""
+        titles = self.pair.titles
+        more = f" and {len(titles) - 3} more" if len(titles) > 3 else ""
+        return (
+            f"both models were cut at {', '.join(titles[:3])}{more}: what these read is compared, "
+            "and both go on with what the original gives there"
+        )
+
+
+class Cutter:
+    """Cuts models that are judged against one original, whose feeds are made once.
+
+    Args:
+        original: the model.
+        options: how to compare.
+        readings: float64 values of constants of the original, as its rewrites read them.
+    """
+
+    def __init__(
+        self,
+        original: ir.Model,
+        options: VerifyOptions,
+        readings: Mapping[str, Array] | None,
+    ) -> None:
+        self._original = original
+        self._options = options
+        self._readings = readings
+        self._cases: dict[tuple[str, ...], Cases] = {}
+
+    def apart(self, optimized: ir.Model, cases: Cases) -> Apart | None:
+        """Both models cut where they can be; None where they cannot or need not be.
+
+        Args:
+            optimized: the model to judge.
+            cases: the original on its feeds.
+        """
+        pair = pair_of(self._original, optimized)
+        if pair is None:
+            return None
+        try:
+            return self._cut(pair, cases)
+        except (SessionFailedError, NotComparableError):
+            return None  # what can only be run whole is compared whole
+
+    def _cut(self, pair: Pair, cases: Cases) -> Apart | None:
+        with hosted(pair.original, self._options) as host:
+            session = host.session(cases.settings[0], marked=pair.marks)
+        marks = set(pair.marks.values())
+
+        def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            return {n: v for n, v in session.run(inputs).items() if n in marks}
+
+        done = cut(pair, given(cases.any_feed().inputs))
+        if done is None:
+            return None
+        fed = {alias for place in done.places for alias in place.given.values()}
+
+        def complete(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            try:
+                return {**inputs, **{n: v for n, v in given(inputs).items() if n in fed}}
+            except SessionFailedError as error:
+                raise NotComparableError(f"the original does not run: {error}") from error
+
+        if done.titles not in self._cases:
+            self._cases[done.titles] = Cases(
+                done.original,
+                self._options,
+                cases.settings,
+                self._readings,
+                feeds=cases.cut_feeds(complete),
+            )
+        its = self._cases[done.titles]
+        its.restart_clock()
+        loaded = load(done.optimized, self._options, its.settings)
+        return None if loaded.complaints else Apart(done, its, loaded.sessions)
