@@ -23,7 +23,6 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.subject import Case, NotComparableError, Subject, widest
 from normonnx.judge.tiers.magnitudes import BySize
 from normonnx.judge.tiers.rounding import Allowance
-from normonnx.judge.tiers.saturation import saturating_outputs
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import OverBudgetError
 from normonnx.runtime.parking import AnySession
@@ -63,7 +62,6 @@ class Cases:
         domains: what each input was taken to hold, by name.
         missing: why there is no truth, or "".
         random: outputs that depend on random numbers.
-        saturating: outputs of a last Softmax or Sigmoid, with which of them it is.
         deadline: when the time is over, on the clock of `time.monotonic`.
 
     Raises:
@@ -82,7 +80,6 @@ class Cases:
     ) -> None:
         self.missing: str = ""
         self.random: tuple[str, ...] = random_outputs(model)
-        self.saturating: dict[str, str] = saturating_outputs(model)
         self.domains: dict[str, str] = {}
         self.deadline: float = time.monotonic() + options.budget_seconds
         self._options = options

@@ -22,7 +22,6 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import discrete, rounding
-from normonnx.judge.tiers.saturation import logarithm, logarithm_of
 from normonnx.judge.verdict import Excuse, Grade, OutputResult, Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
@@ -113,11 +112,11 @@ class Outcomes:
     def _undecided(self) -> list[str]:
         """Why the comparison says too little, if it does."""
         decisive = [r for r in self.results if r.decisive and not r.inner]
-        if not decisive:
-            return ["there is no output to compare"]
-        self._note_uninformative()
         random = ", ".join(f"'{name}'" for name in self._source.random)
-        unseen = [f"{random} depend on random numbers and are not compared"] if random else []
+        unseen = [f"not compared, as random numbers decide: {random}"] if random else []
+        if not decisive:
+            return unseen or ["there is no output to compare"]
+        self._note_uninformative()
         return unseen + [
             f"nothing of '{name}' is finite on any feed"
             for name in {r.output: 0 for r in decisive}
@@ -218,20 +217,7 @@ class Outcomes:
             if result.flaw == "discrete":
                 result = self._excused(result, original, found[name], case, setting)
             results.append(result)
-            relative = self._source.saturating.get(
-                name
-            ) == "Softmax" and not self._options.replaces_rule(name)
-            if relative and result.passed and truth is not None:
-                results.append(self._logarithmic(name, original, found[name], truth, place))
         return results
-
-    def _logarithmic(
-        self, name: str, original: Array, optimized: Array, truth: Array, place: Place
-    ) -> OutputResult:
-        """The same output on a logarithmic scale."""
-        o, y, t = (logarithm(v, original.dtype) for v in (original, optimized, truth))
-        result = compare_output(logarithm_of(name), o, y, t, place, self._options)
-        return replace(result, inner=True)
 
     def _excused(
         self, result: OutputResult, original: Array, optimized: Array, case: Case, setting: Setting
@@ -317,10 +303,9 @@ def _has_finite(results: Sequence[OutputResult], name: str) -> bool:
 
 
 def _dtype(name: str, cases: Sequence[Case], setting: Setting) -> np.dtype[Any]:
-    """The type of an output; that of what it is the logarithm of."""
-    plain = name.removeprefix(logarithm_of(""))
+    """The type of an output."""
     for case in cases:
-        found = case.originals[setting].get(name, case.originals[setting].get(plain))
+        found = case.originals[setting].get(name)
         if found is not None:
             dtype: np.dtype[Any] = found.dtype
             return dtype

@@ -74,8 +74,8 @@ class OutputResult(Struct, frozen=True):
         message: what is wrong, or "".
         metrics: None for discrete outputs.
         decisive: whether it counts.
-        inner: whether it is no output of the model itself: one on a logarithmic scale, or what a
-            node reads at which both models were cut.
+        inner: whether it is no output of the model itself, but what a node reads at which both
+            models were cut.
         ratio: the optimised model's distance to the truth over the original's own.
         raised: whether the original's own distance was raised to what its types promise, or to how
             far it moves itself.

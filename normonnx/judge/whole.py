@@ -17,7 +17,6 @@ from normonnx.judge.subject import Case
 from normonnx.judge.tiers import algebra, interface
 from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.tiers.magnitudes import BySize
-from normonnx.judge.tiers.saturation import logarithm, logarithm_of
 from normonnx.judge.verdict import Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import (
@@ -159,10 +158,6 @@ def _own_weights(
 ) -> algebra.AlgebraResult:
     """Compare where the weights are known before they were rounded."""
     originals = _owned(case)
-    for outputs in (truth, made, originals):
-        for name in cases.saturating:
-            if name in outputs:
-                outputs[logarithm_of(name)] = logarithm(outputs[name], _DOUBLE)
     found = algebra.compare_in_float64(truth, made, originals)
     if found.excess <= 1:
         return found

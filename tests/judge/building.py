@@ -11,6 +11,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from normonnx.judge import Verdict, VerifyOptions, verify
+
 Array = np.ndarray[Any, Any]
 
 
@@ -90,3 +92,15 @@ def replace_weight(model: onnx.ModelProto, name: str, weight: Array) -> onnx.Mod
 
 
 FLOAT = TensorProto.FLOAT
+
+
+def judge(before: onnx.ModelProto, after: onnx.ModelProto, **options: Any) -> Verdict:
+    exact = options.pop("exact", None)
+    certified = options.pop("certified", None)
+    return verify(
+        ir.from_proto(before),
+        ir.from_proto(after),
+        exact=exact,
+        certified=certified,
+        options=VerifyOptions(**options),
+    )

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 import normonnx
 from normonnx.judge.tiers import rounding
 from normonnx.judge.tiers.declared import declared_types
+from normonnx.judge.tiers.magnitudes import Distance, Level
 
 _SPELLED = (
     ("ReduceMean", ["x"], "m", {"axes": [-1]}),
@@ -71,13 +72,19 @@ def test_a_half_precision_norm_in_a_branch_is_no_error(target: str) -> None:
 
 
 def test_distances_of_any_size_can_be_pooled() -> None:
-    metrics = rounding.Metrics
-    huge = dict.fromkeys(metrics.__struct_fields__, 0.0)
-    huge |= {"rms_original": 1e200, "max_original": 1e200, "rms_optimized": 1e200, "ulp": 1e-20}
-    huge |= {"elements": 4, "comparable": 1.0, "max_optimized": 1e200}
-    one = metrics(**huge)
-    pooled = rounding.pooled_distance([one, one], [rounding.NOTHING, rounding.NOTHING])
-    assert pooled == pytest.approx(1e220)
-    found = rounding.excess(one, pooled, double=False)
+    huge = Distance(1e200, 1e200)
+    levels = [Level(size, 4, 16.0**size, huge, huge) for size in (200, 199)]
+    found = rounding.Rule([levels, levels], dtype=np.dtype(np.float64)).excess(levels)
     assert 0 < found.rms <= 1
     assert 0 < found.largest <= 1
+
+
+def test_what_is_promised_counts_sixteen_times_what_is_seen() -> None:
+    level = Level(0, 1000, 1.0, Distance(1e-6, 3e-6), Distance(1e-3, 3e-3))
+    far = {0: Distance(1.0, 3.0)}
+    rule = rounding.Rule([[level]], dtype=np.dtype(np.float32))
+    promised = rule.excess([level], rounding.Allowance(promised=far))
+    assert promised.rms == pytest.approx(1e-3 / (2 * 16e-6), rel=0.01)
+    assert promised.raised
+    # What was seen counts as it is.
+    assert rule.excess([level], rounding.Allowance(seen=far)).worst < 1
