@@ -385,7 +385,7 @@ def test_without_a_truth_the_originals_own_noise_decides() -> None:
 
 
 def behind_no_reference(factor: float) -> onnx.ModelProto:
-    """A dense layer and an operator that only ONNX Runtime knows, of which there is no reference."""
+    """A dense layer in front of an operator of which there is no reference."""
     weight = factor * np.random.default_rng(0).standard_normal((8, 16))
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["h"]),
