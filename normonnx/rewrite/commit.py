@@ -33,7 +33,7 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
     refusal = context.copies.objection(growth, copies, allowed=context.allow_duplicate)
     if refusal is not None:
         return _decline(proposal, refusal)
-    if reason := pitfall(proposal):
+    if (reason := _moved(proposal)) or (reason := pitfall(proposal)):
         return _decline(proposal, Refusal(reason))
     certificate = certify(
         Window(
@@ -55,6 +55,15 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             value.replace_all_uses_with(twin)
         return _make(proposal, dead, dead_constants, summary=summary, certificate=certificate)
     return _decline(proposal, Refusal(f"no certificate: {certificate.reason}"))
+
+
+def _moved(proposal: Proposal) -> str:
+    """Why a value would leave its graph, "" where none does."""
+    for old, _ in proposal.replacements:
+        node = old.producer()
+        if node is not None and node.graph is not proposal.graph:
+            return f"'{old.name}' is computed in another graph than what is to stand for it"
+    return ""
 
 
 def _size(constants: Iterable[ir.Value]) -> int:

@@ -319,6 +319,25 @@ def test_inside_a_branch_and_a_function() -> None:
     assert len(fused.proto.functions) == 1
 
 
+@pytest.mark.parametrize(
+    ("target", "norms"), [("ort", ["LayerNormalization"]), ("normonnx", [FLN])]
+)
+def test_a_sum_around_a_branch_stays_there(target: str, norms: list[str]) -> None:
+    inner = f"{LAYER} k = Mul (n, g) w = Add (k, b)"
+    proto = model(
+        f"({TWO.replace('n,', '2,')}, bool f) => (float[2,3,8] y, float[2,3,8] z) {{ {ADDED}"
+        f" {AGAIN} y = If (f) <then_branch = t () => (float[2,3,8] w) {{ {inner} }},"
+        " else_branch = e () => (float[2,3,8] q) { q = Neg (x) }> }"
+    )
+    fused = fuse(proto, target=target)
+    assert fused.norms == norms
+    assert "Add" in [node.op_type for node in fused.proto.graph.node]
+    feeds = {**random_feeds(proto, 3), "f": np.array(True)}
+    for level in LEVELS:
+        for a, b in zip(ran(proto, feeds, level), ran(fused.proto, feeds, level), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
 # -- what is quantised next ----------------------------------------------------------------------
 
 QUANTISED = f"{WHOLE.replace('y = ', 'n2 = ')} y = QuantizeLinear (n2, step, zero)"

@@ -231,3 +231,24 @@ def test_float32_may_hold_what_float16_may_not() -> None:
     assert constant.const_value is not None
     assert np.array_equal(constant.const_value.numpy(), small.astype(np.float32))
     assert proposal.context.shapes.dims(constant) == (2, 2)
+
+
+def test_what_is_computed_in_another_graph_is_not_replaced() -> None:
+    m = model(
+        """(bool c, float[4] x) => (float[4] y) {
+          a = Mul (x, p)
+          y = If (c) <then_branch = t () => (float[4] z) { z = Mul (a, p) },
+                      else_branch = e () => (float[4] q) { q = Neg (a) }>
+        }""",
+        p=np.float32(2),
+    )
+    before = ir.to_proto(m)
+    body = node(m, "y").attributes["then_branch"].as_graph()
+    [inner] = body
+    proposal = Proposal(context(m), body, key="k", rule="NX004", site=inner, kind="test")
+    proposal.least_gain = -9
+    proposal.replace(value(m, "a"), proposal.node("Add", [value(m, "x"), value(m, "x")]))
+    result = commit(proposal, summary="")
+    assert isinstance(result, Refusal)
+    assert "another graph" in result.reason
+    assert ir.to_proto(m) == before

@@ -77,7 +77,8 @@ class _Fit(Struct, frozen=True):
         affine = self._affine(spec)
         residual = None
         if _is_fixed(affine):
-            residual = find_residual(it.context, operator, source, shape_of(it, spec))
+            shape = shape_of(it, spec)
+            residual = find_residual(it.context, operator, source, shape, self.root.graph)
         affine = self._with_bias(affine, spec, residual)
         self._refuse_spreading(affine)
         site = NormSite(

@@ -39,7 +39,11 @@ class Residual(Struct, frozen=True):
 
 
 def find_residual(
-    context: Context, operator: NormOperator, source: Source, shape: tuple[int, ...] | None
+    context: Context,
+    operator: NormOperator,
+    source: Source,
+    shape: tuple[int, ...] | None,
+    graph: ir.Graph | ir.Function | None,
 ) -> Residual | None:
     """The sum that is normalised, if there is one and an operator of the target takes it.
 
@@ -48,10 +52,11 @@ def find_residual(
         operator: what the norm alone would be written with.
         source: what it would read.
         shape: of its scale.
+        graph: where the norm is; a sum that is made around a branch stays there.
     """
     joined = context.target.sum_for(operator)
     add = _add(source.value)
-    if joined is None or add is None or not _takes(joined, source):
+    if joined is None or add is None or add.graph is not graph or not _takes(joined, source):
         return None
     sides = _sides(context, joined, add, source)
     if sides is None:
