@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -241,3 +243,19 @@ def test_division_of_integers_goes_towards_zero() -> None:
 def test_relu_keeps_nan() -> None:
     x = np.array([np.nan, -1.0, 2.0])
     np.testing.assert_array_equal(computed("Relu", [x], {}), [np.nan, 0, 2])
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+def test_padding_that_cuts_off_is_what_onnx_runtime_makes_of_it(mode: str) -> None:
+    """onnx.reference takes no numbers below zero."""
+    x = np.arange(18, dtype=np.float32).reshape(3, 6)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for head, tail, above in itertools.product((-2, -1, 0, 2), (-2, -1, 0, 2), (-1, 0, 1)):
+        inputs = [x, np.array([above, head, -1, tail])]
+        model = node_model("Pad", inputs, opset=19, mode=mode)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        [expected] = session.run(None, feeds_of(inputs))
+        (node,) = ir.from_proto(model).graph
+        (found,) = compute(node, inputs, {"": 19})
+        np.testing.assert_array_equal(found, expected)

@@ -96,9 +96,13 @@ def _down(start: int, end: int, step: int, size: int) -> slice:
 
 
 def pad(call: Call, inputs: Inputs) -> Outputs | None:
-    """More elements of one value at the ends of some axes, or fewer; other modes are left."""
+    """More elements at the ends of some axes, of one value or by the mode; or fewer.
+
+    What is cut off is cut off first: a mode repeats what is left.
+    """
     x, pads = present(inputs, 0), _numbers(call, inputs, 1, "pads")
-    if pads is None or call.get("mode", "constant") != "constant":
+    mode = call.get("mode", "constant")
+    if pads is None or mode not in ("constant", "edge", "reflect", "wrap"):
         return None
     value = optional(inputs, 2)
     fill = call.get("value", 0.0) if value is None else value.reshape(-1)[0]
@@ -107,6 +111,8 @@ def pad(call: Call, inputs: Inputs) -> Outputs | None:
     for axis, head, tail in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         widths[axis] = (max(head, 0), max(tail, 0))
         x = x[(slice(None),) * (axis % x.ndim) + (slice(max(-head, 0), _end(x, axis, tail)),)]
+    if mode != "constant":
+        return (np.pad(x, widths, mode=mode),)
     return (np.pad(x, widths, constant_values=fill),)
 
 
