@@ -17,7 +17,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -32,7 +32,6 @@ from tests.networks.trial import TARGETS, Trial, try_out
 
 RESULTS = Path(__file__).parent / "results" / "networks.json"
 CHUNK = 10
-EXAMPLES = 8
 EACH = 100
 """After so many networks the results are written, so that a run cut short leaves them."""
 
@@ -75,10 +74,8 @@ def kind(reason: str) -> str:
 
 def summary(found: Sequence[Trial]) -> dict[str, Any]:
     """Counts by kind, with the seeds to look at."""
-    lost: dict[str, list[int]] = {}
-    for trial in found:
-        for reason in trial.unproved:
-            lost.setdefault(kind(reason), []).append(trial.seed)
+    lost = _by_kind((trial.seed, reason) for trial in found for reason in trial.unproved)
+    stay = _by_kind((trial.seed, reason) for trial in found for reason in trial.left_because)
     left = [trial.seed for trial in found if trial.left]
     return {
         "networks": len(found),
@@ -89,11 +86,19 @@ def summary(found: Sequence[Trial]) -> dict[str, Any]:
         "compared_at_two_sizes": sum(trial.sizes > 1 for trial in found),
         "wrong": [asdict(trial) for trial in found if trial.wrong],
         "crashes": [asdict(trial) for trial in found if trial.crash],
-        "lost_to_the_proof": {
-            reason: {"count": len(seeds), "seeds": sorted(set(seeds))[:EXAMPLES]}
-            for reason, seeds in sorted(lost.items(), key=lambda item: -len(item[1]))
-        },
-        "more_left_than_by_the_runtime": {"count": len(left), "seeds": left[:EXAMPLES]},
+        "lost_to_the_proof": lost,
+        "more_left_than_by_the_runtime": {"count": len(left), "seeds": left, "because": stay},
+    }
+
+
+def _by_kind(reasons: Iterable[tuple[int, str]]) -> dict[str, dict[str, Any]]:
+    """Of each kind of reason how often there is one, and in which seeds; the frequent first."""
+    seeds: dict[str, list[int]] = {}
+    for seed, reason in reasons:
+        seeds.setdefault(kind(reason), []).append(seed)
+    return {
+        reason: {"count": len(of), "seeds": sorted(set(of))}
+        for reason, of in sorted(seeds.items(), key=lambda item: -len(item[1]))
     }
 
 

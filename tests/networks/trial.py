@@ -60,6 +60,7 @@ class Trial:
         crash: what was raised, or why the result does not load; "" if nothing was.
         unproved: reasons of rewrites that were lost to the proof.
         left: BatchNormalizations more than the runtime's basic level leaves.
+        left_because: why, where there are any.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Trial:
     crash: str = ""
     unproved: list[str] = field(default_factory=list)
     left: int = 0
+    left_because: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,13 @@ def try_out(seed: int, *, count_left: bool = False) -> Trial:
         trial.crash = _told(error)
         return trial
     trial.rewrites = len(result.report.rewrites)
-    reasons = [miss.reason for miss in result.report.near_misses]
+    misses = result.report.near_misses
+    reasons = [miss.reason for miss in misses]
     trial.unproved = [r.removeprefix(UNPROVED) for r in reasons if r.startswith(UNPROVED)]
     if count_left:
         trial.left = max(0, batch_norms(made) - left_by_runtime(network.model))
+    if trial.left:
+        trial.left_because = [m.reason for m in misses if m.kind == "BatchNormalization"]
     if trial.rewrites or made.graph.node != network.model.graph.node:
         _compare(trial, made, expected(network))
     return trial
