@@ -29,8 +29,11 @@ class Inside(Protocol):
     def contents(self, value: ir.Value | None) -> Array | None:
         """The elements of a small value that follow from constants and shapes."""
 
-    def enter(self, body: ir.Graph, inputs: Tensors, *, tolerant: bool = False) -> Tensors:
-        """Walk a subgraph that reads these, and hand back what it gives."""
+    def enter(self, body: ir.Graph, inputs: Tensors, *, taken: bool | None = True) -> Tensors:
+        """Walk a subgraph that reads these, and hand back what it gives.
+
+        What does not fit is an error where it is taken, noted where that is not known.
+        """
 
     def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
         """Walk a body another time; nothing is known of what differs from the time before."""
@@ -40,14 +43,26 @@ Rule: TypeAlias = "Callable[[Inside, ir.Node, Attributes], Tensors]"
 
 
 def _if(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
-    """Both branches are walked; what the If gives is what the one that is taken gives."""
+    """Both branches are walked; what the If gives is what the one that is taken gives.
+
+    What a constant decides against is written for the sizes of the other branch; what the sizes
+    decide against may be for others.
+    """
     found = walk.contents(node.inputs[0])
     taken = None if found is None else bool(found.reshape(-1)[0])
-    then = walk.enter(attributes["then_branch"].as_graph(), (), tolerant=taken is not True)
-    other = walk.enter(attributes["else_branch"].as_graph(), (), tolerant=taken is not False)
+    avoided = None if taken is None or _is_stored(node.inputs[0]) else False
+    then, other = (
+        walk.enter(attributes[name].as_graph(), (), taken=True if taken is wanted else avoided)
+        for name, wanted in (("then_branch", True), ("else_branch", False))
+    )
     if taken is not None:
         return then if taken else other
     return [a if a is not None else b for a, b in zip(then, other, strict=True)]
+
+
+def _is_stored(value: ir.Value | None) -> bool:
+    producer = None if value is None else value.producer()
+    return producer is None or producer.op_type == "Constant"
 
 
 def _loop(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:

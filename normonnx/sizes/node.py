@@ -85,10 +85,10 @@ def inferred(
     given = [value is not None for value in node.inputs]
     if any(there and tensor is None for there, tensor in zip(given, inputs, strict=True)):
         return unknown
+    check(node, inputs, attributes)
     version = opsets.get(node.domain, 0)
     if schema_of(node.domain, node.op_type, version) is None:
         return unknown
-    check(node, inputs, attributes)
     told = _told(node, inputs, contents)
     found = _inferred(Call.of(node, inputs, told, version, attributes))
     if isinstance(found, str):

@@ -43,6 +43,7 @@ class Walk:
         binding: the sizes of the open dimensions.
         behind: for each value whose shape rests on what the file declares, the operator because of
             which it does.
+        misfits: what did not fit in branches that should; nothing is known behind it.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Walk:
         self.binding = binding
         self.behind: dict[ir.Value, str] = {}
         self._functions = model.functions
+        self.misfits: list[ContradictionError] = []
         self._tolerant = tolerant
+        self._in_doubt = False
         self._opsets: dict[ir.Node, Opsets] = {}
         self._tensors: dict[ir.Value, Tensor] = {}
         self._elements = Elements(self.tensor, self._opsets)
@@ -76,6 +79,11 @@ class Walk:
             self._tensors.pop(value, None)
         self._elements = Elements(self.tensor, self._opsets)
         self._tolerant = True  # what comes later stands for something that has fitted
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes were walked."""
+        return len(self._opsets)
 
     def tensor(self, value: ir.Value | None) -> Tensor | None:
         """The shape and type of a value, None if they are not known."""
@@ -106,16 +114,26 @@ class Walk:
             if any(out not in self._tensors for out in node.outputs):
                 self._node(node, opsets, {})
 
-    def enter(self, body: ir.Graph, inputs: Tensors, *, tolerant: bool = False) -> Tensors:
-        """Walk a subgraph that reads these, and hand back what it gives."""
+    def enter(self, body: ir.Graph, inputs: Tensors, *, taken: bool | None = True) -> Tensors:
+        """Walk a subgraph that reads these, and hand back what it gives.
+
+        Args:
+            body: the subgraph.
+            inputs: what it reads.
+            taken: whether it is run at all; None where it may be, or was meant to be at some time.
+                Then what does not fit is noted, and gone past.
+        """
         for value, tensor in zip(body.inputs, inputs, strict=False):
             if tensor is not None:
                 self._tensors.setdefault(value, tensor)
-        before, self._tolerant = self._tolerant, self._tolerant or tolerant
+        before = self._tolerant, self._in_doubt
+        if taken is not True:
+            self._in_doubt = taken is None and (self._in_doubt or not self._tolerant)
+            self._tolerant = True
         try:
             self._graph(body, self._around, {})
         finally:
-            self._tolerant = before
+            self._tolerant, self._in_doubt = before
         return [self.tensor(value) for value in body.outputs]
 
     def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
@@ -143,9 +161,11 @@ class Walk:
             outputs = self._outputs(node, opsets, resolved(node, bound))
             self._refuse_empty(node, outputs)
         except ContradictionError as error:
+            error.after = len(self._opsets)
             if not self._tolerant:
-                error.after = len(self._opsets)
                 raise
+            if self._in_doubt:
+                self.misfits.append(error)
             outputs = [None] * len(node.outputs)
         except Exception:  # of whatever kind: an odd node, of which nothing is known
             outputs = [None] * len(node.outputs)
@@ -167,9 +187,10 @@ class Walk:
 
     def _refuse_empty(self, node: ir.Node, outputs: Tensors) -> None:
         """Sizes that leave nothing of what came in are too small."""
-        empty = any(t is not None and not t.size and t.dtype.is_floating_point() for t in outputs)
-        came = (t is None or t.size for t in map(self.tensor, node.inputs))
-        if empty and not self._tolerant and all(came):
+        strict = self._in_doubt or not self._tolerant
+        came = [t for t in map(self.tensor, node.inputs) if t is None or _is_float(t)]
+        empty = any(t is not None and _is_float(t) and not t.size for t in outputs)
+        if strict and empty and came and all(t is None or t.size for t in came):
             raise ContradictionError(f"{node.op_type} '{node.name}' leaves nothing")
 
     def _outputs(self, node: ir.Node, opsets: Opsets, attributes: Attributes) -> Tensors:
@@ -277,6 +298,10 @@ def _values_within(body: ir.Graph | ir.Function) -> set[ir.Value]:
         for inner in subgraphs(node):
             found |= _values_within(inner)
     return found
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.dtype.is_floating_point()
 
 
 def _constant(node: ir.Node, opsets: Opsets) -> Tensor | None:
