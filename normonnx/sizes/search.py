@@ -16,7 +16,7 @@ _MOST_TRIES = 12
 _MOST_NODES = 40_000
 """How many nodes are walked over in the search; most walks end at the node that does not fit."""
 
-_MOST_IN_DOUBT = 10_000
+_MOST_IN_DOUBT = 4_000
 """As many for what does not fit in branches that may not be taken: such a walk goes to the end."""
 
 _SMALL = (4, 3, 6, 8, 5, 2, 7, 1)

@@ -7,7 +7,6 @@ good as another, and the node is run on stand-ins.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
@@ -18,22 +17,19 @@ import onnx_ir as ir
 from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.names import onnx_name
-from normonnx.ops.operators import DOMAIN
 from normonnx.oracle.calls import resolved
 from normonnx.oracle.planner import compute
 from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
 from normonnx.sizes.dimensions import Binding, OpenShapes
 from normonnx.sizes.elements import Elements
-from normonnx.sizes.foreign import outputs_alone, tensor_of
-from normonnx.sizes.node import Call, inferred
+from normonnx.sizes.foreign import tensor_of
+from normonnx.sizes.node import inferred
+from normonnx.sizes.standing_in import run_on_stand_ins
 from normonnx.sizes.tensor import ContradictionError, Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
 Attributes = Mapping[str, ir.Attr]
 Opsets = Mapping[str, int]
-
-_MOST_ELEMENTS = 1 << 22
-"""Elements that a node may read and still be run on stand-ins."""
 
 
 class Walk:
@@ -43,7 +39,8 @@ class Walk:
         binding: the sizes of the open dimensions.
         behind: for each value whose shape rests on what the file declares, the operator because of
             which it does.
-        misfits: what did not fit in branches that should; nothing is known behind it.
+        misfits: what did not fit in branches that should, or is too large to be run; nothing is
+            known behind it.
     """
 
     def __init__(
@@ -161,11 +158,10 @@ class Walk:
             outputs = self._outputs(node, opsets, resolved(node, bound))
             self._refuse_empty(node, outputs)
         except ContradictionError as error:
-            error.after = len(self._opsets)
+            error.after = self.nodes
             if not self._tolerant:
                 raise
-            if self._in_doubt:
-                self.misfits.append(error)
+            self._note_misfit(error)
             outputs = [None] * len(node.outputs)
         except Exception:  # of whatever kind: an odd node, of which nothing is known
             outputs = [None] * len(node.outputs)
@@ -175,6 +171,11 @@ class Walk:
         for out, tensor in zip(node.outputs, outputs, strict=False):
             if out not in self._tensors:
                 self._note(node, out, tensor, cause)
+
+    def _note_misfit(self, error: ContradictionError) -> None:
+        if self._in_doubt or not self._tolerant:
+            error.after = self.nodes
+            self.misfits.append(error)
 
     def _note(self, node: ir.Node, out: ir.Value, tensor: Tensor | None, cause: str | None) -> None:
         if tensor is None:
@@ -213,7 +214,11 @@ class Walk:
         pairs = zip(node.outputs, found, strict=True)
         if all(tensor is not None or not out.name for out, tensor in pairs):
             return found
-        ran = self._run(node, inputs, opsets, attributes)
+        try:
+            ran = run_on_stand_ins(node, inputs, self.contents, opsets, attributes)
+        except ContradictionError as error:  # it may fit, and is not known to
+            self._note_misfit(error)
+            return found
         return [one if one is not None else other for one, other in zip(found, ran, strict=False)]
 
     def _call(
@@ -241,41 +246,6 @@ class Walk:
         other._elements = Elements(other.tensor, other._opsets)
         other.behind = dict(self.behind)
         return other
-
-    def _run(
-        self, node: ir.Node, inputs: Tensors, opsets: Opsets, attributes: Attributes
-    ) -> Tensors:
-        """The outputs of a node that is run, on stand-ins where its inputs are not known."""
-        unknown: list[Tensor | None] = [None] * len(node.outputs)
-        known = [t for v, t in zip(node.inputs, inputs, strict=True) if v is not None]
-        if None in known or sum(t.size for t in known if t is not None) > _MOST_ELEMENTS:
-            return unknown
-        arrays = {
-            index: self._stand_in(node, value, tensor)
-            for index, (value, tensor) in enumerate(zip(node.inputs, inputs, strict=True))
-            if value is not None and tensor is not None
-        }
-        if node.domain not in ("", DOMAIN):
-            version = opsets.get(node.domain, 1)
-            call = Call.of(node, inputs, arrays, version, attributes, elements_count=False)
-            return outputs_alone(call)
-        try:
-            with np.errstate(all="ignore"):
-                given = [arrays.get(index) for index in range(len(node.inputs))]
-                return [tensor_of(array) for array in compute(node, given, opsets)]
-        except Exception:  # of whatever kind: it cannot be walked
-            return unknown
-
-    def _stand_in(self, node: ir.Node, value: ir.Value, tensor: Tensor) -> Array:
-        array = self.contents(value)
-        if array is not None:
-            return array
-        if value.const_value is not None:
-            return np.asarray(value.const_value.numpy())
-        rng = np.random.default_rng(zlib.crc32(f"{node.name}:{value.name}".encode()))
-        if tensor.dtype.is_floating_point():
-            return rng.standard_normal(tensor.shape).astype(tensor.dtype.numpy())
-        return rng.integers(0, 2, tensor.shape).astype(tensor.dtype.numpy())
 
     def _declared(self, value: ir.Value) -> Tensor | None:
         """What the file declares, where its sizes are numbers or those of the inputs."""

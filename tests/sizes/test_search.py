@@ -132,6 +132,15 @@ def _node(op_type: str, inputs: Sequence[str], domain: str = MICROSOFT, **attrib
     return onnx.helper.make_node(op_type, inputs, ["y"], domain=domain, **attributes)
 
 
+def test_sizes_at_which_an_operator_is_too_large_to_be_run_are_changed() -> None:
+    """What it gives is seen where it is run alone, and not found out otherwise."""
+    of = proto("(float[n,700,h,w] x) => (float[n,2,p,q] y) { y = Identity (x) }", k=(2, 700, 3, 3))
+    del of.graph.node[:]
+    of.graph.node.append(_node("FusedConv", "xk", activation="Relu", kernel_shape=[3, 3]))
+    of.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+    assert len(walked(of)) > 1
+
+
 @pytest.mark.parametrize(
     ("node", "weights", "fixed"),
     [
