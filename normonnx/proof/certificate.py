@@ -10,6 +10,7 @@ float64 values; that each stored tensor is that value rounded once is checked se
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -79,22 +80,42 @@ def _shown(window: Window, old: Side, new: Side) -> str | Flaw:
 
 def _replayed(window: Window, old: Side, new: Side) -> str | Flaw:
     """Both sides are evaluated at every binding; one at which they differ is enough to refuse."""
+    nothing = Flaw("the model takes no sizes that were tried")
+    try:
+        found = _furthest(window, old, new, window.recorded.walks, nothing)
+        if isinstance(found, Flaw):
+            further = window.recorded.further()
+            for walk in further:
+                walk.go_on(new.nodes, window.opsets)
+            found = _furthest(window, old, new, further, found)
+    except DifferentError as error:
+        return Flaw(str(error))
+    if isinstance(found, Flaw):
+        return found
+    return f"float64 windows agree to {found:.1e}{_told(window, old, new)}"
+
+
+def _furthest(
+    window: Window, old: Side, new: Side, walks: Iterable[Walk], flaw: Flaw
+) -> float | Flaw:
+    """The largest difference at the sizes of some walks; a flaw where none shows anything.
+
+    Raises:
+        DifferentError: if the sides differ.
+    """
     worst: float | None = None
-    flaw = Flaw("the model takes no sizes that were tried")
-    for walk in window.recorded.walks:
+    for walk in walks:
         try:
             off = replayed(window, old, new, walk)
-        except DifferentError as error:
-            return Flaw(str(error))
+        except DifferentError:
+            raise
         except UnknownSizeError as error:
             flaw = Flaw(str(error))
         except Exception as error:  # of whatever kind: at these sizes nothing is shown
             flaw = Flaw(in_short(error))
         else:
             worst = off if worst is None else max(worst, off)
-    if worst is None:
-        return flaw
-    return f"float64 windows agree to {worst:.1e}{_told(window, old, new)}"
+    return flaw if worst is None else worst
 
 
 def _told(window: Window, old: Side, new: Side) -> str:

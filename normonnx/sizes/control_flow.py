@@ -32,7 +32,7 @@ class Inside(Protocol):
     def enter(self, body: ir.Graph, inputs: Tensors, *, taken: bool | None = True) -> Tensors:
         """Walk a subgraph that reads these, and hand back what it gives.
 
-        What does not fit is an error where it is taken, noted where that is not known.
+        What does not fit is an error where it is taken, and noted where it is not or may not be.
         """
 
     def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
@@ -43,26 +43,15 @@ Rule: TypeAlias = "Callable[[Inside, ir.Node, Attributes], Tensors]"
 
 
 def _if(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
-    """Both branches are walked; what the If gives is what the one that is taken gives.
-
-    What a constant decides against is written for the sizes of the other branch; what the sizes
-    decide against may be for others.
-    """
+    """Both branches are walked; what the If gives is what the one that is taken gives."""
     found = walk.contents(node.inputs[0])
     taken = None if found is None else bool(found.reshape(-1)[0])
-    avoided = None if taken is None or _is_stored(node.inputs[0]) else False
-    then, other = (
-        walk.enter(attributes[name].as_graph(), (), taken=True if taken is wanted else avoided)
-        for name, wanted in (("then_branch", True), ("else_branch", False))
-    )
+    avoided = None if taken is None else not taken
+    then = walk.enter(attributes["then_branch"].as_graph(), (), taken=taken)
+    other = walk.enter(attributes["else_branch"].as_graph(), (), taken=avoided)
     if taken is not None:
         return then if taken else other
     return [a if a is not None else b for a, b in zip(then, other, strict=True)]
-
-
-def _is_stored(value: ir.Value | None) -> bool:
-    producer = None if value is None else value.producer()
-    return producer is None or producer.op_type == "Constant"
 
 
 def _loop(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:

@@ -8,7 +8,7 @@ from functools import cached_property
 import onnx_ir as ir
 
 from normonnx.graph.interface import required_inputs
-from normonnx.sizes.dimensions import open_shapes
+from normonnx.sizes.dimensions import OpenShapes, open_shapes
 from normonnx.sizes.search import Search
 from normonnx.sizes.walk import Walk
 
@@ -27,11 +27,22 @@ class Recorded:
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
+        self._further: tuple[Walk, ...] | None = None
 
     @cached_property
     def walks(self) -> tuple[Walk, ...]:
         """One for each binding, the varied sizes first."""
         return tuple(_accepted(self._model))
+
+    def further(self) -> tuple[Walk, ...]:
+        """A walk of the model as it is now where branches fit that are not taken, if there is one.
+
+        It is looked for when it is first asked for: few rewrites are in such a branch.
+        """
+        if self._further is None:
+            found = _for_every_branch(self._model, self.walks[0])
+            self._further = () if found is None else (found,)
+        return self._further
 
     def replaced(
         self,
@@ -47,7 +58,7 @@ class Recorded:
             opsets: operator set version by domain, where they are.
         """
         pairs, nodes = list(pairs), list(nodes)
-        for walk in self.walks:
+        for walk in (*self.walks, *(self._further or ())):
             for old, new in pairs:
                 walk.adopt(new, old)
             walk.go_on(nodes, opsets)
@@ -55,8 +66,7 @@ class Recorded:
 
 def _accepted(model: ir.Model) -> list[Walk]:
     """Walks at the first bindings that the model takes; one with gaps where it takes none."""
-    inputs = [v for v in required_inputs(model) if isinstance(v.type, ir.TensorType)]
-    search = Search(model, open_shapes(inputs))
+    search = Search(model, _open_shapes(model))
     walks, partly = list[Walk](), list[Walk]()
     for candidate in search.starts():
         if len(walks) == _WALKS or (search.gives_up and len(partly) >= _WALKS):
@@ -69,3 +79,17 @@ def _accepted(model: ir.Model) -> list[Walk]:
         varied = search.varied(walks)
         return walks if varied is None else [*walks, varied]
     return [Walk(model, search.shapes, next(iter(search.shapes.candidates())), tolerant=True)]
+
+
+def _for_every_branch(model: ir.Model, walk: Walk) -> Walk | None:
+    """A walk in which less is left that does not fit, in branches that need not be taken."""
+    if not walk.beside:
+        return None
+    found = Search(model, _open_shapes(model), every_branch=True).near(walk.binding)
+    better = found is not None and len(found.beside) < len(walk.beside)
+    return found if better else None
+
+
+def _open_shapes(model: ir.Model) -> OpenShapes:
+    inputs = [v for v in required_inputs(model) if isinstance(v.type, ir.TensorType)]
+    return open_shapes(inputs)

@@ -31,8 +31,16 @@ class Search:
     What lets the walk come farther is kept.
     """
 
-    def __init__(self, model: ir.Model, shapes: OpenShapes) -> None:
+    def __init__(self, model: ir.Model, shapes: OpenShapes, *, every_branch: bool = False) -> None:
+        """Begin a search.
+
+        Args:
+            model: only read.
+            shapes: of its inputs.
+            every_branch: whether those should fit, too, that are not taken.
+        """
         self.shapes = shapes
+        self._every_branch = every_branch
         self._model = model
         self._left = _MOST_NODES
         self._fixed: dict[str, int] = {}
@@ -41,7 +49,7 @@ class Search:
 
     @property
     def gives_up(self) -> bool:
-        """Whether nothing was found for branches that may not be taken, and the look is over."""
+        """Whether nothing was found for branches that need not be taken, and the look is over."""
         return self._left_in_doubt <= 0
 
     def starts(self) -> Iterator[Binding]:
@@ -54,7 +62,7 @@ class Search:
     def near(self, candidate: Binding) -> Walk | None:
         """A walk at this binding, or at one that was changed to fit.
 
-        Of walks that only miss in a branch that may not be taken, the one that comes farthest.
+        Of walks that only miss in a branch that need not be taken, the one that comes farthest.
         """
         binding, farthest = {**candidate, **self._fixed}, None
         found = self._walk(binding)
@@ -87,13 +95,13 @@ class Search:
         self, binding: Binding, found: Walk | ContradictionError
     ) -> tuple[Binding, Walk | ContradictionError] | None:
         """A change with which the walk comes farther, and how far it comes."""
-        error, in_doubt = _misfit(found), isinstance(found, Walk)
+        error, in_doubt = self._misfit(found), isinstance(found, Walk)
         if error is None:
             return None
 
         def misfit(changes: Binding) -> ContradictionError | None:
             other = self._walk({**binding, **changes})
-            return ContradictionError("not tried") if other is None else _misfit(other)
+            return ContradictionError("not tried") if other is None else self._misfit(other)
 
         simple = _changes(error, binding, self.shapes.batches)
         for changes in chain(simple, solutions(misfit, binding, error)):
@@ -101,7 +109,7 @@ class Search:
                 return None
             other = self._walk({**binding, **changes})
             if other is not None:
-                left = _misfit(other)
+                left = self._misfit(other)
                 if left is None or left.after > error.after:
                     return changes, other
         return None
@@ -114,16 +122,16 @@ class Search:
         except ContradictionError as error:
             self._left -= error.after
             return error
-        if walk.misfits:
+        if self._misfit(walk) is not None:
             self._left_in_doubt -= walk.nodes
         return walk
 
-
-def _misfit(found: Walk | ContradictionError) -> ContradictionError | None:
-    """What first did not fit, None if all did."""
-    if isinstance(found, ContradictionError):
-        return found
-    return found.misfits[0] if found.misfits else None
+    def _misfit(self, found: Walk | ContradictionError) -> ContradictionError | None:
+        """What first did not fit, None if all did."""
+        if isinstance(found, ContradictionError):
+            return found
+        noted = [*found.misfits, *(found.beside if self._every_branch else ())]
+        return min(noted, key=lambda error: error.after, default=None)
 
 
 def _is_told_apart(symbol: str, binding: Binding, bindings: Sequence[Binding]) -> bool:

@@ -39,8 +39,9 @@ class Walk:
         binding: the sizes of the open dimensions.
         behind: for each value whose shape rests on what the file declares, the operator because of
             which it does.
-        misfits: what did not fit in branches that should, or is too large to be run; nothing is
-            known behind it.
+        misfits: what did not fit in branches that may be taken, or is too large to be run; nothing
+            is known behind it.
+        beside: what did not fit in branches that are not taken at these sizes.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Walk:
         self.behind: dict[ir.Value, str] = {}
         self._functions = model.functions
         self.misfits: list[ContradictionError] = []
+        self.beside: list[ContradictionError] = []
         self._tolerant = tolerant
-        self._in_doubt = False
+        self._noted: list[ContradictionError] | None = None
         self._opsets: dict[ir.Node, Opsets] = {}
         self._tensors: dict[ir.Value, Tensor] = {}
         self._elements = Elements(self.tensor, self._opsets)
@@ -117,20 +119,26 @@ class Walk:
         Args:
             body: the subgraph.
             inputs: what it reads.
-            taken: whether it is run at all; None where it may be, or was meant to be at some time.
-                Then what does not fit is noted, and gone past.
+            taken: whether it is run at all, None where it may be. What does not fit where it need
+                not be run is noted and gone past.
         """
         for value, tensor in zip(body.inputs, inputs, strict=False):
             if tensor is not None:
                 self._tensors.setdefault(value, tensor)
-        before = self._tolerant, self._in_doubt
-        if taken is not True:
-            self._in_doubt = taken is None and (self._in_doubt or not self._tolerant)
-            self._tolerant = True
+        before = self._tolerant, self._noted
+        if taken is not True and (self._noted is not None or not self._tolerant):
+            self._noted = (
+                self.beside
+                if taken is False
+                else self.misfits
+                if self._noted is None
+                else self._noted
+            )
+        self._tolerant = self._tolerant or taken is not True
         try:
             self._graph(body, self._around, {})
         finally:
-            self._tolerant, self._in_doubt = before
+            self._tolerant, self._noted = before
         return [self.tensor(value) for value in body.outputs]
 
     def again(self, body: ir.Graph, inputs: Tensors) -> Tensors:
@@ -173,9 +181,10 @@ class Walk:
                 self._note(node, out, tensor, cause)
 
     def _note_misfit(self, error: ContradictionError) -> None:
-        if self._in_doubt or not self._tolerant:
+        noted = self._noted if self._tolerant else self.misfits
+        if noted is not None:
             error.after = self.nodes
-            self.misfits.append(error)
+            noted.append(error)
 
     def _note(self, node: ir.Node, out: ir.Value, tensor: Tensor | None, cause: str | None) -> None:
         if tensor is None:
@@ -188,7 +197,7 @@ class Walk:
 
     def _refuse_empty(self, node: ir.Node, outputs: Tensors) -> None:
         """Sizes that leave nothing of what came in are too small."""
-        strict = self._in_doubt or not self._tolerant
+        strict = self._noted is self.misfits or not self._tolerant
         came = [t for t in map(self.tensor, node.inputs) if t is None or _is_float(t)]
         empty = any(t is not None and _is_float(t) and not t.size for t in outputs)
         if strict and empty and came and all(t is None or t.size for t in came):

@@ -220,3 +220,23 @@ def test_a_window_that_reads_a_scalar_is_evaluated() -> None:
     p = Proposal(context(m), m.graph, key="k", rule="NX201", site=node(m, "y"), kind="scale")
     p.replace(value(m, "y"), p.node("Mul", [value(m, "x"), value(m, "s")], {}))
     assert not isinstance(commit(p, summary=""), Refusal)
+
+
+def test_a_fold_in_a_branch_that_no_recorded_size_takes() -> None:
+    text = """(float[n,d] x) => (float[n,m] y) {
+      z = Size (x) s = Greater (z, none)
+      y = If (s) <
+        then_branch = t () => (float[n,m] p) { p = Neg (x) },
+        else_branch = e () => (float[n,m] q) { r = MatMul (x, w) q = Mul (r, k) }
+      >
+    }"""
+    m = model(text, w=(19, 3), k=(3,), none=np.array(0))
+    ctx = context(m)
+    body = node(m, "y").attributes["else_branch"].as_graph()
+    last = body[-1]
+    weight = ctx.constants.float64(value(m, "w")) * ctx.constants.float64(value(m, "k"))
+    for numbers, right in ((weight * (1 + 1e-7), False), (weight, True)):
+        p = Proposal(ctx, body, key="k", rule="NX003", site=last, kind="test")
+        folded = p.constant(numbers, ir.DataType.FLOAT, "v")
+        p.replace(last.outputs[0], p.node("MatMul", [value(m, "x"), folded]))
+        assert isinstance(commit(p, summary=""), Refusal) is not right

@@ -71,19 +71,34 @@ def test_a_product_that_a_weight_is_added_to() -> None:
     walked(proto(text, f=(1, 7 * 5)))
 
 
-@pytest.mark.parametrize("condition", ["data", "always"])
-def test_a_branch_fixes_a_size(condition: str) -> None:
-    text = f"""(float[n,d] x) => (float[n,m] y) {{
-      r = ReduceMax <keepdims=0> (x) data = Greater (r, zero)
-      y = If ({condition}) <
-        then_branch = t () => (float[n,m] p) {{ p = MatMul (x, w) }},
-        else_branch = e () => (float[n,m] q) {{ s = Mul (x, v) q = MatMul (s, u) }}
+def test_a_branch_that_may_be_taken_fixes_a_size() -> None:
+    text = """(float[n,d] x) => (float[n,m] y) {
+      r = ReduceMax <keepdims=0> (x) b = Greater (r, zero)
+      y = If (b) <
+        then_branch = t () => (float[n,m] p) { p = MatMul (x, w) },
+        else_branch = e () => (float[n,m] q) { s = Mul (x, v) q = MatMul (s, u) }
       >
-    }}"""
-    of = proto(text, w=(19, 3), v=(19,), u=(19, 3), zero=np.float32(0), always=np.array(True))
+    }"""
+    of = proto(text, w=(19, 3), v=(19,), u=(19, 3), zero=np.float32(0))
     for walk in walked(of):
         assert walk.binding["d"] == 19
         assert not walk.misfits
+
+
+@pytest.mark.parametrize("never", ["always", "s"])
+def test_a_branch_that_is_not_taken_fixes_a_size_in_a_further_walk(never: str) -> None:
+    text = f"""(float[n,d] x) => (float[n,m] y) {{
+      z = Size (x) s = Greater (z, none)
+      y = If ({never}) <
+        then_branch = t () => (float[n,m] p) {{ p = Neg (x) }},
+        else_branch = e () => (float[n,m] q) {{ q = MatMul (x, w) }}
+      >
+    }}"""
+    of = proto(text, w=(19, 3), none=np.array(0), always=np.array(True))
+    assert all(walk.binding["d"] != 19 and walk.beside for walk in walked(of))
+    [further] = Recorded(ir.from_proto(of)).further()
+    assert further.binding["d"] == 19
+    assert not further.beside
 
 
 def test_a_branch_for_other_sizes_than_these_fixes_none() -> None:
@@ -95,8 +110,10 @@ def test_a_branch_for_other_sizes_than_these_fixes_none() -> None:
         else_branch = e () => (float[n,m] q) { q = ReduceMean <axes=[1]> (x) }
       >
     }"""
-    walks = walked(proto(text, w=(5, 1), five=np.array([5])))
-    assert all(walk.binding["d"] != 5 and not walk.misfits for walk in walks)
+    of = proto(text, w=(5, 1), five=np.array([5]))
+    assert all(walk.binding["d"] != 5 and not walk.misfits for walk in walked(of))
+    [further] = Recorded(ir.from_proto(of)).further()
+    assert further.binding["d"] == 5
 
 
 def test_branches_that_never_fit_together() -> None:
