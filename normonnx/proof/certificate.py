@@ -10,10 +10,12 @@ float64 values; that each stored tensor is that value rounded once is checked se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from normonnx.proof.agreement import TOLERANCE, DifferentError
@@ -24,6 +26,8 @@ from normonnx.proof.window import Flaw, Side, Window, related_sides, sides
 from normonnx.sizes.walk import Walk
 
 __all__ = ["TOLERANCE", "Flaw", "Window", "certify"]
+
+Array = np.ndarray[Any, Any]
 
 _PARALLEL_FROM = 1 << 18
 """Elements of a new weight from which on its products are shared out among threads."""
@@ -47,6 +51,7 @@ def _threads() -> Any:
 def _certify(window: Window) -> str | Flaw:
     if flaw := flaw_of(window):
         return flaw
+    window.constants.confirm(lambda value: _seen(window, value))
     old, new = sides(window)
     for walk in window.recorded.walks:
         walk.go_on(new.nodes, window.opsets)
@@ -57,6 +62,12 @@ def _certify(window: Window) -> str | Flaw:
         proved = _shown(window, *related)
         return found if isinstance(proved, Flaw) else proved
     return found
+
+
+def _seen(window: Window, value: ir.Value) -> Iterator[Array]:
+    """What a value holds at the recorded sizes, as far as it follows from them."""
+    found = (walk.contents(value) for walk in window.recorded.walks)
+    return (array for array in found if array is not None)
 
 
 def _of_another_kind(window: Window, walk: Walk) -> Flaw | None:

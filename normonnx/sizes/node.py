@@ -17,8 +17,8 @@ import onnx_ir as ir
 from normonnx.operators.attributes import attribute_key
 from normonnx.operators.names import ONNX
 from normonnx.operators.schemas import schema_of
+from normonnx.sizes.counted import counted
 from normonnx.sizes.fit import check
-from normonnx.sizes.pools import windows_counted
 from normonnx.sizes.tensor import ContradictionError, Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
@@ -94,7 +94,7 @@ def inferred(
     if isinstance(found, str):
         pair = _misfit(node, inputs, told, attributes)
         raise ContradictionError(f"{node.op_type} '{node.name}': {found}", *pair)
-    return windows_counted(node, inputs, found, attributes)
+    return counted(node, inputs, found, attributes)
 
 
 def _misfit(
@@ -189,6 +189,7 @@ class Call:
 
 @lru_cache(maxsize=1 << 14)
 def _inferred(call: Call) -> Sequence[Tensor | None] | str:
+    """By onnx; defaults are written out, as it takes another one than its schema for some."""
     domain, op_type, version, present = call.operator
     schema = schema_of(domain, op_type, version)
     assert schema is not None
@@ -197,9 +198,15 @@ def _inferred(call: Call) -> Sequence[Tensor | None] | str:
         f"i{index}": onnx.numpy_helper.from_array(array) for index, array in call.arrays.items()
     }
     opsets = [onnx.OperatorSetIdProto(domain=domain, version=version)]
+    proto = call.proto()
+    proto.attribute.extend(
+        attribute.default_value
+        for name, attribute in schema.attributes.items()
+        if name not in call.attributes and attribute.default_value.name
+    )
     try:
         found = onnx.shape_inference.infer_node_outputs(
-            schema, call.proto(), types, data, opset_imports=opsets
+            schema, proto, types, data, opset_imports=opsets
         )
     except Exception as error:  # of a type per binding; all mean that the node does not fit
         return str(error).strip().partition("\n")[0][:200]

@@ -12,7 +12,7 @@ In float64 the roundings of arithmetic are left out, those that the model asks f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import onnx_ir as ir
@@ -60,6 +60,7 @@ class Constants:
         self._functions = model.functions
         self._derived: set[ir.Value] = set()
         self._known: dict[ir.Value, Known] = {}
+        self._unconfirmed: dict[ir.Value, Array] = {}
         self.exact: ExactValues = ExactValues()
         for graph in (model.graph, *model.functions.values()):
             for node in walk(graph):
@@ -88,6 +89,18 @@ class Constants:
         """
         self._derived.add(value)
         self._known[value] = Known(array)
+        self._unconfirmed[value] = array
+
+    def confirm(self, seen: Callable[[ir.Value], Iterable[Array]]) -> None:
+        """Forget what was learned since the last time and is something else where it was seen.
+
+        Args:
+            seen: what the model was found to have there, if that is known.
+        """
+        learned, self._unconfirmed = self._unconfirmed, {}
+        for value, array in learned.items():
+            if not all(np.array_equal(array, other) for other in seen(value)):
+                self._forget([value])
 
     def is_constant(self, value: ir.Value | None) -> bool:
         """Whether the value is the same in every run; reads no data."""

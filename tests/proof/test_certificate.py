@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
+import normonnx
 from normonnx.journal import Refusal
 from normonnx.rewrite import Proposal, commit
-from tests.graphs import context, model, node, value
+from tests.graphs import context, model, node, proto, value
 
 CONV = """(float[2,3,9,9] x) => (float[] y) {
   c = Conv <pads=[1,1,1,1]> (x, w, b)
@@ -240,3 +242,31 @@ def test_a_fold_in_a_branch_that_no_recorded_size_takes() -> None:
         folded = p.constant(numbers, ir.DataType.FLOAT, "v")
         p.replace(last.outputs[0], p.node("MatMul", [value(m, "x"), folded]))
         assert isinstance(commit(p, summary=""), Refusal) is not right
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "p = MaxPool <kernel_shape=[3], strides=[2], pads=[0,2], ceil_mode=1> (x)",
+        "p = MaxPool <kernel_shape=[1], strides=[4], ceil_mode=1> (x)",
+        'p = MaxPool <kernel_shape=[4], strides=[3], dilations=[2], auto_pad="SAME_UPPER"> (x)',
+        'p = ConvTranspose <strides=[2], output_padding=[1], auto_pad="SAME_UPPER"> (x, w)',
+    ],
+)
+def test_a_size_that_onnx_infers_and_runtimes_do_not_make_is_no_constant(made: str) -> None:
+    before = proto(
+        f"""(float[1,2,6] x) => (float[1,2,m] y) {{
+          {made}
+          s = Shape <start=2> (p) n = Cast <to=1> (s) a = Mul (p, n) y = Mul (a, half)
+        }}""",
+        w=(2, 2, 3), half=np.float32(0.5),
+    )  # fmt: skip
+    after = normonnx.optimize(before, verify=False).to_bytes(unverified=True)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    x = np.arange(12, dtype=np.float32).reshape(1, 2, 6)
+    expected, found = (
+        onnxruntime.InferenceSession(of, options).run(None, {"x": x})[0]
+        for of in (before.SerializeToString(), after)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
