@@ -199,11 +199,8 @@ def _inferred(call: Call) -> Sequence[Tensor | None] | str:
     }
     opsets = [onnx.OperatorSetIdProto(domain=domain, version=version)]
     proto = call.proto()
-    proto.attribute.extend(
-        attribute.default_value
-        for name, attribute in schema.attributes.items()
-        if name not in call.attributes and attribute.default_value.name
-    )
+    defaults = _defaults(domain, op_type, version)
+    proto.attribute.extend(given for name, given in defaults if name not in call.attributes)
     try:
         found = onnx.shape_inference.infer_node_outputs(
             schema, proto, types, data, opset_imports=opsets
@@ -211,6 +208,14 @@ def _inferred(call: Call) -> Sequence[Tensor | None] | str:
     except Exception as error:  # of a type per binding; all mean that the node does not fit
         return str(error).strip().partition("\n")[0][:200]
     return [_tensor(found.get(f"o{i}")) for i in range(len(present))]
+
+
+@lru_cache(maxsize=1024)
+def _defaults(domain: str, op_type: str, version: int) -> Sequence[tuple[str, onnx.AttributeProto]]:
+    schema = schema_of(domain, op_type, version)
+    attributes = {} if schema is None else schema.attributes
+    defaults = ((name, attribute.default_value) for name, attribute in attributes.items())
+    return [(name, default) for name, default in defaults if default.name]
 
 
 @lru_cache(maxsize=4096)
