@@ -1,4 +1,4 @@
-"""Do the tests notice small faults of the code? `python -m benchmarks.mutation --sample 400`.
+"""Do the tests notice small faults of the code? `python -m benchmarks.mutation --sample 30`.
 
 Every mutant (`mutants`) runs the tests that execute what it changes, the quickest first, until one
 fails. The tests are collected once; each mutant is a fork of that process in which the code of one
@@ -6,7 +6,8 @@ function is exchanged, so it costs the time of its tests and nothing else. A fau
 functions needs a process that imports it.
 
 What is done is kept in --work: a run that was interrupted goes on, and one over other code begins
-anew. Write to benchmarks/results/mutation.json with --write.
+anew; which lines a file of tests executes is measured again only where that file or the code has
+changed. Write to benchmarks/results/mutation.json with --write.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import collections
 import datetime
-import hashlib
 import json
 import os
 import random
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.mutants import Mutant, mutants_of
-from benchmarks.mutation_tests import TIME, Runner, Verdict, run_with
+from benchmarks.mutation_tests import TIME, Runner, Verdict, hash_of, run_with
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "mutation.json"
@@ -41,7 +41,7 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rooms", nargs="+", default=ROOMS, help="folders of normonnx")
     parser.add_argument("--files", nargs="+", default=[], help="only files with this in their path")
-    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, drawn by --seed")
+    parser.add_argument("--sample", type=int, metavar="N", help="of each room, by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files and folders of tests")
@@ -62,11 +62,18 @@ def all_mutants(rooms: Sequence[str], files: Sequence[str]) -> list[Mutant]:
 def state_of(options: argparse.Namespace) -> str:
     """A hash of everything that a result depends on."""
     asked = (sorted(options.tests), sorted(options.rooms), options.seconds)
-    digest = hashlib.sha256(repr(asked).encode())
     patterns = ("normonnx/**/*.py", "tests/**/*.py", "benchmarks/mutants.py")
-    for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
-        digest.update(str(path).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    return hash_of(repr(asked), paths, ROOT)
+
+
+def drawn(mutants: Sequence[Mutant], each: int, seed: int) -> list[Mutant]:
+    """So many of each room."""
+    rooms: dict[str, list[Mutant]] = collections.defaultdict(list)
+    for mutant in mutants:
+        rooms[mutant.room].append(mutant)
+    draw = random.Random(seed)
+    return [m for own in rooms.values() for m in draw.sample(own, min(each, len(own)))]
 
 
 def summary(mutants: Sequence[Mutant], verdicts: dict[str, Verdict]) -> dict[str, Any]:
@@ -108,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         [mutant] = [mutant for mutant in mutants if mutant.key == options.one]
         return run_with(Runner(ROOT, work, options, [mutant], alone=True))
     if options.sample is not None:
-        mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+        mutants = drawn(mutants, options.sample, options.seed)
     runner = Runner(ROOT, work, options, mutants)
     code = run_with(runner)
     found = summary(mutants, runner.verdicts)

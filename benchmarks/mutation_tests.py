@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import resource
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.abc import SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -105,19 +106,37 @@ class Runner:
         by_file: dict[str, list[pytest.Item]] = defaultdict(list)
         for name, item in self._items.items():
             by_file[name.split("::")[0]].append(item)
-        parts: list[list[pytest.Item]] = [[] for _ in range(self.options.jobs)]
-        for items in sorted(by_file.values(), key=len, reverse=True):
-            min(parts, key=len).extend(items)
-        parts = [items for items in parts if items]
-        print(f"measuring {len(self._items)} tests", flush=True)
-        paths = [self.work / f"part{i}.json" for i in range(len(parts))]
-        for path, items in zip(paths, parts, strict=True):
-            _forked(partial(self._measure_part, path, items))
+        paths = self._kept(by_file)
+        missing = [file for file in by_file if not paths[file].exists()]
+        print(f"measuring {sum(len(by_file[file]) for file in missing)} tests", flush=True)
+        parts: list[list[str]] = [[] for _ in range(self.options.jobs)]
+        for file in sorted(missing, key=lambda file: len(by_file[file]), reverse=True):
+            min(parts, key=lambda part: sum(len(by_file[file]) for file in part)).append(file)
+        for part in parts:
+            items = [(paths[file], by_file[file]) for file in part]
+            _forked(partial(self._measure_part, items))
         for _ in parts:
             os.wait()
-        Measured.together(map(Measured.read, paths)).write(self.work / "measured.json")
+        Measured.together(map(Measured.read, paths.values())).write(self.work / "measured.json")
 
-    def _measure_part(self, path: Path, items: list[pytest.Item]) -> int:
+    def _kept(self, files: Iterable[str]) -> dict[str, Path]:
+        """Where what is measured of a file of tests is kept, as long as it and the code are so."""
+        folder = self.work.parent / "measured"
+        folder.mkdir(exist_ok=True)
+        others = [p for p in self.root.glob("tests/**/*.py") if not p.name.startswith("test_")]
+        code = sorted([*self.root.glob("normonnx/**/*.py"), *others])
+        shared = hash_of(repr(sorted(self.options.rooms)), code, self.root)
+        return {
+            file: folder / f"{hash_of(shared, [self.root / file], self.root)}.json"
+            for file in files
+        }
+
+    def _measure_part(self, files: list[tuple[Path, list[pytest.Item]]]) -> int:
+        for path, items in files:
+            self._measure_file(path, items)
+        return 0
+
+    def _measure_file(self, path: Path, items: list[pytest.Item]) -> None:
         own = [str(self.root / "normonnx" / room / "*") for room in self.options.rooms]
         recorder = coverage.Coverage(data_file=None, config_file=False, include=own)
         seconds: dict[str, float] = {}
@@ -139,7 +158,6 @@ class Runner:
             for file in data.measured_files()
         }
         Measured(seconds, executed).write(path)
-        return 0
 
     def _own_folder(self, items: Sequence[pytest.Item]) -> None:
         for item in items[:1]:
@@ -222,6 +240,14 @@ class Measured:
                 break
             chosen.setdefault(test.split("::")[0], []).append(test)
         return [test for tests in chosen.values() for test in tests]
+
+
+def hash_of(said: str, paths: Iterable[Path], root: Path) -> str:
+    """Of some words, and of files and their names."""
+    digest = hashlib.sha256(said.encode())
+    for path in paths:
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _exchange(mutant: Mutant, root: Path) -> bool:
