@@ -133,7 +133,8 @@ class Runner:
 
     def _measure_part(self, files: list[tuple[Path, list[pytest.Item]]]) -> int:
         for path, items in files:
-            self._measure_file(path, items)
+            if not path.exists():  # as another run may have measured it
+                self._measure_file(path, items)
         return 0
 
     def _measure_file(self, path: Path, items: list[pytest.Item]) -> None:
@@ -157,7 +158,9 @@ class Runner:
             }
             for file in data.measured_files()
         }
-        Measured(seconds, executed).write(path)
+        part = path.with_suffix(f".{os.getpid()}")
+        Measured(seconds, executed).write(part)
+        part.rename(path)
 
     def _own_folder(self, items: Sequence[pytest.Item]) -> None:
         for item in items[:1]:
