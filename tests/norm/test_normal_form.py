@@ -1,4 +1,4 @@
-"""Which polynomials are a norm, what is said of those that nearly are, and the arithmetic of both."""
+"""Which polynomials are a norm, what is said of those that nearly are, and their arithmetic."""
 
 from __future__ import annotations
 
