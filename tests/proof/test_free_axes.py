@@ -86,3 +86,51 @@ def test_a_constant_that_differs_at_one_place_is_seen(place: int) -> None:
     two = np.array(2.0)
     assert "windows" in certificate(text, c=c, e=c, two=two)
     assert not certificate(text, c=c, e=other, two=two)
+
+
+SUM = "y = ReduceSum <keepdims=0> (x, a)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "weights", "found"),
+    [
+        (SUM, "z = ReduceSum <keepdims=0> (x, a)", {"a": np.array([1])}, (4, 70, 4)),
+        ("t = ReduceSum <keepdims=0> (x, a) y = Mul (t, c)", "z = Neg (x)",
+         {"a": np.array([0]), "c": np.ones((70, 1))}, (5, 70, 4)),
+        ("t = ReduceSum (x, a) y = Mul (t, c)", "z = Neg (x)",
+         {"a": np.array([0]), "c": np.ones((70, 1))}, (5, 70, 4)),
+        ("t = ReduceSum <keepdims=0> (x, a) y = Mul (t, c)", "z = Neg (x)",
+         {"a": np.array([-2]), "c": np.ones(40)}, (4, 70, 40)),
+        ("y = ReduceSum (x)", "z = Neg (x)", {}, (5, 70, 40)),
+        ("y = ReduceSum <noop_with_empty_axes=1> (x)", "z = Neg (x)", {}, (5, 70, 40)),
+        ("y = ReduceMax <axes=[1]> (x)", "z = Neg (x)", {"opset": 17}, (4, 70, 4)),
+        ("y = ReduceMax (x)", "z = Neg (x)", {"opset": 17}, (5, 70, 40)),
+        ("t = Transpose (x) y = Mul (t, c)", "z = Neg (x)", {"c": np.ones((70, 1))}, (4, 70, 4)),
+        ("y = Mul (x, c)", "z = Neg (x)", {"c": np.ones(40)}, (4, 4, 40)),
+        ("y = Mul (c, x)", "z = Neg (x)", {"c": np.ones((5, 1, 40))}, (5, 4, 40)),
+        ("y = MatMul (x, w)", "z = Neg (x)", {"w": np.ones((5, 40, 3))}, (5, 70, 40)),
+        ("m = MatMul (x, w) y = Mul (m, c)", "z = Neg (x)",
+         {"w": np.ones((40, 3)), "c": np.ones((70, 1))}, (4, 70, 40)),
+        ("y = LayerNormalization <axis=-2> (x, w)", "z = Neg (x)", {"w": np.ones((70, 40))},
+         (4, 70, 40)),
+    ],
+)  # fmt: skip
+def test_how_an_axis_is_followed(
+    old: str, new: str, weights: dict[str, Any], found: tuple[int, ...]
+) -> None:
+    assert shape(old, new, **weights) == found
+
+
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        ("double[5,70,40] x", (4, 4, 4)),
+        ("double[7,100] x", (7, 16)),
+        ("double[100,7] x", (16, 4)),
+        ("double[5,9] x", (5, 9)),
+        ("double[1000] x", (64,)),
+        ("double[4,1000] x", (4, 16)),
+    ],
+)
+def test_how_many_places_are_enough(x: str, found: tuple[int, ...]) -> None:
+    assert shape("y = Neg (x)", inputs=x) == found
