@@ -45,6 +45,7 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files and folders of tests")
+    parser.add_argument("--without", nargs="+", default=[], help="tests with this in their path")
     parser.add_argument("--seconds", type=float, default=60, help="of tests, at most, per mutant")
     work = Path(tempfile.gettempdir()) / "normonnx_mutation"
     parser.add_argument("--work", type=Path, default=work, help="where what is done is kept")
@@ -61,7 +62,8 @@ def all_mutants(rooms: Sequence[str], files: Sequence[str]) -> list[Mutant]:
 
 def state_of(options: argparse.Namespace) -> str:
     """A hash of everything that a result depends on."""
-    asked = (sorted(options.tests), sorted(options.rooms), options.seconds)
+    tests = (sorted(options.tests), sorted(options.without))
+    asked = (*tests, sorted(options.rooms), options.seconds)
     patterns = ("normonnx/**/*.py", "tests/**/*.py", "benchmarks/mutants.py")
     paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
     return hash_of(repr(asked), paths, ROOT)
@@ -120,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = run_with(runner)
     found = summary(mutants, runner.verdicts)
     found.update(of=len(all_mutants(options.rooms, ())), seed=options.seed, seconds=options.seconds)
+    found["without"] = list(options.without)
     for survivor in found["survivors"]:
         place = f"{survivor['file']}:{survivor['line']}"
         print(f"{survivor['why']}: {place}: {survivor['before']}  →  {survivor['after']}")

@@ -197,6 +197,7 @@ class Runner:
         command = [sys.executable, "-m", "benchmarks.mutation", "--one", mutant.key]
         command += ["--work", str(o.work), "--seconds", str(o.seconds)]
         command += ["--rooms", *o.rooms, "--tests", *o.tests]
+        command += ["--without", *o.without] if o.without else []
         environment = {**os.environ, "MUTATION_FILES": os.pathsep.join(files)}
         return subprocess.run(command, env=environment, check=False).returncode
 
@@ -322,5 +323,6 @@ def run_with(runner: Runner) -> int:
         sys.meta_path.insert(0, _Finder(runner.mutants[0], runner.root))
         tests = os.environ["MUTATION_FILES"].split(os.pathsep)
     quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--no-summary"]
+    quiet += [f"--ignore-glob=*{name}*" for name in runner.options.without]
     code = pytest.main([*quiet, *tests], plugins=[runner])
     return int(code)
