@@ -34,7 +34,7 @@ FACTS = (
         linear_jointly=True,
         kernel=kernels.group_normalization,
     ),
-    Facts(name="LpNormalization"),
+    Facts(name="LpNormalization", dims=same, kernel=kernels.lp_normalization),
     Facts(name="LRN"),
     Facts(name="MeanVarianceNormalization"),
 )

@@ -8,7 +8,7 @@ from normonnx.graph.dims import Dims, unknown
 from normonnx.operators.attributes import attribute_ints
 from normonnx.operators.facts import Facts
 from normonnx.operators.kernels import pooling as kernels
-from normonnx.operators.kernels import reduction
+from normonnx.operators.kernels import reduction, regions
 from normonnx.operators.known import Known
 from normonnx.operators.windows import window_extents
 
@@ -52,8 +52,13 @@ FACTS = (
         dims=pooled_to_one,
         kernel=kernels.global_max_pool,
     ),
-    Facts(name="GlobalLpPool", reduces=True),
-    Facts(name="MaxRoiPool"),
+    Facts(
+        name="GlobalLpPool",
+        reduces=True,
+        dims=pooled_to_one,
+        kernel=kernels.global_lp_pool,
+    ),
+    Facts(name="MaxRoiPool", kernel=regions.max_roi_pool),
     Facts(name="RoiAlign"),
     Facts(name="MaxUnpool", moves=(0,), linear_in=(0,)),
 )

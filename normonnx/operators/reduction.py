@@ -36,8 +36,8 @@ def reduced(known: Known, node: ir.Node) -> Dims | None:
 _KERNELS: Mapping[str, Kernel | None] = {
     **dict.fromkeys("ReduceL1 ReduceLogSum ReduceLogSumExp".split()),
     "ReduceL2": kernels.reduction(kernels.euclidean),
-    "ReduceMax": kernels.reduction(np.max, integers=True),
-    "ReduceMin": kernels.reduction(np.min, integers=True),
+    "ReduceMax": kernels.reduction(kernels.largest, integers=True),
+    "ReduceMin": kernels.reduction(kernels.smallest, integers=True),
     "ReduceSumSquare": kernels.reduction(kernels.sum_of_squares),
 }
 
@@ -67,5 +67,5 @@ FACTS = (
     Facts(name="ArgMax", reduces=True, jumps=True),
     Facts(name="ArgMin", reduces=True, jumps=True),
     Facts(name="CumProd", dims=same),
-    Facts(name="CumSum", linear_in=(0,), dims=same),
+    Facts(name="CumSum", linear_in=(0,), dims=same, kernel=kernels.cumulative_sum),
 )

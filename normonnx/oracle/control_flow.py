@@ -1,4 +1,4 @@
-"""If, Loop and Scan: graphs inside nodes, which see the values of the graphs around them."""
+"""If, Loop, Scan, SequenceMap: graphs inside nodes, which see the values of those around them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.kernels import Inputs, Outputs
-from normonnx.oracle.execution import Frame, LacksOperatorError, Plan, Runner, walk
+from normonnx.oracle.execution import Frame, Plan, Runner, walk
 
 Planning = Callable[[ir.Graph, Mapping[str, int]], Plan]
 
-_CONTROL = frozenset(("If", "Loop", "Scan"))
+_CONTROL = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
 def is_control(node: ir.Node) -> bool:
@@ -34,7 +34,7 @@ def reads(node: ir.Node) -> set[ir.Value]:
 
 
 def runner(plan: Planning, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
-    """How to compute an If, a Loop or a Scan."""
+    """How to compute a node that runs graphs of its own."""
     plans = {
         name: plan(attribute.as_graph(), opsets)
         for name, attribute in node.attributes.items()
@@ -44,7 +44,9 @@ def runner(plan: Planning, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
         return _branch(plans["then_branch"], plans["else_branch"])
     if node.op_type == "Loop":
         return _loop(plans["body"], len(node.outputs))
-    return _scan(plans["body"], node, opsets.get("", 1))
+    if node.op_type == "SequenceMap":
+        return _map(plans["body"], len(node.outputs))
+    return (_scan_of_batch if opsets.get("", 1) < 9 else _scan)(plans["body"], node)
 
 
 def _branch(then: Plan, otherwise: Plan) -> Runner:
@@ -82,20 +84,70 @@ def _stacked(column: list[Any]) -> Any:
     return np.stack(column) if column else np.empty((0,), dtype=np.float64)
 
 
-def _scan(body: Plan, node: ir.Node, opset: int) -> Runner:
-    if opset < 9:
-        raise LacksOperatorError("Scan of operator set 8")
+def _map(body: Plan, outputs: int) -> Runner:
+    """A body for each element of the first sequence and of the others; tensors stay."""
 
-    def ints(name: str, size: int) -> list[int]:
-        attribute = node.attributes.get(name)
-        return [0] * size if attribute is None else [int(v) for v in attribute.as_ints()]
+    def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
+        collected: list[list[Any]] = [[] for _ in range(outputs)]
+        first: Any = inputs[0]
+        for number in range(len(first)):
+            given = (v[number] if isinstance(v, list) else v for v in inputs)
+            frame.values.update(zip(body.inputs, given, strict=True))
+            for column, item in zip(collected, walk(body, frame), strict=True):
+                column.append(item)
+        return tuple(collected)  # type: ignore[arg-type]
 
+    return run
+
+
+def _ints(node: ir.Node, name: str, size: int) -> list[int]:
+    """An attribute with a number for each of so many values, all zero by default."""
+    attribute = node.attributes.get(name)
+    return [0] * size if attribute is None else [int(v) for v in attribute.as_ints()]
+
+
+def _scan_of_batch(body: Plan, node: ir.Node) -> Runner:
+    """Scan of opset 8: lengths first, then states ``[N, …]`` and sequences ``[N, T, …]``.
+
+    Each sample is scanned on its own, up to its length; behind that its results are zero.
+    """
+    scanned = node.attributes["num_scan_inputs"].as_int()
+    states = len(node.inputs) - 1 - scanned
+    results = len(node.outputs) - states
+    backwards = _ints(node, "directions", scanned)
+
+    def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
+        lengths, *given = inputs
+        sequences = [np.asarray(array) for array in given[states:]]
+        samples, most = sequences[0].shape[:2]
+        made: list[list[Any]] = []
+        for sample in range(samples):
+            length = most if lengths is None else int(lengths[sample])
+            columns = [
+                _turned(sequence[sample, :length], backward)
+                for sequence, backward in zip(sequences, backwards, strict=True)
+            ]
+            carried = [np.asarray(array)[sample] for array in given[:states]]
+            carried, collected = _stepped(body, frame, carried, columns, results)
+            made.append([*carried, *(_lengthened(_stacked(c), most) for c in collected)])
+        return tuple(np.stack(column) for column in zip(*made, strict=True))
+
+    return run
+
+
+def _lengthened(rows: Any, most: int) -> Any:
+    """With rows of zeros behind, up to so many."""
+    return np.pad(rows, [(0, most - len(rows)), *[(0, 0)] * (rows.ndim - 1)])
+
+
+def _scan(body: Plan, node: ir.Node) -> Runner:
     scanned = node.attributes["num_scan_inputs"].as_int()
     states = len(node.inputs) - scanned
     results = len(node.outputs) - states
-    axes, backwards = ints("scan_input_axes", scanned), ints("scan_input_directions", scanned)
-    out_axes = ints("scan_output_axes", results)
-    out_backwards = ints("scan_output_directions", results)
+    axes = _ints(node, "scan_input_axes", scanned)
+    backwards = _ints(node, "scan_input_directions", scanned)
+    out_axes = _ints(node, "scan_output_axes", results)
+    out_backwards = _ints(node, "scan_output_directions", results)
 
     def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
         columns = [

@@ -65,7 +65,7 @@ class Planner:
 
     def plan(self, graph: ir.Graph | ir.GraphView | ir.Function, opsets: Mapping[str, int]) -> Plan:
         """Prepare a graph: a runner for each node, and when each value is dropped."""
-        steps = [Step(node, self._runner(node, opsets), self._depends(node)) for node in graph]
+        steps = [Step(node, self._prepared(node, opsets), self._depends(node)) for node in graph]
         local = {v for step in steps for v in step.node.outputs} | set(graph.inputs)
         local -= set(graph.outputs)
         last: dict[ir.Value, Step] = {}
@@ -80,6 +80,13 @@ class Planner:
     def _depends(self, node: ir.Node) -> tuple[ir.Value | None, ...] | None:
         """As `depends_on`; a call of a function may do anything."""
         return None if node.op_identifier() in self._functions else depends_on(node)
+
+    def _prepared(self, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
+        """How to compute a node; one that the standard does not allow so is one that lacks."""
+        try:
+            return self._runner(node, opsets)
+        except Exception as error:
+            return self._lack(f"{node.op_type} '{node.name}' ({error})")
 
     def _runner(self, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
         if control_flow.is_control(node):

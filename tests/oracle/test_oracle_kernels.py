@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from normonnx.operators.table import FACTS
 from normonnx.oracle.oracle import Oracle
 from tests.judge.building import Array, feeds_of, node_model, run_ort
+from tests.oracle import test_kernels_by_runtime as by_runtime
 from tests.oracle import test_plain_kernels as plain
 
 Random = np.random.Generator
@@ -515,4 +516,4 @@ def test_every_kernel_has_a_test() -> None:
     }
     # The operators of our own domain are held to their references by tests/ops and tests/norm.
     kernels = {op for (domain, op), facts in FACTS.items() if facts.kernel and domain != "normonnx"}
-    assert kernels == tried | by_hand | elsewhere | fused | set(plain.CASES)
+    assert kernels == tried | by_hand | elsewhere | fused | set(plain.CASES) | by_runtime.OPERATORS

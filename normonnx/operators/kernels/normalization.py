@@ -48,6 +48,13 @@ def rms_normalization(call: Call, inputs: Inputs) -> Outputs:
     return (x * inverse * scale, inverse)[: call.outputs]
 
 
+def lp_normalization(call: Call, inputs: Inputs) -> Outputs:
+    """X / Σ|x| or x / √Σx² along an axis; a vector of zeros stays."""
+    x, axis = present(inputs, 0), int(call.get("axis", -1))
+    length = np.linalg.norm(x, ord=int(call.get("p", 2)), axis=axis, keepdims=True)
+    return ((x / np.where(length == 0, 1, length)).astype(x.dtype, copy=False),)
+
+
 def _per_channel(values: Array, rank: int) -> Array:
     return values.reshape(-1, *(1,) * (rank - 2))
 

@@ -1,4 +1,4 @@
-"""MaxPool and AveragePool: one pass over the input per element of the window; GlobalMaxPool."""
+"""MaxPool and AveragePool: one pass over the input per element of the window; whole channels."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def global_max_pool(call: Call, inputs: Inputs) -> Outputs:
     """The largest element of each channel; onnx.reference has it for two spatial axes only."""
     x = present(inputs, 0)
     return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+def global_lp_pool(call: Call, inputs: Inputs) -> Outputs:
+    """(Σ|x|ᵖ)^(1/p) of each channel."""
+    x, p = present(inputs, 0), float(call.get("p", 2))
+    total = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
+    return ((total ** (1 / p)).astype(x.dtype, copy=False),)
 
 
 def average_pool(call: Call, inputs: Inputs) -> Outputs:
