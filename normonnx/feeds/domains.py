@@ -6,63 +6,24 @@ Random numbers outside that domain test nothing, or nothing but the runtime's er
 
 from __future__ import annotations
 
+import math
 import re
-from enum import Enum
 
-import numpy as np
 import onnx_ir as ir
-from msgspec import Struct
+from msgspec.structs import replace
 
+from normonnx.feeds.demands import (
+    allowed,
+    compared_with,
+    elements_of_sequence,
+    hides,
+    statistics,
+    titled,
+)
+from normonnx.feeds.kinds import Domain, Kind, form_of
+from normonnx.feeds.ranges import Range
 from normonnx.feeds.trace import Functions, Reading, constant, number, readings
-from normonnx.operators.kernels import Array
 from normonnx.operators.names import MICROSOFT, onnx_name
-
-
-class Kind(Enum):
-    """The kinds of domain, named as reports show them."""
-
-    REAL = "real"
-    POSITIVE = "positive"
-    UNIT = "between 0 and 1"
-    INDEX = "index"
-    MASK = "mask"
-    POSITION = "positions"
-    LENGTH = "lengths"
-    SIZE = "size"
-    CHOICE = "choice"
-    INTEGER = "integer"
-    BOOL = "bool"
-    STRING = "text"
-
-
-class Domain(Struct, frozen=True, eq=False):
-    """What an input may hold.
-
-    Attributes:
-        kind: of which kind it is.
-        low: least value of the integer kinds.
-        high: greatest value of the integer kinds.
-        choices: the values of a choice.
-        centre: mean per channel on axis 1 of a real input, where the first operator tells it.
-        spread: standard deviation per channel, likewise.
-        why: what in the graph says so.
-    """
-
-    kind: Kind
-    low: int = 0
-    high: int = 0
-    choices: tuple[int | str, ...] = ()
-    centre: Array | None = None
-    spread: Array | None = None
-    why: str = ""
-
-    def __str__(self) -> str:
-        if self.kind in (Kind.INDEX, Kind.SIZE, Kind.INTEGER, Kind.POSITION):
-            return f"{self.kind.value} {self.low}..{self.high}"
-        if self.kind is Kind.CHOICE:
-            return f"one of {', '.join(map(str, self.choices))}"
-        return str(self.kind.value)
-
 
 _TEXTS = ("", "a", "Hello, world", "the quick brown fox", "ÄÖÜ ß", "12 3.5", "x" * 40)
 _MASKED = re.compile(r"mask", re.IGNORECASE)
@@ -100,9 +61,9 @@ _LOOKED_UP = frozenset(
 )
 _ALONG_AN_AXIS = frozenset(("Gather", "GatherElements"))
 _MADE_A_TRUTH = frozenset(("Cast", "Not", "Where"))
-_COMPARED = frozenset(("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"))
-_POSITIVE_INPUTS = frozenset((("Log", 0), ("Sqrt", 0), ("Div", 1), ("Reciprocal", 0)))
 _LARGEST_SIZE = 4
+_FEW = 7
+_SLACK, _NOTHING = 1e-9, 1e-30
 
 
 def domain_of(value: ir.Value, functions: Functions) -> Domain:
@@ -113,12 +74,18 @@ def domain_of(value: ir.Value, functions: Functions) -> Domain:
         functions: the functions of the model.
     """
     found = list(readings(value, functions))
-    name = str(value.name)
-    dtype = value.dtype or ir.DataType.FLOAT
+    asked = any(onnx_name(reading.node) == "OptionalHasElement" for reading in found)
+    form = form_of(value)
+    count = elements_of_sequence(found) if form is not None and form.depth else 0
+    domain = _of_elements(str(value.name), value.dtype or ir.DataType.FLOAT, found)
+    return replace(domain, optional=asked, count=count)
+
+
+def _of_elements(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
     if dtype == ir.DataType.STRING:
         return _text(found)
     if dtype == ir.DataType.BOOL:
-        return Domain(Kind.BOOL, why="its type")
+        return Domain(Kind.BOOL, inverted=hides(found), why="its type")
     if dtype.is_integer():
         return _integer(name, dtype, found)
     return _real(name, found)
@@ -129,18 +96,19 @@ def _text(found: list[Reading]) -> Domain:
         keys = reading.node.attributes.get("keys_strings")
         if keys is not None:
             return Domain(
-                Kind.CHOICE, choices=tuple(keys.as_strings()), why=f"keys of {_title(reading)}"
+                Kind.CHOICE, choices=tuple(keys.as_strings()), why=f"keys of {titled(reading)}"
             )
     return Domain(Kind.STRING, choices=_TEXTS, why="its type")
 
 
 def _integer(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
     if _is_mask(name):
-        return Domain(Kind.MASK, 0, 1, why="its name")
+        return Domain(Kind.MASK, 0, 1, inverted=hides(found), why="its name")
     index = _index(found)
     if index is not None:
         kind = Kind.POSITION if _POSITION.search(name) else Kind.INDEX
-        return Domain(kind, index.low, index.high, why=index.why)
+        asked = tuple(n for n in compared_with(found) if index.low <= n <= index.high)
+        return replace(index, kind=kind, choices=asked)
     return _counted(found) or _by_name_or_type(name, dtype, found)
 
 
@@ -157,42 +125,48 @@ def _counted(found: list[Reading]) -> Domain | None:
     ):
         for reading in found:
             if (onnx_name(reading.node), reading.index) in table:
-                return Domain(kind, low, high, why=_title(reading))
+                return Domain(kind, low, high, why=titled(reading))
     return None
 
 
 def _by_name_or_type(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
     if _LENGTH.search(name):
         return Domain(Kind.LENGTH, 1, 1, why="its name")
-    compared = _compared_with(found)
-    if compared - {0, 1}:
-        return Domain(Kind.CHOICE, choices=tuple(sorted(compared)), why="what it is compared with")
+    asked = tuple(n for n in compared_with(found) if dtype.min <= n <= dtype.max)
+    if set(asked) - {0, 1}:
+        return Domain(Kind.CHOICE, choices=asked, why="what it is compared with")
     if _POSITION.search(name):
         return Domain(Kind.POSITION, 0, 127, why="its name")
-    if dtype in (ir.DataType.UINT8, ir.DataType.INT8):
-        low = 0 if dtype == ir.DataType.UINT8 else -128
-        return Domain(Kind.INTEGER, low, low + 255, why="its type")
-    if compared or any(onnx_name(r.node) in _MADE_A_TRUTH for r in found):
-        return Domain(Kind.MASK, 0, 1, why="it is compared or made a float, and no index")
-    return Domain(Kind.INTEGER, 0, 7, why="its type")
+    range_, why = allowed(found)
+    low = math.ceil(max(range_.low, dtype.min))
+    if dtype.bitwidth <= 8:
+        high = math.floor(min(range_.high, dtype.max))
+        return Domain(Kind.INTEGER, low, max(low, high), why=why or "its type")
+    if range_.is_everything and (asked or any(onnx_name(r.node) in _MADE_A_TRUTH for r in found)):
+        why = "it is compared or made a float, and no index"
+        return Domain(Kind.MASK, 0, 1, inverted=hides(found), why=why)
+    low = max(0, low) if range_.high >= 0 else math.floor(range_.high) - _FEW
+    high = math.floor(min(range_.high, low + _FEW))
+    return Domain(Kind.INTEGER, low, max(low, high), why=why or "its type")
 
 
 def _real(name: str, found: list[Reading]) -> Domain:
     if _is_mask(name):
-        return Domain(Kind.MASK, 0, 1, why="its name")
+        return Domain(Kind.MASK, 0, 1, inverted=hides(found), why="its name")
     index = _index([r for r in found if r.way.truncated])
     if index is not None:
         return index
-    for reading in found:
-        if (onnx_name(reading.node), reading.index) in _POSITIVE_INPUTS:
-            return Domain(Kind.POSITIVE, why=_title(reading))
-    if _PROBABILITY.search(name):
+    range_, why = allowed(found)
+    if 0 <= range_.low < _NOTHING and math.isinf(range_.high):
+        return Domain(Kind.POSITIVE, least=0.0, why=why)
+    if range_.is_everything and _PROBABILITY.search(name):
         return Domain(Kind.UNIT, why="its name")
-    for reading in found:
-        hint = _statistics(reading)
-        if hint is not None:
-            return hint
-    return Domain(Kind.REAL, why="its type")
+    centred = next(filter(None, map(statistics, found)), None)
+    domain = Domain(Kind.REAL, least=range_.low, most=range_.high, why=why or "its type")
+    if centred is None:
+        return domain
+    title = f"statistics of {titled(centred.reading)}"
+    return replace(domain, centre=centred.centre, spread=centred.spread, why=why or title)
 
 
 def _index(found: list[Reading]) -> Domain | None:
@@ -202,9 +176,12 @@ def _index(found: list[Reading]) -> Domain | None:
         rows = _rows(reading)
         if rows is None:
             continue
-        low, high = max(0, -reading.way.offset), rows - 1 - reading.way.offset
+        range_ = reading.way.back(Range(0, rows - 1))
+        if range_.is_everything:  # clipped on the way
+            range_ = Range(0, rows - 1)
+        low, high = max(0, math.ceil(range_.low - _SLACK)), range_.high + _SLACK
         if high >= low and (best is None or high < best.high):
-            best = Domain(Kind.INDEX, low, high, why=_title(reading))
+            best = Domain(Kind.INDEX, low, math.floor(min(high, 2**31)), why=titled(reading))
     return best
 
 
@@ -217,6 +194,8 @@ def _rows(reading: Reading) -> int | None:
     if (name, index) == ("OneHot", 0):
         depth = number(node.inputs[1])
         return None if depth is None else int(depth)
+    if (name, index) == ("RoiAlign", 2):
+        return _extent(node.inputs[0], 0) or 1
     if (name, index) not in _LOOKED_UP:
         return None
     axis = node.attributes.get("axis") if name in _ALONG_AN_AXIS else None
@@ -229,31 +208,3 @@ def _extent(value: ir.Value | None, axis: int) -> int | None:
     shape = value.shape if tensor is None and value is not None else getattr(tensor, "shape", None)
     dim = shape[axis] if shape else None
     return dim if isinstance(dim, int) else None
-
-
-def _compared_with(found: list[Reading]) -> set[int]:
-    result = set()
-    for reading in found:
-        if onnx_name(reading.node) in _COMPARED:
-            other = number(reading.node.inputs[1 - reading.index])
-            if other is not None and other == int(other):
-                result.add(int(other) - reading.way.offset)
-    return result
-
-
-def _statistics(reading: Reading) -> Domain | None:
-    """A real input that is normalised at once is drawn as what it was normalised for."""
-    node = reading.node
-    if onnx_name(node) != "BatchNormalization" or reading.index != 0 or not reading.way.direct:
-        return None
-    mean, variance = constant(node.inputs[3]), constant(node.inputs[4])
-    if mean is None or variance is None:
-        return None
-    centre = np.asarray(mean.numpy(), dtype=np.float64)
-    spread = np.sqrt(np.abs(np.asarray(variance.numpy(), dtype=np.float64)))
-    return Domain(Kind.REAL, centre=centre, spread=spread, why=f"statistics of {_title(reading)}")
-
-
-def _title(reading: Reading) -> str:
-    name = reading.node.name
-    return f"{reading.node.op_type} '{name}'" if name else reading.node.op_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.feeds.domains import Domain, domain_of
-from normonnx.feeds.values import Family, stream, values
+from normonnx.feeds.domains import domain_of
+from normonnx.feeds.kinds import Domain, form_of
+from normonnx.feeds.trace import Functions
+from normonnx.feeds.values import stream, values, variants
+from normonnx.feeds.whole import Family
 from normonnx.graph.interface import required_inputs
+from normonnx.operators.kernels import Array
 from normonnx.runtime.sessions import SessionCrashedError, SessionFailedError
 from normonnx.sizes.dimensions import Binding, OpenShapes, open_shapes
 
@@ -19,6 +24,8 @@ from normonnx.sizes.dimensions import Binding, OpenShapes, open_shapes
 _DECISIVE = (Family.NORMAL, Family.UNIFORM, Family.SCALED)
 _BINDINGS = 3
 _MOST_TRIES = 40
+_ABSENT = -1
+"""The variant of an optional input that is not there."""
 
 Run = Callable[[Mapping[str, Any]], object]
 
@@ -39,7 +46,7 @@ class Feed(Struct, frozen=True):
         draw: its number; user data have numbers too.
         title: what is special about it, such as ``normal``, or the name of the user's file.
         binding: the sizes of the open dimensions.
-        inputs: the tensors by name.
+        inputs: by name; tensors, lists of them for sequences, None for what is absent.
         decisive: whether rounding is judged on it; otherwise only whether the outputs exist and
             are of the right size.
     """
@@ -70,17 +77,19 @@ class FeedSource:
     def __init__(self, model: ir.Model, *, seed: int) -> None:
         self._inputs = required_inputs(model)
         for value in self._inputs:
-            if not isinstance(value.type, ir.TensorType):
-                raise NoFeedError(f"input '{value.name}' is no tensor: give data for it")
+            form = form_of(value)
+            if form is None or form.depth > 1:
+                raise NoFeedError(f"'{value.name}' is no tensor and no sequence: give data for it")
         self._seed = seed
         self._shapes: OpenShapes = open_shapes(self._inputs)
         self.domains: dict[str, Domain] = {
-            str(v.name): domain_of(v, model.functions) for v in self._inputs
+            str(v.name): _domain(v, model.functions) for v in self._inputs
         }
         self.bindings: list[Binding] = []
         self.refused: int = 0
         self._candidates = enumerate(self._shapes.candidates(), start=1)
         self._tried = 0
+        self._variants: dict[str, list[int]] = {}
 
     def ask(self, run: Run, *, deadline: float) -> None:
         """Find sizes for the open dimensions by asking the original model.
@@ -110,6 +119,24 @@ class FeedSource:
                 self.bindings.append(binding)
         if not self.bindings:
             raise NoFeedError(complaint, crashed=crashed)
+        if not self._variants:
+            self._variants = {name: [0] for name in self.domains}
+            for name in self.domains:
+                self._variants[name] += self._further(name, run, deadline)
+
+    def _further(self, name: str, run: Run, deadline: float) -> list[int]:
+        """The variants of an input beside the first that the original takes."""
+        domain, binding = self.domains[name], self.bindings[0]
+        shape = self._shapes.shape(name, binding)
+        count = 1 if domain.count else variants(domain, shape)
+        taken = []
+        for variant in (*range(1, count), *([_ABSENT] if domain.optional else [])):
+            if time.monotonic() > deadline:
+                break
+            with contextlib.suppress(SessionFailedError):
+                run(self._drawn(binding, Family.NORMAL, 0, {name: variant}))
+                taken.append(variant)
+        return taken
 
     def _has_enough(self) -> bool:
         """Three sizes if the varied ones are accepted at once, and else two of any."""
@@ -129,16 +156,50 @@ class FeedSource:
         inputs = self._drawn(binding, family, draw)
         return Feed(draw, family.value, binding, inputs, decisive=False)
 
-    def _drawn(self, binding: Binding, family: Family, draw: int) -> dict[str, Any]:
+    def _drawn(
+        self, binding: Binding, family: Family, draw: int, chosen: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
+        """The inputs of one feed, in the variants of its number or in those that are chosen."""
         extent = max((binding[s] for s in self._shapes.lengths), default=1)
-        return {
-            str(v.name): values(
-                self.domains[str(v.name)],
-                self._shapes.shape(str(v.name), binding),
-                v.dtype or ir.DataType.FLOAT,
-                family,
-                stream(self._seed, draw, str(v.name)),
-                extent=extent,
-            )
-            for v in self._inputs
-        }
+        result: dict[str, Any] = {}
+        for value in self._inputs:
+            name = str(value.name)
+            known = self._variants.get(name, [0])
+            variant = (chosen or {}).get(name, known[draw % len(known)] if chosen is None else 0)
+            result[name] = self._value(value, binding, family, draw, variant, extent)
+        return result
+
+    def _value(
+        self,
+        value: ir.Value,
+        binding: Binding,
+        family: Family,
+        draw: int,
+        variant: int,
+        extent: int,
+    ) -> Any:
+        name = str(value.name)
+        domain, dtype = self.domains[name], value.dtype or ir.DataType.FLOAT
+        shape = self._shapes.shape(name, binding)
+
+        def one(stream_of: str) -> Array:
+            random = stream(self._seed, draw, stream_of)
+            return values(domain, shape, dtype, family, random, extent=extent, variant=variant)
+
+        if variant == _ABSENT:
+            return None
+        if domain.count:
+            return [one(f"{name}[{number}]") for number in range(domain.count)]
+        return one(name)
+
+
+def _domain(value: ir.Value, functions: Functions) -> Domain:
+    """What an input may hold.
+
+    Raises:
+        NoFeedError: if the graph around it cannot be read.
+    """
+    try:
+        return domain_of(value, functions)
+    except Exception as error:
+        raise NoFeedError(f"what '{value.name}' may hold cannot be told: {error}") from error

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
-from enum import Enum
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.feeds.domains import Domain, Kind
+from normonnx.feeds.kinds import Domain, Kind
+from normonnx.feeds.whole import Family, Random, whole
 from normonnx.operators.kernels import Array
 
-Random = np.random.Generator
+_MARGIN = 0.1
+"""How far inside of a range values stay, where that is wide."""
 
-
-class Family(Enum):
-    """How real values are distributed."""
-
-    NORMAL = "normal"
-    UNIFORM = "uniform"
-    SCALED = "scaled normal"
-    WIDE = "wide"
-    EDGE = "edge"
+_MOST_VARIANTS = 8
 
 
 def stream(seed: int, draw: int, name: str) -> Random:
@@ -39,6 +33,7 @@ def values(
     random: Random,
     *,
     extent: int,
+    variant: int = 0,
 ) -> Array:
     """Draw a tensor; of rank 0 it is an array too, as ONNX Runtime takes nothing else.
 
@@ -49,9 +44,19 @@ def values(
         family: distribution of real values; integers and masks vary with it as well.
         random: where the numbers come from.
         extent: the longest sequence of this feed, for lengths.
+        variant: which of the `variants` of a single element it is.
     """
-    drawn = _drawn(domain, shape, dtype, family, random, extent)
+    drawn = _drawn(domain, shape, dtype, family, random, extent, variant)
     return np.asarray(drawn, dtype=object if dtype == ir.DataType.STRING else dtype.numpy())
+
+
+def variants(domain: Domain, shape: tuple[int, ...]) -> int:
+    """How many values of a single element there are to be tried one by one."""
+    if math.prod(shape) != 1:
+        return 1
+    if domain.kind is Kind.CHOICE:
+        return min(len(domain.choices), _MOST_VARIANTS)
+    return 2 if domain.kind is Kind.BOOL else 1
 
 
 def _drawn(
@@ -61,17 +66,16 @@ def _drawn(
     family: Family,
     random: Random,
     extent: int,
+    variant: int,
 ) -> Array:
     if domain.kind in (Kind.REAL, Kind.POSITIVE, Kind.UNIT):
-        drawn = _real(domain, shape, family, random)
-        if domain.kind is Kind.POSITIVE:
-            drawn = np.abs(drawn) + 0.1
-        elif domain.kind is Kind.UNIT:
-            drawn = random.uniform(size=shape)
-        return _fitted(drawn, dtype)
+        drawn = random.uniform(size=shape) if domain.kind is Kind.UNIT else None
+        return _fitted(_real(domain, shape, family, random) if drawn is None else drawn, dtype)
     if domain.kind in (Kind.STRING, Kind.CHOICE):
-        return _chosen(domain, shape, dtype, random)
-    return _whole(domain, shape, family, random, extent)
+        return _chosen(domain, shape, dtype, random, variant)
+    if domain.kind is Kind.BOOL and math.prod(shape) == 1:
+        return np.full(shape, variant == 0)
+    return whole(domain, shape, family, random, extent)
 
 
 def _normal(shape: tuple[int, ...], random: Random) -> Array:
@@ -112,12 +116,45 @@ _FAMILIES: dict[Family, Callable[[tuple[int, ...], Random], Array]] = {
 
 def _real(domain: Domain, shape: tuple[int, ...], family: Family, random: Random) -> Array:
     drawn = _FAMILIES[family](shape, random)
-    if domain.centre is None or domain.spread is None or family is not Family.NORMAL:
+    if family is Family.NORMAL:
+        drawn = _centred(drawn, domain)
+    least = max(domain.least, 0.0) if domain.kind is Kind.POSITIVE else domain.least
+    return _within(drawn, least, domain.most)
+
+
+def _centred(drawn: Array, domain: Domain) -> Array:
+    """Around the mean that the graph tells, per channel on axis 1 or broadcast."""
+    if domain.centre is None or domain.spread is None:
         return drawn
-    if len(shape) < 2 or domain.centre.size != shape[1]:
+    centre, spread, shape = domain.centre, domain.spread, drawn.shape
+    if len(shape) >= 2 and centre.shape == (shape[1],):
+        per_channel = (-1, *(1,) * (len(shape) - 2))
+        centre = centre.reshape(per_channel)
+        spread = spread if spread.size == 1 else spread.reshape(per_channel)
+    try:
+        moved: Array = np.broadcast_to(drawn * spread + centre, shape)
+    except ValueError:  # the constants are of another size than this feed
         return drawn
-    per_channel = (-1, *(1,) * (len(shape) - 2))
-    return drawn * domain.spread.reshape(per_channel) + domain.centre.reshape(per_channel)
+    return moved
+
+
+def _within(drawn: Array, least: float, most: float) -> Array:
+    """The values folded into a range, a little inside of its ends; what is in it stays."""
+    if math.isinf(least) and math.isinf(most):
+        return drawn
+    if math.isinf(least):
+        return -_within(-drawn, -most, math.inf)
+    margin = max(_MARGIN, _MARGIN**3 * abs(least))
+    if math.isinf(most):
+        low = least + margin
+        folded = low + np.abs(drawn) if low > 0 else np.where(drawn < low, 2 * low - drawn, drawn)
+        return np.asarray(folded)
+    margin = min(margin, (most - least) / 20)
+    low, span = least + margin, most - least - 2 * margin
+    if not span:
+        return np.full_like(drawn, low)
+    turned = np.mod(drawn - low, 2 * span)
+    return np.asarray(low + np.where(turned > span, 2 * span - turned, turned))
 
 
 def _fitted(drawn: Array, dtype: ir.DataType) -> Array:
@@ -129,50 +166,17 @@ def _fitted(drawn: Array, dtype: ir.DataType) -> Array:
     return fitted
 
 
-def _chosen(domain: Domain, shape: tuple[int, ...], dtype: ir.DataType, random: Random) -> Array:
-    index = random.integers(0, len(domain.choices), shape)
+def _chosen(
+    domain: Domain, shape: tuple[int, ...], dtype: ir.DataType, random: Random, variant: int
+) -> Array:
+    """Choices by chance, each of them once where there is room; a single element by its number."""
+    count = len(domain.choices)
+    index = random.integers(0, count, shape)
+    if index.size == 1 and domain.kind is Kind.CHOICE:
+        index = np.full(shape, variant % count)
+    elif index.size >= count:
+        index.reshape(-1)[random.choice(index.size, count, replace=False)] = np.arange(count)
     if dtype == ir.DataType.STRING:
         return np.array(domain.choices, dtype=object)[index]
     chosen: Array = np.array(domain.choices)[index].astype(dtype.numpy())
     return chosen
-
-
-def _whole(
-    domain: Domain, shape: tuple[int, ...], family: Family, random: Random, extent: int
-) -> Array:
-    if domain.kind is Kind.MASK:
-        return _mask(shape, family, random)
-    if domain.kind is Kind.BOOL:
-        return random.integers(0, 2, shape).astype(bool)
-    if domain.kind is Kind.POSITION:
-        steps = np.arange(shape[-1] if shape else 1)
-        return np.broadcast_to(
-            np.clip(domain.low + steps, None, domain.high), shape or (1,)
-        ).reshape(shape)
-    if domain.kind is Kind.LENGTH:
-        lengths = random.integers(1, extent + 1, shape)
-        if lengths.size:
-            lengths.reshape(-1)[0] = extent
-        return lengths
-    drawn = random.integers(domain.low, domain.high + 1, shape)
-    if domain.kind is Kind.INDEX and drawn.size >= 2:
-        # The first and the last row of a table are where an off-by-one shows.
-        ends = random.choice(drawn.size, 2, replace=False)
-        drawn.reshape(-1)[ends] = (domain.low, domain.high)
-    return drawn
-
-
-def _mask(shape: tuple[int, ...], family: Family, random: Random) -> Array:
-    """All ones; or rows of ones of differing lengths, one of them full; or ones and zeros mixed."""
-    mask = np.ones(shape, dtype=np.int64)
-    if family is Family.UNIFORM or not shape or not mask.size:
-        return mask
-    if family in (Family.SCALED, Family.EDGE):
-        mask = random.integers(0, 2, shape)
-        mask[..., 0] = 1
-        return mask
-    kept = random.integers(1, shape[-1] + 1, shape[:-1])
-    if kept.size:
-        kept.reshape(-1)[0] = shape[-1]
-    ragged: Array = (np.arange(shape[-1]) < kept[..., None]).astype(np.int64)
-    return ragged

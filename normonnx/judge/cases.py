@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
-from normonnx.feeds.values import Family
+from normonnx.feeds.whole import Family
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.comparison import flattened, is_float
 from normonnx.judge.cut_feeds import Complete, CutFeeds

@@ -11,8 +11,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.feeds.source import FeedSource, NoFeedError
-from normonnx.feeds.values import Family
+from normonnx.feeds.source import FeedSource, NoFeedError, Run
+from normonnx.feeds.whole import Family
 from normonnx.runtime.sessions import SessionFailedError
 from tests.judge.building import graph_model
 
@@ -106,7 +106,41 @@ def test_stress_feeds_do_not_decide_on_rounding() -> None:
     assert (stress.inputs["x"] == 0).any()
 
 
-def test_sequences_cannot_be_drawn() -> None:
-    text = "(seq(float[N]) s) => (int64 y) { y = SequenceLength(s) }"
-    with pytest.raises(NoFeedError, match="input 's' is no tensor"):
-        source(text)
+def asked(text: str, run: Run | None = None) -> FeedSource:
+    feeds = FeedSource(ir.from_proto(graph_model(text, opset=18)), seed=0)
+    feeds.ask(run or (lambda inputs: None), deadline=math.inf)
+    return feeds
+
+
+def test_sequences_are_drawn_tensor_by_tensor() -> None:
+    text = "(seq(float[N,2]) s) => (int64 y) { y = SequenceLength(s) }"
+    (first, *others) = asked(text).decisive(0).inputs["s"]
+    assert first.shape == (2, 2)
+    assert len(others) == 2
+    assert not np.array_equal(first, others[0])
+
+
+def test_absent_and_single_elements_go_through_their_variants() -> None:
+    text = """(optional(float[2]) s, int64 r, bool b) => (y, z, w) {
+        y = OptionalHasElement(s) z = Equal(r, c) w = Not(b) c = Constant<value_int = 16000>()
+    }"""
+    inputs = [asked(text).decisive(draw).inputs for draw in range(2)]
+    assert [i["s"] is None for i in inputs] == [False, True]
+    assert [int(i["r"]) for i in inputs] == [16000, 15999]
+    assert [bool(i["b"]) for i in inputs] == [True, False]
+
+
+def test_variants_that_the_original_refuses_are_not_drawn() -> None:
+    def run(inputs: Mapping[str, Any]) -> None:
+        if inputs["r"] != 8000:
+            raise SessionFailedError("no such rate")
+
+    text = """(int64 r) => (z) { z = Less(r, c) c = Constant<value_int = 8001>() }"""
+    feeds = asked(text, run)
+    assert [int(feeds.decisive(draw).inputs["r"]) for draw in range(3)] == [8000] * 3
+
+
+def test_what_is_no_tensor_cannot_be_drawn() -> None:
+    text = "(seq(seq(float[N])) s) => (int64 y) { y = SequenceLength(s) }"
+    with pytest.raises(NoFeedError, match="'s' is no tensor and no sequence"):
+        asked(text)

@@ -6,8 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.feeds.domains import Domain, Kind
-from normonnx.feeds.values import Family, stream, values
+from normonnx.feeds.kinds import Domain, Kind
+from normonnx.feeds.values import stream, values, variants
+from normonnx.feeds.whole import Family
 
 INT64, FLOAT = ir.DataType.INT64, ir.DataType.FLOAT
 
@@ -113,3 +114,66 @@ def test_scalars_have_a_value_too() -> None:
     assert draw(Domain(Kind.POSITION, 0, 5), (), INT64).shape == ()
     assert draw(Domain(Kind.REAL), (), family=Family.SCALED).shape == ()
     assert draw(Domain(Kind.MASK, 0, 1), (), INT64).shape == ()
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [(-1e-7, np.inf), (-1, 1), (1e5, np.inf), (-np.inf, -3), (0, 1e-3), (7, 7.5), (-1e6, 1e6)],
+)
+def test_values_stay_inside_of_a_range(least: float, most: float, family: Family) -> None:
+    drawn = draw(Domain(Kind.REAL, least=least, most=most), (500,), family=family)
+    assert (drawn > least).all()
+    assert (drawn < most).all()
+    assert len(np.unique(drawn)) > (1 if family is Family.EDGE else 100)
+
+
+def test_a_range_that_holds_natural_values_changes_none() -> None:
+    within = draw(Domain(Kind.REAL, least=-1e6, most=1e6), (50,))
+    np.testing.assert_array_equal(within, draw(Domain(Kind.REAL), (50,)))
+
+
+def test_masks_of_truth_values_hide_something_and_not_all() -> None:
+    for family in Family:
+        mask = draw(Domain(Kind.BOOL), (20, 8), ir.DataType.BOOL, family)
+        assert mask.any(axis=1).all()
+        hidden = draw(Domain(Kind.BOOL, inverted=True), (20, 8), ir.DataType.BOOL, family)
+        np.testing.assert_array_equal(hidden, ~mask)
+    ragged = draw(Domain(Kind.BOOL), (20, 8), ir.DataType.BOOL)
+    assert ragged[0].all()
+    assert not ragged.all()
+
+
+def test_single_elements_have_variants() -> None:
+    rate = Domain(Kind.CHOICE, choices=(8000, 16000, 7999))
+    assert variants(rate, ()) == variants(rate, (1, 1)) == 3
+    assert variants(rate, (2,)) == variants(Domain(Kind.REAL), ()) == 1
+    drawn = [
+        values(rate, (), INT64, Family.NORMAL, stream(0, 0, "x"), extent=1, variant=v)
+        for v in range(4)
+    ]
+    assert [int(d) for d in drawn] == [8000, 16000, 7999, 8000]
+    flags = [
+        values(
+            Domain(Kind.BOOL), (), ir.DataType.BOOL, Family.NORMAL, stream(0, 0, "x"),
+            extent=1, variant=v,
+        )
+        for v in range(variants(Domain(Kind.BOOL), ()))
+    ]  # fmt: skip
+    assert [bool(f) for f in flags] == [True, False]
+
+
+def test_asked_tokens_are_drawn() -> None:
+    drawn = draw(Domain(Kind.INDEX, 0, 999, choices=(500, 499)), (3, 9), INT64)
+    assert {0, 999, 500, 499} <= set(drawn.reshape(-1).tolist())
+
+
+def test_pictures_are_smooth_and_fill_their_type() -> None:
+    domain = Domain(Kind.INTEGER, 0, 255)
+    picture = draw(domain, (2, 64, 64, 3), ir.DataType.UINT8).astype(int)
+    assert picture.min() < 40
+    assert picture.max() > 215
+    steps = np.abs(np.diff(picture, axis=1)).mean()
+    assert steps < 0.5 * np.abs(picture - picture.mean()).mean()
+    noise = draw(domain, (2, 64, 64, 3), ir.DataType.UINT8, Family.UNIFORM)
+    assert (noise.min(), noise.max()) == (0, 255)
