@@ -17,6 +17,17 @@ from normonnx.judge.tiers import discrete, rounding
 from normonnx.judge.verdict import Flaw, OutputResult
 from normonnx.operators.kernels import Array
 
+_FLOATS_BESIDE_NUMPY = frozenset(
+    np.dtype(t)
+    for t in (
+        ml_dtypes.bfloat16,
+        ml_dtypes.float8_e4m3fn,
+        ml_dtypes.float8_e4m3fnuz,
+        ml_dtypes.float8_e5m2,
+        ml_dtypes.float8_e5m2fnuz,
+    )
+)
+
 
 class Place(Struct, frozen=True):
     """Which comparison this is: the number of the feed, the setting, and whether it counts."""
@@ -27,19 +38,34 @@ class Place(Struct, frozen=True):
 
 
 def flattened(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs as arrays: a sequence becomes one array per element, absent ones go."""
+    """The outputs as arrays: one per element of a sequence, two for maps; absent ones go."""
     result: dict[str, Any] = {}
     for name, value in outputs.items():
-        if isinstance(value, list):
+        if isinstance(value, dict):
+            result.update(_of_maps(name, [value]))
+        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            result.update(_of_maps(name, value))
+        elif isinstance(value, list):
             result.update((f"{name}[{i}]", np.asarray(v)) for i, v in enumerate(value))
         elif value is not None:
             result[name] = np.asarray(value)
     return result
 
 
+def _of_maps(name: str, maps: list[dict[Any, Any]]) -> dict[str, Any]:
+    """The keys of all maps, and what they stand for, which the runtime gives as Python's floats."""
+    keys = [key for each in maps for key in each]
+    values = [v for each in maps for v in each.values()]
+    plain = bool(values) and type(values[0]) is float
+    return {
+        f"{name} keys": np.array(keys, dtype=object if keys and isinstance(keys[0], str) else None),
+        f"{name} values": np.array(values, dtype=np.float32 if plain else None),
+    }
+
+
 def is_float(array: Array) -> bool:
     """Whether rounding is what may differ."""
-    return array.dtype.kind == "f" or array.dtype == np.dtype(ml_dtypes.bfloat16)
+    return array.dtype.kind == "f" or array.dtype in _FLOATS_BESIDE_NUMPY
 
 
 def compare_output(

@@ -19,7 +19,7 @@ from msgspec import Struct
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import Frame, LacksOperatorError, Weights, walk
 from normonnx.oracle.planner import Planner
-from normonnx.oracle.promotion import promote
+from normonnx.oracle.promotion import promote, widened
 from normonnx.oracle.roundoff import Roundoff
 
 
@@ -99,7 +99,7 @@ class Oracle:
             warnings.simplefilter("ignore")
             outputs = walk(self._plan, frame)
         return Evaluation(
-            {str(v.name): a for v, a in zip(self._plan.outputs, outputs, strict=True)},
+            {str(v.name): widened(a) for v, a in zip(self._plan.outputs, outputs, strict=True)},
             {str(v.name): frame[v] for v in also},
             tuple(sorted(frame.narrow)),
             frame.spent[0],

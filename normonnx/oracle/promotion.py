@@ -16,6 +16,15 @@ import onnx_ir as ir
 from normonnx.operators.kernels import Array, Call, Inputs, Outputs
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
+_OF_EIGHT_BITS = frozenset(
+    np.dtype(t)
+    for t in (
+        ml_dtypes.float8_e4m3fn,
+        ml_dtypes.float8_e4m3fnuz,
+        ml_dtypes.float8_e5m2,
+        ml_dtypes.float8_e5m2fnuz,
+    )
+)
 FLOATS = frozenset(
     (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE)
 )
@@ -39,6 +48,14 @@ def promote(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = np.asarray(value)
     return value.astype(np.float64) if is_narrow(value) else value
+
+
+def widened(value: Any) -> Any:
+    """As `promote`, the types of eight bits too, in which no arithmetic is done."""
+    if isinstance(value, list):
+        return [widened(item) for item in value]
+    small = isinstance(value, np.ndarray) and value.dtype in _OF_EIGHT_BITS
+    return value.astype(np.float64) if small else promote(value)
 
 
 def constant(call: Call, inputs: Inputs) -> Outputs | None:

@@ -10,24 +10,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-# NumPy knows these types by name only once ml_dtypes is there.
-_TYPES = {name: np.dtype(getattr(ml_dtypes, name)) for name in ("bfloat16", "float8_e4m3fn")}
+from normonnx.runtime.element_types import BY_NAME
+
 _KINDS = "biufc"
 _WIDTH = 8
 
 
 class NotSendableError(Exception):
-    """A value is no tensor and no sequence of tensors, or what came is none."""
+    """A value is no tensor, no map and no sequence of them, or what came is none."""
 
 
 def encode(outputs: Mapping[str, Any]) -> bytes:
     """The inputs or outputs of a session as bytes.
 
     Raises:
-        NotSendableError: if one is neither a tensor, nor a sequence of them, nor absent.
+        NotSendableError: if one is neither a tensor, nor a map, nor a sequence of them, nor absent.
     """
     blobs: list[bytes] = []
     header = {name: _described(name, value, blobs) for name, value in outputs.items()}
@@ -58,8 +57,11 @@ def _described(name: str, value: Any, blobs: list[bytes]) -> Any:
         return None
     if isinstance(value, list):
         return {"list": [_described(name, item, blobs) for item in value]}
+    if isinstance(value, dict):
+        parts = [list(value), list(value.values())]
+        return {"map": [_described(name, np.array(part), blobs) for part in parts]}
     array = np.asarray(value)
-    if array.dtype.kind in _KINDS or array.dtype.name in _TYPES:
+    if array.dtype.kind in _KINDS or array.dtype.name in BY_NAME:
         blobs.append(np.ascontiguousarray(array).tobytes())
         return {"type": array.dtype.name, "shape": array.shape}
     texts = array.reshape(-1).tolist()
@@ -77,10 +79,14 @@ def _restored(described: Any, rest: memoryview) -> tuple[Any, memoryview]:
             value, rest = _restored(item, rest)
             items.append(value)
         return items, rest
+    if "map" in described:
+        keys, rest = _restored(described["map"][0], rest)
+        values, rest = _restored(described["map"][1], rest)
+        return dict(zip(keys.tolist(), values.tolist(), strict=True)), rest
     shape = tuple(map(int, described["shape"]))
     if "texts" in described:
         return np.array(described["texts"], dtype=object).reshape(shape), rest
-    dtype = _TYPES.get(described["type"]) or np.dtype(described["type"])
+    dtype = BY_NAME.get(described["type"]) or np.dtype(described["type"])
     if dtype.hasobject:
         raise NotSendableError("the answer holds objects")
     size = math.prod(shape) * dtype.itemsize

@@ -148,9 +148,16 @@ def test_a_damaged_answer_is_none(content: bytes) -> None:
         decode(content)
 
 
+def test_maps_are_sent_as_the_runtime_gives_them() -> None:
+    scores = [{1: 0.5, 2: 0.25}, {1: 0.0, 2: 1.0}]
+    names = {"cat": 0.1, "dog": 0.9}
+    sent = encode({"y": scores, "z": names, "n": None})
+    assert decode(sent) == {"y": scores, "z": names, "n": None}
+
+
 def test_what_is_no_tensor_is_not_sent() -> None:
     with pytest.raises(NotSendableError, match="'y' is no tensor"):
-        encode({"y": [{1: 0.5}]})
+        encode({"y": [{1: object()}]})
 
 
 def test_a_script_without_a_guard_may_ask_for_it(tmp_path: Path) -> None:
