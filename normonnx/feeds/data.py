@@ -1,14 +1,18 @@
 """Feeds of the user: .npz, .npy, a folder in the layout of ONNX's own tests, or a function.
 
-data.npz                    one array per input, by name
+data.npz                    one array per input, by name; the tensors of a sequence s as s[0], …
 data.npy                    the one input of the model
-test_data_set_0/input_0.pb  TensorProtos in the order of the inputs, or named like them
+test_data_set_0/input_0.pb  TensorProtos, SequenceProtos or OptionalProtos in the order of the
+                            inputs, or named like them
+
+An optional input that is not given is absent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +21,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.errors import UnreadableModelError, UsageError
+from normonnx.feeds.kinds import Form, form_of
 from normonnx.feeds.source import Feed
 
 Data: TypeAlias = "Path | Callable[[], Iterable[Mapping[str, Any]]]"
@@ -58,7 +63,7 @@ def _arrays(given: Mapping[str, Any]) -> dict[str, Any]:
             f"the function gives a {type(given).__name__}",
             hint="give one mapping from names to arrays per feed",
         )
-    return {name: np.asarray(array) for name, array in given.items()}
+    return dict(given)
 
 
 def _sources(path: Path) -> list[Path]:
@@ -104,33 +109,100 @@ def _protos(folder: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
     names = [str(v.name) for v in inputs]
     result: dict[str, Any] = {}
     for number, file in enumerate(sorted(folder.glob("input_*.pb"), key=_natural)):
-        tensor = onnx.TensorProto()
-        try:
-            tensor.ParseFromString(file.read_bytes())
-            array = onnx.numpy_helper.to_array(tensor)
-        except Exception as error:
-            raise UnreadableModelError(f"no tensor: {error}", where=str(file)) from error
-        known = tensor.name in names
-        name = tensor.name if known else names[number] if number < len(names) else ""
+        at_its_place = inputs[number : number + 1]
+        others = [value for value in inputs if value not in at_its_place]
+        name, array = _proto(file, [*at_its_place, *others])
+        name = name if name in names else names[number] if number < len(names) else ""
         if name:
             result[name] = array
     return result
 
 
+def _proto(file: Path, inputs: Sequence[ir.Value]) -> tuple[str, Any]:
+    """The name and the value of a file, which is of the form of one of the inputs.
+
+    Bytes of one form may be read as another: a name that is an input's counts most, and then the
+    order of the inputs.
+
+    Raises:
+        UnreadableModelError: if it is of none.
+    """
+    content, complaint = file.read_bytes(), ""
+    found: list[tuple[str, Any]] = []
+    forms = [*filter(None, map(form_of, inputs)), Form(optional=False, depth=0)]
+    for form in dict.fromkeys(forms):
+        for proto, read in _FORMATS[bool(form.depth), form.optional]:
+            try:
+                message = proto.FromString(content)
+                value = read(message)
+            except Exception as error:
+                complaint = complaint or str(error)
+                continue
+            if value is None or isinstance(value, list) == bool(form.depth):
+                found.append((message.name, value))
+    names = {value.name for value in inputs}
+    best = next((pair for pair in found if pair[0] in names), next(iter(found), None))
+    if best is None:
+        raise UnreadableModelError(f"no tensor: {complaint}", where=str(file))
+    return best
+
+
+_TENSOR = (onnx.TensorProto, onnx.numpy_helper.to_array)
+_SEQUENCE = (onnx.SequenceProto, onnx.numpy_helper.to_list)
+_OPTIONAL = (onnx.OptionalProto, onnx.numpy_helper.to_optional)
+_FORMATS: Mapping[tuple[bool, bool], tuple[tuple[Any, Callable[[Any], Any]], ...]] = {
+    (False, False): (_TENSOR,),
+    (True, False): (_SEQUENCE,),
+    (False, True): (_OPTIONAL, _TENSOR),
+    (True, True): (_OPTIONAL, _SEQUENCE),
+}
+"""How a value is stored that is a sequence or not, optional or not."""
+
+
 def _checked(title: str, arrays: dict[str, Any], inputs: Sequence[ir.Value]) -> dict[str, Any]:
-    result = {}
+    result: dict[str, Any] = {}
     for value in inputs:
-        name = str(value.name)
-        if name not in arrays:
+        name, form = str(value.name), form_of(value)
+        sequence = form is not None and bool(form.depth)
+        given: Any = _sequence(name, arrays) if sequence else arrays.get(name)
+        if given is None and (form is None or not form.optional):
             raise UsageError(f"{title} has no array '{name}'")
-        array = arrays[name]
-        if value.dtype is not None and value.dtype != ir.DataType.STRING:
-            wanted = value.dtype.numpy()
-            if array.dtype != wanted:
-                if not np.can_cast(array.dtype, wanted, "same_kind"):
-                    raise UsageError(
-                        f"'{name}' in {title} is {array.dtype}, the model takes {wanted}"
-                    )
-                array = array.astype(wanted)
-        result[name] = array
+        if given is None:
+            result[name] = None
+        elif sequence:
+            result[name] = [_fitted(title, name, item, value.dtype) for item in given]
+        else:
+            result[name] = _fitted(title, name, given, value.dtype)
     return result
+
+
+def _sequence(name: str, arrays: Mapping[str, Any]) -> list[Any] | None:
+    """The tensors of a sequence: under names of their own, or stacked in one array."""
+    stacked = arrays.get(name)
+    if isinstance(stacked, list | tuple):
+        return list(stacked)
+    named = (f"{name}[{number}]" for number in count())
+    found = [arrays[each] for each in takewhile(arrays.__contains__, named)]
+    if found or stacked is None or not np.ndim(stacked):
+        return found or None
+    return list(stacked)
+
+
+def _fitted(title: str, name: str, given: Any, dtype: ir.DataType | None) -> Any:
+    """A tensor in the type of its input, where nothing is lost but digits."""
+    if isinstance(given, dict):
+        return given
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise UsageError(f"'{name}' in {title} is no array: {error}") from error
+    if dtype is None or dtype == ir.DataType.STRING:
+        return array
+    wanted = np.dtype(dtype.numpy())
+    if array.dtype.type is np.void and array.dtype.itemsize == wanted.itemsize:
+        array = array.view(wanted)  # as NumPy's files keep bfloat16
+    if array.dtype != wanted:
+        if not np.can_cast(array.dtype, wanted, "same_kind"):
+            raise UsageError(f"'{name}' in {title} is {array.dtype}, the model takes {wanted}")
+        array = array.astype(wanted)
+    return array

@@ -1,6 +1,7 @@
 """Inputs and outputs as files that `verify --data` reads back.
 
-outputs.npz                          every input and output by its name
+outputs.npz                          every input and output by its name, tensors of a sequence s as
+                                     s[0], s[1], …
 DIR/test_data_set_0/input_0.pb       the inputs in the order of the model
 DIR/test_data_set_0/output_0.pb      what the model makes of them
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,15 @@ def save(
 
     Args:
         path: an .npz, or a directory for ``test_data_set_<number>``.
-        inputs: tensors by name, in the order of the model.
-        outputs: tensors or lists of tensors by name, in the order of the model.
+        inputs: tensors, or lists of them, by name, in the order of the model.
+        outputs: likewise.
         number: of the set in the directory.
 
     Returns:
         What was written: the file, or the folder of the set.
 
     Raises:
-        UsageError: an .npz cannot hold the types.
+        UsageError: the file cannot hold the types.
         WriteError: the system refuses.
     """
     if is_archive(path):
@@ -73,6 +74,15 @@ def write_set(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any
 
 
 def _proto(name: str, value: Any) -> bytes:
+    """A tensor, a sequence, or an optional that is absent, as onnx stores them.
+
+    Raises:
+        UsageError: for maps.
+    """
+    if value is None:
+        return bytes(numpy_helper.from_optional(None, name).SerializeToString())
+    if _holds_maps(value):
+        raise UsageError(f"'{name}' is a map, which is not written", hint="compare it with verify")
     if isinstance(value, list):
         return bytes(numpy_helper.from_list(value, name).SerializeToString())
     array = np.asarray(value)
@@ -81,14 +91,17 @@ def _proto(name: str, value: Any) -> bytes:
     return bytes(numpy_helper.from_array(array, name).SerializeToString())
 
 
+def _holds_maps(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_maps, value)))
+
+
 def _archive(path: Path, values: Mapping[str, Any]) -> bytes:
     arrays: dict[str, Any] = {}
-    for name, value in values.items():
-        array = np.asarray(value) if not isinstance(value, list) else np.empty(0, object)
+    for name, array in _tensors(values):
         if array.dtype.kind == "O" and array.size and isinstance(array.reshape(-1)[0], str):
             array = array.astype(np.str_)
         if array.dtype.kind not in _PLAIN_KINDS:
-            what = "a sequence" if isinstance(value, list) else str(array.dtype)
+            what = "a map" if array.dtype.kind == "O" else str(array.dtype)
             raise UsageError(
                 f"an .npz cannot hold '{name}', which is {what}",
                 hint=f"give a directory instead of {path.name}: it gets ONNX's test_data_set_0",
@@ -100,3 +113,12 @@ def _archive(path: Path, values: Mapping[str, Any]) -> bytes:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
     return content.getvalue()
+
+
+def _tensors(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All tensors with their names, those of a sequence s as s[0], s[1], …; nothing for nothing."""
+    for name, value in values.items():
+        if isinstance(value, list):
+            yield from _tensors({f"{name}[{number}]": item for number, item in enumerate(value)})
+        elif value is not None:
+            yield name, np.asarray(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -97,3 +98,63 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.array([{}], dtype=object), i=INDEX)
     with pytest.raises(UnreadableModelError):
         feeds_from(tmp_path / "a.npz", INPUTS)
+
+
+def wrapped(text: str) -> list[ir.Value]:
+    return list(ir.from_proto(graph_model(text, opset=18)).graph.inputs)
+
+
+SEQUENCE = wrapped("(seq(float[n]) s) => (int64 y) { y = SequenceLength(s) }")
+MAYBE = wrapped("(optional(float[n]) s) => (bool y) { y = OptionalHasElement(s) }")
+TENSORS = [np.array([1, 2], np.float32), np.array([3], np.float32)]
+
+
+def test_sequences_from_an_archive(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"s[0]": TENSORS[0], "s[1]": TENSORS[1]})
+    (feed,) = feeds_from(tmp_path / "a.npz", SEQUENCE)
+    assert [a.tolist() for a in feed.inputs["s"]] == [[1, 2], [3]]
+    np.savez(tmp_path / "b.npz", s=np.eye(2))
+    (feed,) = feeds_from(tmp_path / "b.npz", SEQUENCE)
+    assert [a.tolist() for a in feed.inputs["s"]] == [[1, 0], [0, 1]]
+    assert feed.inputs["s"][0].dtype == np.float32
+    np.savez(tmp_path / "c.npz", t=np.eye(2))
+    with pytest.raises(UsageError, match="has no array 's'"):
+        feeds_from(tmp_path / "c.npz", SEQUENCE)
+
+
+@pytest.mark.parametrize("kept", ["a.npz", "set", "function"])
+def test_an_optional_input_may_be_absent(tmp_path: Path, kept: str) -> None:
+    if kept == "set":
+        (tmp_path / "set").mkdir()
+        absent = onnx.numpy_helper.from_optional(None, "s")
+        (tmp_path / "set" / "input_0.pb").write_bytes(absent.SerializeToString())
+    elif kept == "a.npz":
+        np.savez(tmp_path / "a.npz", other=np.eye(2))
+    data = (lambda: [{"s": None}]) if kept == "function" else tmp_path / kept
+    (feed,) = feeds_from(data, MAYBE)
+    assert feed.inputs == {"s": None}
+
+
+def test_sequences_in_the_layout_of_onnx_and_from_a_function(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    stored = onnx.numpy_helper.from_list(TENSORS, "s")
+    (tmp_path / "set" / "input_0.pb").write_bytes(stored.SerializeToString())
+    inputs = [*INPUTS[:1], *SEQUENCE]
+    tensor = onnx.numpy_helper.from_array(X, "x")
+    (tmp_path / "set" / "input_1.pb").write_bytes(tensor.SerializeToString())
+    (feed,) = feeds_from(tmp_path / "set", inputs)  # by name, in another order
+    assert [a.tolist() for a in feed.inputs["s"]] == [[1, 2], [3]]
+    assert feed.inputs["x"].tolist() == [1, 2]
+    (feed,) = feeds_from(lambda: [{"s": tuple(TENSORS)}], SEQUENCE)
+    assert [a.tolist() for a in feed.inputs["s"]] == [[1, 2], [3]]
+    with pytest.raises(UsageError, match="is no array"):
+        feeds_from(lambda: [{"s": [1, [2, 3]]}], MAYBE)
+
+
+def test_bfloat16_is_read_from_what_numpy_keeps_of_it(tmp_path: Path) -> None:
+    inputs = wrapped("(bfloat16[n] x) => (bfloat16[n] y) { y = Identity(x) }")
+    for given in (X.astype(ml_dtypes.bfloat16), X):
+        np.savez(tmp_path / "a.npz", x=given)
+        (feed,) = feeds_from(tmp_path / "a.npz", inputs)
+        assert feed.inputs["x"].dtype == ml_dtypes.bfloat16
+        assert feed.inputs["x"].tolist() == [1, 2]
