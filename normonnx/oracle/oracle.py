@@ -17,7 +17,15 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.operators.kernels import Array
-from normonnx.oracle.execution import Frame, LacksOperatorError, Weights, walk
+from normonnx.oracle.execution import (
+    Frame,
+    LacksOperatorError,
+    OracleFailedError,
+    OverBudgetError,
+    Plan,
+    Weights,
+    walk,
+)
 from normonnx.oracle.planner import Planner
 from normonnx.oracle.promotion import promote, widened
 from normonnx.oracle.roundoff import Roundoff
@@ -97,7 +105,7 @@ class Oracle:
         frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = walk(self._plan, frame)
+            outputs = _walked(self._plan, frame)
         return Evaluation(
             {str(v.name): widened(a) for v, a in zip(self._plan.outputs, outputs, strict=True)},
             {str(v.name): frame[v] for v in also},
@@ -105,3 +113,13 @@ class Oracle:
             frame.spent[0],
             time.monotonic() - start,
         )
+
+
+def _walked(plan: Plan, frame: Frame) -> list[Any]:
+    """As `walk`; what fails beside an operator is a failure as well."""
+    try:
+        return walk(plan, frame)
+    except (LacksOperatorError, OracleFailedError, OverBudgetError):
+        raise
+    except Exception as error:
+        raise OracleFailedError(f"{type(error).__name__}: {error}") from error

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
+from normonnx.oracle import execution
 from normonnx.oracle.execution import (
     LacksOperatorError,
     OracleFailedError,
@@ -334,6 +335,16 @@ def test_a_failing_operator_is_named() -> None:
     oracle = Oracle(ir.from_proto(graph_model(text)))
     with pytest.raises(OracleFailedError, match="Gather 'Gather_0'"):
         oracle.run({"x": np.ones(2, np.float32), "i": np.array([7])})
+
+
+def test_what_fails_beside_an_operator_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(execution, "multiplications", full)
+    oracle = Oracle(ir.from_proto(graph_model("(float[n] x) => (float[n] y) { y = Neg(x) }")))
+    with pytest.raises(OracleFailedError, match="no room"):
+        oracle.run({"x": np.ones(2, np.float32)})
 
 
 def test_a_deadline_is_kept() -> None:
