@@ -56,24 +56,23 @@ def start_in_child(model: Path, feeds: Path, setting: Setting, registered: Regis
 
 def main(arguments: list[str]) -> None:
     """Measure here, and print."""
-    import numpy as np
-
     from normonnx.benching.runner import needed, open_session, peak_bytes
+    from normonnx.runtime.element_types import prepared
+    from normonnx.runtime.wire import decode
 
     model, feeds_file, *told = arguments
     setting = msgspec.json.decode(told[0], type=Setting)
     registered = msgspec.json.decode(told[1], type=Registered)
-    with np.load(feeds_file, allow_pickle=False) as archive:
-        feeds = dict(archive)
+    feeds = decode(Path(feeds_file).read_bytes())
     bare = peak_bytes()
     begin = time.perf_counter()
     session = open_session(Path(model), setting, registered)
     created = time.perf_counter()
-    given = needed(session, feeds)
-    session.run(None, given)
+    run = prepared(session, needed(session, feeds))
+    run()
     ran = time.perf_counter()
     for _ in range(_RUNS):
-        session.run(None, given)
+        run()
     found = {
         "session": created - begin,
         "first_run": ran - created,

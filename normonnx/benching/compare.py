@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from normonnx import model_io
 from normonnx.benching.child import start_in_child
 from normonnx.benching.feeding import feed_for
@@ -28,9 +26,12 @@ from normonnx.benching.runner import needed, open_session
 from normonnx.benching.statistics import ratio, spread
 from normonnx.doctor import versions
 from normonnx.errors import EnvironmentLacksError, UnreadableModelError
+from normonnx.feeds.source import shapes_of
 from normonnx.model_io import LoadedModel, Source
+from normonnx.runtime.element_types import prepared
 from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.providers import PROVIDERS
+from normonnx.runtime.wire import encode
 
 _SHORTEST_SAMPLE = 2e-3
 """A sample takes this many seconds at least."""
@@ -74,7 +75,7 @@ def compare(
             Path(name), loaded, [one for one, _ in registered], given.inputs, options, progress
         )
         comparisons = tuple(room.compare(setting) for setting in options.settings())
-    shapes = {key: tuple(np.shape(value)) for key, value in given.inputs.items()}
+    shapes = shapes_of(given.inputs)
     return BenchReport(comparisons, shapes, versions(), _machine(), tuple(notes))
 
 
@@ -95,8 +96,8 @@ class _Room:
         self._files = [model_io.to_session_file(model.model, directory) for model in loaded]
         self._registered = registered
         self._feed = feed
-        self._feed_file = directory / "feed.npz"
-        np.savez(self._feed_file, **feed)
+        self._feed_file = directory / "feed"
+        self._feed_file.write_bytes(encode(feed))
         self._options = options
         self._progress = progress
 
@@ -151,18 +152,18 @@ class _Room:
         """A session that has run, and how often it is to run in one sample."""
         try:
             session = open_session(path, setting, self._registered[index])
-            feed = needed(session, self._feed)
+            run = prepared(session, needed(session, self._feed))
             for _ in range(self._options.warm_up):
-                session.run(None, feed)
+                run()
         except Exception as error:
             raise UnreadableModelError(
                 f"ONNX Runtime does not run the model: {str(error).splitlines()[0][:300]}",
                 where=self._names[index],
             ) from error
         start = time.perf_counter()
-        session.run(None, feed)
+        run()
         once = time.perf_counter() - start
-        return lambda: session.run(None, feed), max(1, round(_SHORTEST_SAMPLE / once))
+        return run, max(1, round(_SHORTEST_SAMPLE / once))
 
     def _profiles(self, setting: Setting) -> tuple[tuple[Any, ...], ...]:
         self._tell("profile", 0, 0)

@@ -12,6 +12,7 @@ from typing import Any
 from normonnx.benching.options import Registered, Setting
 from normonnx.benching.result import OperatorTime
 from normonnx.benching.runner import needed, open_session
+from normonnx.runtime.element_types import prepared
 
 _RUNS = 20
 _WARM_UP = 3
@@ -29,9 +30,9 @@ def profile(
 ) -> Profile:
     """Run a model with the profiler on, and add up its nodes by operator."""
     session = open_session(model, setting, registered, profile_to=directory / "profile")
-    given = needed(session, feeds)
+    run = prepared(session, needed(session, feeds))
     for _ in range(_WARM_UP + _RUNS):
-        session.run(None, given)
+        run()
     path = Path(session.end_profiling())
     events = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
@@ -56,6 +57,17 @@ class Feed(Struct, frozen=True):
     binding: Binding
     inputs: Mapping[str, Any]
     decisive: bool = True
+
+
+def shapes_of(inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of inputs by name; a sequence s has those of s[0], s[1] and so on."""
+    result: dict[str, tuple[int, ...]] = {}
+    for name, value in inputs.items():
+        if isinstance(value, list):
+            result.update((f"{name}[{i}]", np.shape(item)) for i, item in enumerate(value))
+        elif value is not None:
+            result[name] = np.shape(value)
+    return result
 
 
 class FeedSource:

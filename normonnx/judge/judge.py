@@ -15,12 +15,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 from msgspec.structs import replace
 
 from normonnx.errors import UsageError
+from normonnx.feeds.source import shapes_of
 from normonnx.judge import whole
 from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
@@ -325,8 +325,7 @@ def _refuse_unknown(names: frozenset[str], model: ir.Model) -> None:
 
 def _feed_note(case: Case) -> FeedNote:
     feed = case.feed
-    shapes = {name: tuple(np.shape(a)) for name, a in feed.inputs.items()}
-    return FeedNote(feed.draw, feed.title, feed.binding, shapes, feed.decisive)
+    return FeedNote(feed.draw, feed.title, feed.binding, shapes_of(feed.inputs), feed.decisive)
 
 
 @cache

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnxruntime
 from msgspec import Struct
-from onnx import TensorProto
 
 _Array = np.ndarray[Any, Any]
 
@@ -24,18 +23,16 @@ class _Bits(Struct, frozen=True):
     in_pairs: bool = False
 
 
+_INT4 = 22
+# The numbers are onnx's: importing it takes memory that a process which measures does not have.
 _KNOWN: Mapping[np.dtype[Any], _Bits] = {
-    np.dtype(ml_dtypes.bfloat16): _Bits(TensorProto.BFLOAT16, "bfloat16", np.uint16),
-    np.dtype(ml_dtypes.float8_e4m3fn): _Bits(TensorProto.FLOAT8E4M3FN, "float8e4m3fn", np.uint8),
-    np.dtype(ml_dtypes.float8_e4m3fnuz): _Bits(
-        TensorProto.FLOAT8E4M3FNUZ, "float8e4m3fnuz", np.uint8
-    ),
-    np.dtype(ml_dtypes.float8_e5m2): _Bits(TensorProto.FLOAT8E5M2, "float8e5m2", np.uint8),
-    np.dtype(ml_dtypes.float8_e5m2fnuz): _Bits(
-        TensorProto.FLOAT8E5M2FNUZ, "float8e5m2fnuz", np.uint8
-    ),
-    np.dtype(ml_dtypes.int4): _Bits(TensorProto.INT4, "int4", np.uint8, in_pairs=True),
-    np.dtype(ml_dtypes.uint4): _Bits(TensorProto.UINT4, "uint4", np.uint8, in_pairs=True),
+    np.dtype(ml_dtypes.bfloat16): _Bits(16, "bfloat16", np.uint16),
+    np.dtype(ml_dtypes.float8_e4m3fn): _Bits(17, "float8e4m3fn", np.uint8),
+    np.dtype(ml_dtypes.float8_e4m3fnuz): _Bits(18, "float8e4m3fnuz", np.uint8),
+    np.dtype(ml_dtypes.float8_e5m2): _Bits(19, "float8e5m2", np.uint8),
+    np.dtype(ml_dtypes.float8_e5m2fnuz): _Bits(20, "float8e5m2fnuz", np.uint8),
+    np.dtype(ml_dtypes.int4): _Bits(_INT4, "int4", np.uint8, in_pairs=True),
+    np.dtype(ml_dtypes.uint4): _Bits(21, "uint4", np.uint8, in_pairs=True),
 }
 _BY_NAME = {f"tensor({bits.name})": dtype for dtype, bits in _KNOWN.items()}
 
@@ -63,12 +60,22 @@ def to_runtime(value: Any) -> Any:
     return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(stored, bits.number)
 
 
-def as_ort_value(value: Any) -> onnxruntime.OrtValue:
-    """An input for runs whose outputs are read by their bits.
+def prepared(
+    session: Any, feeds: Mapping[str, Any], options: onnxruntime.RunOptions | None = None
+) -> Callable[[], Sequence[Any]]:
+    """A run of a session on inputs that are converted once; its outputs are the runtime's own.
 
     Raises:
-        NotReadableError: for texts and sequences, which the runtime takes in other runs only.
+        NotReadableError: for texts and sequences beside outputs that NumPy does not have.
     """
+    if any(is_kept_by_bits(output.type) for output in session.get_outputs()):
+        values = {name: _as_ort_value(value) for name, value in feeds.items()}
+        return lambda: list(session.run_with_ort_values(None, values, options))
+    taken = {name: to_runtime(value) for name, value in feeds.items()}
+    return lambda: list(session.run(None, taken, options))
+
+
+def _as_ort_value(value: Any) -> onnxruntime.OrtValue:
     given = to_runtime(value)
     if isinstance(given, onnxruntime.OrtValue):
         return given
@@ -77,12 +84,14 @@ def as_ort_value(value: Any) -> onnxruntime.OrtValue:
     return onnxruntime.OrtValue.ortvalue_from_numpy(given)
 
 
-def from_runtime(value: onnxruntime.OrtValue) -> Any:
-    """An output as NumPy has it, or ml_dtypes.
+def from_runtime(value: Any) -> Any:
+    """An output as NumPy has it, or ml_dtypes; what the runtime has converted stays.
 
     Raises:
         NotReadableError: if it lies in another device's memory.
     """
+    if not isinstance(value, onnxruntime.OrtValue):
+        return value
     dtype = _BY_NAME.get(value.data_type())
     if dtype is None:
         return value.numpy()
@@ -93,7 +102,7 @@ def from_runtime(value: onnxruntime.OrtValue) -> Any:
     bits = _KNOWN[dtype]
     stored = np.frombuffer(content, dtype=bits.stored)
     if bits.in_pairs:
-        signed = bits.number == TensorProto.INT4
+        signed = bits.number == _INT4
         return _unpacked(stored, signed=signed)[: int(np.prod(shape))].reshape(shape).astype(dtype)
     return stored.view(dtype).reshape(shape).copy()
 

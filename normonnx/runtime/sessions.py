@@ -134,8 +134,6 @@ class Session:
             )
         renamed = names or {}
         self._names = [renamed.get(o.name, o.name) for o in self._session.get_outputs()]
-        told = [o.type for o in self._session.get_outputs()]
-        self._by_bits = any(map(element_types.is_kept_by_bits, told))
         self._inputs = {i.name for i in self._session.get_inputs()}
         self._seconds = seconds
 
@@ -150,21 +148,14 @@ class Session:
         options.log_severity_level = _FATAL_ONLY
         try:
             with CLOCK.limiting(options, self._seconds):
-                outputs = self._outputs(given, options)
+                run = element_types.prepared(self._session, given, options)
+                outputs = [element_types.from_runtime(value) for value in run()]
         except Exception as error:
             if options.terminate:
                 sentence = f"ONNX Runtime did not finish within {self._seconds:g} s"
                 raise SessionFailedError(sentence) from error
             raise SessionFailedError(_sentence(error)) from error
         return dict(zip(self._names, outputs, strict=True))
-
-    def _outputs(self, given: Mapping[str, Any], options: onnxruntime.RunOptions) -> list[Any]:
-        if not self._by_bits:
-            taken = {name: element_types.to_runtime(value) for name, value in given.items()}
-            return list(self._session.run(None, taken, options))
-        values = {name: element_types.as_ort_value(value) for name, value in given.items()}
-        made = self._session.run_with_ort_values(None, values, options)
-        return [element_types.from_runtime(value) for value in made]
 
 
 def _save(options: onnxruntime.SessionOptions, path: str) -> None:

@@ -90,6 +90,22 @@ def test_memory_sees_large_weights() -> None:
     assert model.peak_bytes > 2048 * 2048 * 4
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(string[2] x) => (string[2] y) { y = Identity(x) }",
+        "(seq(float[2]) x) => (int64 y) { y = SequenceLength(x) }",
+        "(bfloat16[2] x) => (bfloat16[2] y) { y = Identity(x) }",
+    ],
+)
+def test_inputs_that_are_no_plain_numbers(text: str) -> None:
+    model = parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\ng {text}')
+    found = normonnx.bench(model, model, seconds=0.05, threads=(1,), profile=True)
+    names = ("x[0]", "x[1]", "x[2]") if "seq" in text else ("x",)
+    assert found.shapes == dict.fromkeys(names, (2,))
+    assert found.line().startswith("normonnx: ")
+
+
 def test_settings_are_all_combinations() -> None:
     options = BenchOptions(levels=("off", "all"), threads=(1, 2))
     assert [setting.label for setting in options.settings()] == [

@@ -11,8 +11,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from normonnx.feeds.source import FeedSource, NoFeedError, Run
+from normonnx.feeds.source import FeedSource, NoFeedError, Run, shapes_of
 from normonnx.feeds.whole import Family
+from normonnx.judge import VerifyOptions, verify
 from normonnx.runtime.sessions import SessionFailedError
 from tests.judge.building import graph_model
 
@@ -144,3 +145,18 @@ def test_what_is_no_tensor_cannot_be_drawn() -> None:
     text = "(seq(seq(float[N])) s) => (int64 y) { y = SequenceLength(s) }"
     with pytest.raises(NoFeedError, match="'s' is no tensor and no sequence"):
         asked(text)
+
+
+def test_shapes_of_tensors_in_sequences_and_of_what_is_absent() -> None:
+    ragged = [np.ones((1, 2)), np.ones((3, 2))]
+    told = shapes_of({"s": ragged, "o": None, "x": np.float32(1)})
+    assert told == {"s[0]": (1, 2), "s[1]": (3, 2), "x": ()}
+
+
+def test_a_verdict_on_sequences_of_different_sizes() -> None:
+    text = "(seq(float[n,2]) s) => (float[m,2] y) { y = ConcatFromSequence<axis = 0>(s) }"
+    model = ir.from_proto(graph_model(text))
+    ragged = [np.ones((1, 2), np.float32), np.ones((3, 2), np.float32)]
+    assert (
+        verify(model, model, options=VerifyOptions(data=lambda: [{"s": ragged}])).status == "pass"
+    )
