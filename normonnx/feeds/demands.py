@@ -75,8 +75,9 @@ def _wanted(reading: Reading) -> Range | None:
     name = onnx_name(reading.node)
     if name == "Pow" and reading.index == 0:
         exponent = number(reading.node.inputs[1])
-        whole = exponent is not None and exponent >= 0 and exponent == int(exponent)
-        return None if whole else _POSITIVE
+        if exponent is None or exponent < 0:
+            return _POSITIVE
+        return None if exponent == int(exponent) else Range(0)
     if name == "Div" and reading.node.inputs[0] is reading.node.inputs[1]:
         return None
     return _RANGES.get((name, reading.index))

@@ -139,7 +139,7 @@ def _by_name_or_type(name: str, dtype: ir.DataType, found: list[Reading]) -> Dom
         return Domain(Kind.POSITION, 0, 127, why="its name")
     range_, why = allowed(found)
     low = math.ceil(max(range_.low, dtype.min))
-    if dtype.bitwidth <= 8:
+    if dtype.bitwidth <= 16:
         high = math.floor(min(range_.high, dtype.max))
         return Domain(Kind.INTEGER, low, max(low, high), why=why or "its type")
     if range_.is_everything and (asked or any(onnx_name(r.node) in _MADE_A_TRUTH for r in found)):

@@ -264,6 +264,8 @@ def test_integers_have_ranges_too() -> None:
     text = "(uint8[n] x) => (y) { a = Cast<to = 1>(x) b = Div(a, c) y = Log(b) }"
     found = domain(graph_model(text, c=np.float32(255)))
     assert (found.kind, found.low, found.high) == (Kind.INTEGER, 1, 255)
+    found = domain(graph_model("(uint16[n] x) => (y) { y = Cast<to = 1>(x) }"))
+    assert (found.kind, found.low, found.high) == (Kind.INTEGER, 0, 65535)
     found = domain(graph_model("(int64[n] x) => (y) { a = Cast<to = 1>(x) y = Log(a) }"))
     assert (found.kind, found.low) == (Kind.INTEGER, 1)
 
