@@ -213,6 +213,7 @@ def verify(
     sqnr_min: float | None = None,
     strict: bool = False,
     strict_onnx: bool = False,
+    freeze_initializers: bool = False,
     save_repro: str | os.PathLike[str] | None = None,
     custom_ops: Iterable[str | os.PathLike[str]] = (),
     allow_data_dir: Iterable[str | os.PathLike[str]] = (),
@@ -236,6 +237,8 @@ def verify(
         sqnr_min: least ratio of signal to the optimised model's noise, in decibels.
         strict: demand the same bits.
         strict_onnx: what onnx.checker says against the optimised model is a violation.
+        freeze_initializers: initializers that are also inputs, which a caller could override, may
+            be gone.
         save_repro: where to write the smallest failing window and its data, if parity fails.
         custom_ops: files of libraries with the models' own operators, for ONNX Runtime; one that
             is a build of this package's library is used instead of the installed one.
@@ -258,6 +261,7 @@ def verify(
         sqnr_min=sqnr_min,
         strict=strict,
         strict_onnx=strict_onnx,
+        freeze_initializers=freeze_initializers,
         isolated=untrusted,
         extensions=Extensions.of(custom_ops),
     )
@@ -376,6 +380,10 @@ def _judging(options: Options) -> VerifyOptions:
     return judging.VerifyOptions(
         providers=options.providers,
         seed=options.seed,
+        data=None if options.data is None else Path(options.data),
+        rtol=options.rtol,
+        atol=options.atol,
+        freeze_initializers=options.freeze_initializers,
         isolated=options.untrusted,
         extensions=Extensions.of(options.custom_ops),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeAlias, TypedDict
 
 from msgspec import Struct, ValidationError, convert, structs
@@ -36,6 +36,11 @@ class Options(Struct, frozen=True, kw_only=True):
         verify: whether to judge the result against the original.
         providers: what to judge on, of "cpu" and "cuda".
         seed: of the generated feeds.
+        data: feeds to judge on instead: an .npz or .npy file, or a directory in the layout of
+            ONNX's tests.
+        rtol: judge by a fixed relative tolerance instead of the distance to the float64 truth, all
+            outputs, or by name.
+        atol: as `rtol`, absolute.
         custom_ops: files of libraries with the model's own operators, for ONNX Runtime.
         untrusted: refuse data files reached through links, and run ONNX Runtime in processes of
             its own.
@@ -52,6 +57,9 @@ class Options(Struct, frozen=True, kw_only=True):
     verify: bool = True
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
+    data: str | None = None
+    rtol: float | dict[str, float] | None = None
+    atol: float | dict[str, float] | None = None
     custom_ops: tuple[str, ...] = ()
     untrusted: bool = False
     allow_data_dir: tuple[str, ...] = ()
@@ -97,6 +105,7 @@ class Options(Struct, frozen=True, kw_only=True):
         return structs.replace(
             self,
             custom_ops=tuple(map(os.path.abspath, self.custom_ops)),
+            data=None if self.data is None else os.path.abspath(self.data),
             allow_data_dir=tuple(map(os.path.abspath, self.allow_data_dir)),
         )
 
@@ -122,6 +131,9 @@ class Asked(TypedDict, total=False):
     verify: bool
     providers: Iterable[str]
     seed: int
+    data: str | os.PathLike[str] | None
+    rtol: float | Mapping[str, float] | None
+    atol: float | Mapping[str, float] | None
     custom_ops: Iterable[PathLike]
     untrusted: bool
     allow_data_dir: Iterable[PathLike]
@@ -132,13 +144,17 @@ _FIELDS = frozenset(Options.__struct_fields__)
 
 
 def _plain(value: Any) -> Any:
-    """A value as the record keeps it: NumPy's integers and paths in plain types, and lists."""
+    """A value as the record keeps it: NumPy's numbers and paths in plain types, and lists."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, Integral):
         return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_plain(one) for one in value]
     return value

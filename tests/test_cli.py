@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -114,6 +115,46 @@ def test_output_file_may_be_the_model_itself(run: Run, house: Path) -> None:
     assert run("optimize", path, "-o", path, "-q")[0] == 0
     assert path.read_bytes() != before
     assert names(house) == sorted([BATCHNORM, LAYERNORM, DENSE])
+
+
+@pytest.mark.parametrize("command", ["optimize", "apply"])
+def test_data_and_tolerances_are_the_judge_s(
+    run: Run, house: Path, tmp_path: Path, command: str
+) -> None:
+    model = onnx.load(house / BATCHNORM)
+    sizes = [d.dim_value or 2 for d in model.graph.input[0].type.tensor_type.shape.dim]
+    data, report = tmp_path / "data.npz", tmp_path / "report.json"
+    np.savez(data, **{model.graph.input[0].name: np.full(sizes, 0.5, np.float32)})
+    plan = tmp_path / "plan.json"
+    run("optimize", house / BATCHNORM, "--dry-run", "--plan", plan)
+    what = (command, *([plan] if command == "apply" else []), house / BATCHNORM)
+    output = model.graph.output[0].name
+    code, out, _ = run(
+        *what,
+        *("--data", data, "--rtol", f"{output}=1e-3", "--atol", "1e-2"),
+        *("-o", tmp_path / "o.onnx", "--report", f"json={report}"),
+    )
+    assert code == 0, out
+    verdict = json.loads(report.read_text())["models"][0]["verdict"]
+    assert [feed["title"] for feed in verdict["feeds"]] == ["data.npz"]
+    assert verdict["approximate"]
+
+
+def test_data_and_tolerances_that_do_not_fit(run: Run, house: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    np.savez(data, other=np.zeros(3, np.float32))
+    code, out, err = run("optimize", house / BATCHNORM, "--data", data)
+    assert (code, out) == (2, "")
+    assert "error[NX-E02]: data.npz has no array" in err
+    code, _, err = run("optimize", house / BATCHNORM, "--rtol", "nowhere=1e-3")
+    assert code == 2
+    assert "a tolerance is set for 'nowhere', which is no output" in err
+    assert run("optimize", house / BATCHNORM, "--rtol", "-1")[0] == 2
+    # Of several models each is told by itself.
+    code, out, _ = run("optimize", house, "--output-dir", tmp_path / "out", "--data", data)
+    assert code == 3
+    assert out.count("error[NX-E02]: data.npz has no array") == 3
+    assert not names(tmp_path / "out")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

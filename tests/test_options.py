@@ -29,6 +29,9 @@ OTHERS: dict[str, Any] = {
     "verify": False,
     "providers": ["cuda"],
     "seed": 3,
+    "data": Path("feeds.npz"),
+    "rtol": {"": 1e-3, "logits": 1e-2},
+    "atol": 1e-6,
     "custom_ops": [Path("lib.so")],
     "untrusted": True,
     "allow_data_dir": [Path("weights")],
@@ -63,7 +66,8 @@ def test_the_command_line_has_each() -> None:
 
 def test_what_the_command_line_gives_becomes_the_record() -> None:
     given = {name: OTHERS[name] for name in FIELDS - {"verify"}} | {"quiet": True, "reports": ()}
-    assert asked(given, verify=False) == Options().but(**OTHERS)
+    given["atol"] = {"": 1e-6}
+    assert asked(given, verify=False) == Options().but(**{**OTHERS, "atol": {"": 1e-6}})
     # What was not given, click has as None or as nothing.
     nothing = dict.fromkeys(("opset", "target"), None) | dict.fromkeys(
         ("providers", "rules_on"), ()
@@ -80,6 +84,7 @@ def test_what_the_command_line_gives_becomes_the_record() -> None:
         ({"rules_on": ["NX999"]}, "no such rule: 'NX999'"),
         ({"rules_on": ["NX103"], "rules_off": ["NX103"]}, "asked for and switched off: NX103"),
         ({"seed": "many"}, "seed cannot be 'many'"),
+        ({"rtol": "much"}, "rtol cannot be 'much'"),
         ({"colour": "red"}, "no such option: colour"),
     ],
 )
@@ -111,6 +116,7 @@ def test_it_is_plain_data() -> None:
     options = Options().but(**OTHERS)
     assert msgspec.json.decode(msgspec.json.encode(options), type=Options) == options
     assert options.absolute().custom_ops == (str(Path("lib.so").resolve()),)
+    assert options.absolute().data == str(Path("feeds.npz").resolve())
 
 
 def test_collections_and_numbers_of_other_kinds(models_dir: Path, tmp_path: Path) -> None:
@@ -118,6 +124,8 @@ def test_collections_and_numbers_of_other_kinds(models_dir: Path, tmp_path: Path
     assert options == Options().but(rules_off=("NX101",))
     assert hash(options.rules_off) is not None
     assert Options().but(seed=np.int64(3)).seed == 3
+    assert Options().but(rtol=np.float32(0.5)).rtol == 0.5
+    assert Options().but(rtol=1, atol={"y": np.float64(0.5)}).atol == {"y": 0.5}
     with pytest.raises(UsageError, match="no such rule"):
         Options(rules_off=["nope"])
     report = normonnx.optimize_many(

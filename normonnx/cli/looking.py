@@ -16,8 +16,8 @@ from normonnx.cli.parameters import (
     READING,
     UNTRUSTED,
     RuleCodeType,
-    ToleranceType,
     asked,
+    freezing,
     judging,
     reading,
     reporting,
@@ -34,6 +34,7 @@ JUDGING = (
     "sqnr_min",
     "strict",
     "strict_onnx",
+    "freeze_initializers",
     "save_repro",
     "untrusted",
 )
@@ -45,25 +46,11 @@ JUDGING = (
 @click.argument("optimized", metavar="OPTIMIZED")
 @judging
 @click.option(
-    "--data",
-    type=FILE,
-    metavar="PATH",
-    help="Inputs to use: .npz, .npy, or ONNX test data directory.",
-)
-@click.option(
-    "--rtol",
-    type=ToleranceType(),
-    multiple=True,
-    help="Judge by a fixed relative tolerance, of all outputs or of one; repeat for several.",
-)
-@click.option(
-    "--atol", type=ToleranceType(), multiple=True, help="As --rtol, an absolute tolerance."
-)
-@click.option(
     "--sqnr-min", type=float, metavar="DB", help="Least ratio of signal to noise, in decibels."
 )
 @click.option("--strict", is_flag=True, help="Demand the same bits.")
 @click.option("--strict-onnx", is_flag=True, help="Fail on what onnx.checker complains about.")
+@freezing
 @click.option(
     "--allow-cpu-fallback", is_flag=True, help="Use the CPU where a provider is not there."
 )
@@ -94,8 +81,8 @@ def verify(original: str, optimized: str, **options: Any) -> ExitCode:
             seed=options["seed"],
             custom_ops=options["custom_ops"],
             data=options["data"],
-            rtol=dict(options["rtol"]),
-            atol=dict(options["atol"]),
+            rtol=options["rtol"],
+            atol=options["atol"],
             **{name: options[name] for name in (*JUDGING, *READING)},
             progress=watcher,
         )

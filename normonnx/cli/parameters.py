@@ -113,6 +113,13 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
 
 
+def _by_output(
+    _ctx: click.Context, _param: click.Parameter, value: Iterable[tuple[str, float]]
+) -> dict[str, float] | None:
+    """Tolerances by output, "" for all; None where none is given."""
+    return dict(value) or None
+
+
 def _together(*decorators: Decorator) -> Decorator:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
@@ -142,6 +149,13 @@ reading: Decorator = _together(
 )
 """Options of every command that reads a model."""
 
+freezing: Decorator = click.option(
+    "--freeze-initializers",
+    is_flag=True,
+    help="Take initializers that are inputs too for constants.",
+)
+"""Option of every command that asks what a caller may override."""
+
 rewriting: Decorator = _together(
     click.option(
         "--target",
@@ -156,11 +170,7 @@ rewriting: Decorator = _together(
         metavar="INT",
         help="The highest opset the result may have.  [default: what is needed]",
     ),
-    click.option(
-        "--freeze-initializers",
-        is_flag=True,
-        help="Take initializers that are inputs too for constants.",
-    ),
+    freezing,
     click.option(
         "--allow-duplicate",
         is_flag=True,
@@ -210,6 +220,26 @@ judging: Decorator = _together(
         default=0,
         show_default=True,
         help="Of the generated inputs.",
+    ),
+    click.option(
+        "--data",
+        type=FILE,
+        metavar="PATH",
+        help="Inputs to use: .npz, .npy, or ONNX test data directory.",
+    ),
+    click.option(
+        "--rtol",
+        type=ToleranceType(),
+        multiple=True,
+        callback=_by_output,
+        help="Judge by a fixed relative tolerance, of all outputs or of one; repeat for several.",
+    ),
+    click.option(
+        "--atol",
+        type=ToleranceType(),
+        multiple=True,
+        callback=_by_output,
+        help="As --rtol, an absolute tolerance.",
     ),
     custom_operators,
 )

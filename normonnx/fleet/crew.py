@@ -17,7 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from normonnx.fleet.one import Task, died
+from normonnx.fleet.one import Task, died, optimize_each
 from normonnx.report import ModelReport
 
 Run = Callable[[Task], ModelReport]
@@ -125,7 +125,7 @@ def _serve(connection: Connection, run: Run) -> None:
     _stand_back()
     with contextlib.suppress(EOFError):
         while True:
-            connection.send(run(connection.recv()))
+            connection.send(optimize_each(connection.recv(), run))
 
 
 def _stand_back() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from normonnx.errors import UsageError
-from normonnx.fleet.one import Task, died, optimize_one
+from normonnx.fleet.one import Task, died, optimize_each, optimize_one
 from normonnx.fleet.sources import models_among
 from normonnx.options import Asked, Options
 from normonnx.report import ModelReport, RunReport
@@ -153,14 +153,12 @@ def on_executor(
     """
     from concurrent.futures import CancelledError, as_completed
 
-    futures = {executor.submit(run, task): index for index, task in tasks.items()}
+    futures = {executor.submit(optimize_each, task, run): index for index, task in tasks.items()}
     try:
         for future in as_completed(futures):
             index = futures[future]
             try:
                 report = future.result()
-            except UsageError:
-                raise
             except (Exception, CancelledError) as error:
                 report = died(tasks[index], type(error).__name__)
             yield index, report

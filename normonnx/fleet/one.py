@@ -61,7 +61,7 @@ def optimize_one(
     """Optimise and write one model; whatever goes wrong with it becomes the report.
 
     Raises:
-        UsageError: the task makes no sense, whatever the model.
+        UsageError: the task makes no sense, for any model or for this one.
     """
     start = time.perf_counter()
     try:
@@ -88,6 +88,15 @@ def optimize_one(
     except Exception as error:
         report = _failed(task, InternalError.of(error), start)
         return replace(report, status="error", traceback=traceback.format_exc())
+
+
+def optimize_each(task: Task, run: Callable[[Task], ModelReport] = optimize_one) -> ModelReport:
+    """Do one of several tasks: what makes no sense for its model is its report, too."""
+    start = time.perf_counter()
+    try:
+        return run(task)
+    except UsageError as error:
+        return _failed(task, error, start)
 
 
 def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -> ModelReport:

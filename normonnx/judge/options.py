@@ -32,6 +32,8 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
         sqnr_min: least ratio of signal to the optimised model's noise, in decibels.
         strict: demand the original's outputs bit by bit.
         strict_onnx: what onnx.checker says against the optimised model is a violation.
+        freeze_initializers: initializers that a caller of the original could override, as they are
+            inputs too, need not be inputs of the optimised model.
         isolated: run ONNX Runtime in processes of its own, so that its crash is a failure only.
         extensions: libraries of custom operators.
         budget_seconds: when to stop drawing; the verdict says what was left out.
@@ -47,6 +49,7 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     sqnr_min: float | None = None
     strict: bool = False
     strict_onnx: bool = False
+    freeze_initializers: bool = False
     isolated: bool = False
     extensions: Extensions = Extensions()
     budget_seconds: float = 60.0
