@@ -637,3 +637,20 @@ def test_standard_input_of_the_python_api(house: Path, monkeypatch: pytest.Monke
     content = (house / BATCHNORM).read_bytes()
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(content)))
     assert api.optimize("-", verify=False).report.name == "<stdin>"
+
+
+def test_frozen_initializers_are_accepted_by_the_judge(run: Run, house: Path) -> None:
+    path = house / BATCHNORM
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        model.graph.input.append(value)
+    onnx.save(model, path)
+    result = house / "o.onnx"
+    code, out, _ = run("optimize", path, "--freeze-initializers", "-o", result)
+    assert code == 0
+    assert "parity PASS" in out
+    assert run("verify", path, result, "--freeze-initializers")[0] == 0
+    code, out, _ = run("verify", path, result)
+    assert code == 1
+    assert "can no longer be overridden by the caller (--freeze-initializers accepts that)" in out

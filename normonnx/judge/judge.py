@@ -144,6 +144,7 @@ class Judge:
         if outcomes is not None:
             used = outcomes.cases
             found += outcomes.tiers()
+            whole.hold_against_runs(found, self._original, optimized, used)
             notes += outcomes.notes
         divergence = None
         if compared is not None and outcomes is not None and (locating or repro is not None):

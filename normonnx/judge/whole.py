@@ -65,8 +65,8 @@ def interface_tier(
     original: ir.Model, optimized: ir.Model, options: VerifyOptions
 ) -> InterfaceTier:
     """T0, without running anything."""
-    report = interface.compare(original, optimized)
-    violations, warnings = list(report.violations), list[str]()
+    report = interface.compare(original, optimized, frozen_initializers=options.freeze_initializers)
+    violations, warnings = report.violations, report.warnings
     complaint = interface.checker_complaint(optimized)
     if complaint is not None:
         known = interface.checker_complaint(original) is not None
@@ -77,7 +77,21 @@ def interface_tier(
         tier = Tier("T0", "interface", "fail", "; ".join(violations))
     else:
         tier = Tier("T0", "interface", "pass", "inputs and outputs are as they were")
-    return InterfaceTier(tier, report.notes, tuple(warnings))
+    return InterfaceTier(tier, tuple(report.notes), tuple(warnings))
+
+
+def hold_against_runs(
+    found: list[Tier], original: ir.Model, optimized: ir.Model, used: Sequence[Case]
+) -> None:
+    """Fail T0 where the optimised model declares sizes of outputs that the original's are not."""
+    shapes = [
+        {name: np.shape(array) for name, array in outputs.items()}
+        for case in used
+        for outputs in case.originals.values()
+    ]
+    told = interface.contradictions(original, optimized, shapes)
+    if told:
+        found[0] = Tier("T0", "interface", "fail", "; ".join(told))
 
 
 def certificate_tier(certified: int) -> Tier:

@@ -1,20 +1,24 @@
 """Tier 0: the optimised model must be usable in the original's place.
 
-Names, their order, types, ranks and dimensions of inputs and outputs are compared. A dimension may
-become known where it was not; it may not change, and an input may not accept less than before.
+Names, their order, types, ranks and dimensions of inputs and outputs are compared, and the defaults
+that a caller may override. A dimension that was fixed stays so, one that had a name stays open; of
+an output one without a name may become known. Metadata and doc strings that are lost are warned of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
-from msgspec import Struct
+from msgspec import Struct, field
 
 from normonnx import model_io
 from normonnx.errors import WriteError
 from normonnx.graph.interface import required_inputs
+
+_OVERRIDABLE_FROM = 4
+"""The IR version from which an initializer that is an input may be overridden."""
 
 
 class InterfaceReport(Struct, frozen=True):
@@ -22,43 +26,68 @@ class InterfaceReport(Struct, frozen=True):
 
     Attributes:
         violations: sentences; any of them means that the models are not interchangeable.
+        warnings: what some callers may miss.
         notes: what differs and does no harm.
     """
 
-    violations: tuple[str, ...]
-    notes: tuple[str, ...]
+    violations: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def compare(original: ir.Model, optimized: ir.Model) -> InterfaceReport:
-    """Compare what the two models expose."""
-    violations: list[str] = []
-    notes: list[str] = []
+def compare(
+    original: ir.Model, optimized: ir.Model, *, frozen_initializers: bool = False
+) -> InterfaceReport:
+    """Compare what the two models expose.
+
+    Args:
+        original: the model that is right by definition.
+        optimized: the model that should be usable in its place.
+        frozen_initializers: whether defaults that a caller could override may be gone.
+    """
+    report = InterfaceReport()
     pairs = (
         ("input", required_inputs(original), required_inputs(optimized)),
         ("output", list(original.graph.outputs), list(optimized.graph.outputs)),
     )
     for kind, before, after in pairs:
-        _compare_values(kind, before, after, violations, notes)
-    defaults = {str(v.name) for v in original.graph.inputs if v.const_value is not None}
-    gone = defaults - {str(v.name) for v in optimized.graph.inputs}
-    if gone and original.ir_version >= 4:
-        notes.append(f"{len(gone)} initializers can no longer be overridden by inputs")
-    return InterfaceReport(tuple(violations), tuple(notes))
+        _compare_values(kind, before, after, report)
+    if original.ir_version >= _OVERRIDABLE_FROM:
+        _compare_defaults(original, optimized, report, may_be_gone=frozen_initializers)
+    _compare_texts(original, optimized, report)
+    return report
 
 
 def _compare_values(
-    kind: str,
-    before: Sequence[ir.Value],
-    after: Sequence[ir.Value],
-    violations: list[str],
-    notes: list[str],
+    kind: str, before: Sequence[ir.Value], after: Sequence[ir.Value], report: InterfaceReport
 ) -> None:
     old, new = [str(v.name) for v in before], [str(v.name) for v in after]
     if old != new:
-        violations += _other_names(kind, old, new)
+        report.violations.extend(_other_names(kind, old, new))
         return
     for was, now in zip(before, after, strict=True):
-        _compare_value(kind, was, now, violations, notes)
+        _compare_value(kind, was, now, report)
+    if kind == "input":
+        _compare_symbols(before, after, report)
+
+
+def _compare_defaults(
+    original: ir.Model, optimized: ir.Model, report: InterfaceReport, *, may_be_gone: bool
+) -> None:
+    """The inputs that have a default."""
+    now = {str(v.name): v for v in optimized.graph.inputs}
+    defaults = [v for v in original.graph.inputs if v.const_value is not None]
+    gone = [str(v.name) for v in defaults if str(v.name) not in now]
+    if gone:
+        what = "initializer" if len(gone) == 1 else "initializers"
+        sentence = f"{what} {_listed(gone)} can no longer be overridden by the caller"
+        if may_be_gone:
+            report.notes.append(sentence)
+        else:
+            report.violations.append(f"{sentence} (--freeze-initializers accepts that)")
+    for was in defaults:
+        if str(was.name) in now:
+            _compare_value("input", was, now[str(was.name)], report)
 
 
 def _other_names(kind: str, old: Sequence[str], new: Sequence[str]) -> list[str]:
@@ -70,21 +99,21 @@ def _other_names(kind: str, old: Sequence[str], new: Sequence[str]) -> list[str]
     return [*gone, f"{kind} {_listed(extra)} is new"] if extra else gone
 
 
-def _compare_value(
-    kind: str, was: ir.Value, now: ir.Value, violations: list[str], notes: list[str]
-) -> None:
+def _compare_value(kind: str, was: ir.Value, now: ir.Value, report: InterfaceReport) -> None:
     title = f"{kind} '{was.name}'"
     if was.type is not None and now.type is not None and was.type != now.type:
-        violations.append(f"{title} was {was.type} and is {now.type}")
+        report.violations.append(f"{title} was {was.type} and is {now.type}")
     if was.shape is None:
-        return
-    if now.shape is None:
-        notes.append(f"{title} does not declare its shape any more")
+        if now.shape is not None:
+            bucket = report.violations if kind == "input" else report.notes
+            bucket.append(f"{title} had no declared shape and has {len(now.shape)} dimensions")
+    elif now.shape is None:
+        report.violations.append(f"{title} does not declare its shape any more")
     elif len(was.shape) != len(now.shape):
-        violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
+        report.violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
     else:
         for axis, (a, b) in enumerate(zip(was.shape, now.shape, strict=True)):
-            _compare_dims(f"{title}, axis {axis},", kind, a, b, violations, notes)
+            _compare_dims(f"{title}, axis {axis},", kind, a, b, report)
 
 
 def _compare_dims(
@@ -92,20 +121,81 @@ def _compare_dims(
     kind: str,
     a: int | ir.SymbolicDim,
     b: int | ir.SymbolicDim,
-    violations: list[str],
-    notes: list[str],
+    report: InterfaceReport,
 ) -> None:
     if a == b:
         return
-    if isinstance(a, int) and isinstance(b, int):
-        violations.append(f"{title} was {a} and is {b}")
+    if isinstance(a, int):
+        told = f"and is {b}" if isinstance(b, int) else f"and is declared {_dim(b)}"
+        report.violations.append(f"{title} was {a} {told}")
     elif isinstance(b, int):
-        bucket = violations if kind == "input" else notes
+        known = kind == "output" and a.value is None
+        bucket = report.notes if known else report.violations
         bucket.append(f"{title} was {_dim(a)} and is fixed to {b}")
-    elif isinstance(a, int):
-        notes.append(f"{title} was {a} and is declared {_dim(b)}")
     else:
-        notes.append(f"{title} was called {_dim(a)} and is called {_dim(b)}")
+        # Callers fix the sizes of inputs by the names of their dimensions.
+        bucket = report.warnings if kind == "input" and a.value is not None else report.notes
+        bucket.append(f"{title} was called {_dim(a)} and is called {_dim(b)}")
+
+
+def _compare_symbols(
+    before: Sequence[ir.Value], after: Sequence[ir.Value], report: InterfaceReport
+) -> None:
+    """Dimensions of inputs that had names of their own and have one together."""
+    meant: dict[str, str] = {}
+    for old, new in zip(_named_dims(before), _named_dims(after), strict=False):
+        if old and new and meant.setdefault(new, old) != old:
+            told = f"the dimensions '{meant[new]}' and '{old}' of the inputs are one: '{new}'"
+            report.violations.append(told)
+
+
+def _named_dims(values: Sequence[ir.Value]) -> list[str]:
+    """The names of all dimensions in order, "" for those without."""
+    dims = [dim for value in values for dim in value.shape or ()]
+    return ["" if isinstance(dim, int) else str(dim.value or "") for dim in dims]
+
+
+def contradictions(
+    original: ir.Model, optimized: ir.Model, shapes: Sequence[Mapping[str, Sequence[int]]]
+) -> list[str]:
+    """Outputs that the optimised model declares of another size than they have.
+
+    Args:
+        original: a size that it declares as wrongly is its own.
+        optimized: the model whose declarations are held against the runs.
+        shapes: of the outputs, one mapping per run.
+    """
+    found = []
+    for was, now in zip(original.graph.outputs, optimized.graph.outputs, strict=True):
+        ran = [shape[str(now.name)] for shape in shapes if str(now.name) in shape]
+        for axis, dim in _newly_fixed(was, now):
+            if others := sorted({shape[axis] for shape in ran} - {dim}):
+                title = f"output '{now.name}', axis {axis},"
+                found.append(f"{title} is declared {dim} and was {others[0]} when it ran")
+    return found
+
+
+def _newly_fixed(was: ir.Value, now: ir.Value) -> list[tuple[int, int]]:
+    """The axes, with their sizes, of which only the later value states one."""
+    old = list(was.shape) if was.shape is not None else [None] * len(now.shape or ())
+    pairs = enumerate(zip(old, now.shape or (), strict=True))
+    return [(axis, dim) for axis, (a, dim) in pairs if isinstance(dim, int) and a != dim]
+
+
+def _compare_texts(original: ir.Model, optimized: ir.Model, report: InterfaceReport) -> None:
+    """Metadata and doc strings of the models and their graphs."""
+    report.warnings.extend(_lost_texts("the model", original, optimized))
+    report.warnings.extend(_lost_texts("the graph", original.graph, optimized.graph))
+
+
+def _lost_texts(title: str, was: ir.Model | ir.Graph, now: ir.Model | ir.Graph) -> Iterator[str]:
+    before, after = was.metadata_props, now.metadata_props
+    if lost := [key for key in before if key not in after]:
+        yield f"metadata of {title} lost: {_listed(lost)}"
+    if other := [key for key, text in before.items() if after.get(key, text) != text]:
+        yield f"metadata of {title} changed: {_listed(other)}"
+    if was.doc_string and was.doc_string != now.doc_string:
+        yield f"doc string of {title} {'changed' if now.doc_string else 'lost'}"
 
 
 def _dim(dim: int | ir.SymbolicDim) -> str:
