@@ -46,7 +46,7 @@ def rows(verdict: Verdict, results: Iterable[OutputResult]) -> list[Sequence[str
 
 
 def worst_element(result: OutputResult) -> str:
-    """Such as ``[0, 3] was 1.22, is 1.23, float64 1.22 (feed 1, CPU, as written)``."""
+    """Such as ``[0, 3] was 1.22, is 1.23, float64 1.22 (feed 1, CPU, optimisations off)``."""
     metrics = result.metrics
     if metrics is None or metrics.worst is None:
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _MOST_THREADS = 4
 _FATAL_ONLY = 4
 # Settings under which two runs on the GPU are comparable.
 _COMPARABLE = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
+# "/onnxruntime_src/a/b.h:46 void f(const T&) what happened"
+_IN_ITS_CODE = re.compile(r"/\S+\.(?:h|cc|cpp):\d+ [^(]*\(")
 # What is saved is looked at and not run: weights go to a file of their own, and none is prepared.
 _SAVED_LIGHTLY = {
     "session.disable_prepacking": "1",
@@ -58,8 +61,9 @@ class Setting(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """Such as ``CPU, as shipped``."""
-        parts = [self.provider.upper(), "as shipped" if self.as_shipped else "as written"]
+        """Such as ``CPU, optimisations off``: those of ONNX Runtime itself."""
+        level = "on" if self.as_shipped else "off"
+        parts = [self.provider.upper(), f"optimisations {level}"]
         return ", ".join([*parts, "with the library"] if self.kernels else parts)
 
 
@@ -170,8 +174,21 @@ def _cores() -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """The first line of what the runtime says, without its status prefix."""
+    """The first line of what the runtime says, without its status and where in its code that is."""
     text = str(error).strip()
     line = text.splitlines()[0] if text else type(error).__name__
     # "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : what happened"
-    return line.split(" : ", 3)[-1][:300]
+    line = line.split(" : ", 3)[-1]
+    if found := _IN_ITS_CODE.search(line):
+        line = f"{line[: found.start()]} {line[_closing(line, found.end()) :].strip()}".strip()
+    return line[:300]
+
+
+def _closing(line: str, start: int) -> int:
+    """Behind the parenthesis that closes the one in front of `start`; `start` if nothing does."""
+    depth = 1
+    for place in range(start, len(line)):
+        depth += {"(": 1, ")": -1}.get(line[place], 0)
+        if not depth:
+            return place + 1
+    return start

@@ -12,16 +12,21 @@ from normonnx.judge import VerifyOptions
 from normonnx.judge.running import settings
 from normonnx.runtime import hosting
 from normonnx.runtime.hosting import Host
-from normonnx.runtime.sessions import SessionFailedError, Setting
+from normonnx.runtime.sessions import SessionFailedError, Setting, _sentence
 from tests.judge.building import graph_model
 
 TEXT = "(float[N] x) => (float[N] y) { a = Exp(x) b = Neg(a) y = Abs(b) }"
 WRITTEN = Setting("cpu", as_shipped=False)
 
 
-def test_every_provider_runs_as_written_and_as_shipped() -> None:
+def test_every_provider_runs_with_optimisations_off_and_on() -> None:
     labels = [s.label for s in settings(VerifyOptions(providers=("cpu", "cuda")), kernels=False)]
-    assert labels == ["CPU, as written", "CPU, as shipped", "CUDA, as written", "CUDA, as shipped"]
+    assert labels == [
+        "CPU, optimisations off",
+        "CPU, optimisations on",
+        "CUDA, optimisations off",
+        "CUDA, optimisations on",
+    ]
 
 
 def test_a_session_gives_the_outputs_by_name_and_ignores_other_inputs() -> None:
@@ -72,3 +77,11 @@ def test_falling_back_to_the_processor_can_be_allowed() -> None:
             pytest.skip("there is nothing to fall back from")
         assert session.ran == "CPUExecutionProvider"
         assert session.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [1]
+
+
+def test_what_the_runtime_says_is_told_without_where_in_its_code() -> None:
+    deep = "failed:/src/core/x.cc:46 void f(const std::function<void(int)>&, int) It is so (1)"
+    assert (
+        _sentence(RuntimeError(f"[ONNXRuntimeError] : 1 : FAIL : {deep}")) == "failed: It is so (1)"
+    )
+    assert _sentence(RuntimeError("no place, f(x) told")) == "no place, f(x) told"
