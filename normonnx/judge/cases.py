@@ -117,6 +117,11 @@ class Cases:
         return CutFeeds(complete, feeds=self._given, domains=self.domains)
 
     @property
+    def known(self) -> list[Case]:
+        """The cases so far."""
+        return list(self._kept.values())
+
+    @property
     def is_cheap(self) -> bool:
         """Whether an evaluation in float64 takes little."""
         return all(case.multiplications <= _COSTLY for case in self._kept.values())

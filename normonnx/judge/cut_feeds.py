@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from normonnx.feeds.source import Feed, FeedSource
-from normonnx.feeds.values import Family
+from normonnx.feeds.whole import Family
 
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """From the inputs of a model to those of the model with nodes cut."""

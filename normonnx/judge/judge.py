@@ -10,7 +10,7 @@ T4  discrete     integers, truth values, texts
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,10 +29,10 @@ from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
-from normonnx.judge.running import load, settings
+from normonnx.judge.running import load, settings, unloadable, worse_loaded
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.tiers import algebra
-from normonnx.judge.verdict import FeedNote, Tier, Verdict
+from normonnx.judge.verdict import FeedNote, Grade, Tier, Verdict
 from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
 from normonnx.runtime.parking import AnySession
@@ -85,11 +85,11 @@ class Judge:
         self._obstacle = ""
         _refuse_unknown(self._options.named_outputs, original)
         self._with_kernels = kernels or needs_kernels(original)
-        wanted = settings(self._options, kernels=self._with_kernels)
+        self._wanted = settings(self._options, kernels=self._with_kernels)
         self._cutter = Cutter(original, self._options, readings)
         self._cases: Cases | None = None
         try:
-            self._cases = Cases(original, self._options, wanted, readings)
+            self._cases = Cases(original, self._options, self._wanted, readings)
         except NotComparableError as error:
             self._obstacle = str(error)
 
@@ -134,7 +134,7 @@ class Judge:
         compared: _Compared | None = None
         if report.tier.status != "fail":
             if self._cases is None:
-                found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
+                self._judge_unrun(optimized, certified, found)
             else:
                 self._cases.restart_clock()
                 meant = whole.Meant(exact, exact_attributes or {})
@@ -180,9 +180,11 @@ class Judge:
     ) -> _Compared | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
         loaded = load(optimized, self._options, cases.settings)
-        for setting, complaint in loaded.complaints.items():
-            message = f"the optimised model does not load ({setting.label}): {complaint}"
-            found[0] = Tier("T0", "interface", "fail", message)
+        for setting in cases.settings:
+            if setting in loaded.sessions:
+                continue
+            complaint = loaded.complaints.get(setting, "ONNX Runtime takes another provider")
+            found[0] = Tier("T0", "interface", "fail", unloadable(setting, complaint))
             return None
         try:
             apart = self._cutter.apart(optimized, cases)
@@ -215,7 +217,13 @@ class Judge:
         Raises:
             NotComparableError: if the original runs on no feed.
         """
-        used = what.cases.first(progress)
+        try:
+            used = what.cases.first(progress)
+        except NotComparableError as error:
+            used = what.cases.known
+            if not used:
+                raise
+            found.append(Tier("T3", "rounding", "inconclusive", str(error)))
         equal = whole.algebra_tier(
             what.optimized, what.cases, used, what.meant, self._options, progress
         )
@@ -229,6 +237,22 @@ class Judge:
         )
         outcomes.compare(progress, may_redraw=equal.status != "fail")
         return replace(what, outcomes=outcomes)
+
+    def _judge_unrun(self, optimized: ir.Model, certified: int | None, found: list[Tier]) -> None:
+        """What can be said of a model where the original gives nothing to compare with."""
+        if worse := worse_loaded(self._original, optimized, self._options, self._wanted):
+            found[0] = Tier("T0", "interface", "fail", worse)
+            return
+        told = f"nothing was run: {self._obstacle}"
+        if certified is not None:
+            told = f"{whole.certificate_tier(certified).message}, {told}; --no-verify writes it"
+        found.append(Tier("T3", "rounding", "inconclusive", told))
+
+    def _grade(self, outcomes: Outcomes | None, undecided: Sequence[Tier]) -> Grade:
+        """What the verdict stands on."""
+        if outcomes is not None:
+            return outcomes.grade
+        return "proof" if self._cases is None and undecided else "truth"
 
     def _kernels(self) -> str:
         """What ran the operators of the domain normonnx."""
@@ -265,14 +289,15 @@ class Judge:
             tiers=tuple(found),
             outputs=() if outcomes is None else tuple(outcomes.results),
             feeds=tuple(_feed_note(c) for c in used),
-            grade="truth" if outcomes is None else outcomes.grade,
             excuses=() if outcomes is None else tuple(outcomes.excuses),
             domains={} if self._cases is None else dict(self._cases.domains),
             notes=notes,
             warnings=warnings,
             first_failure="" if failure is None else failure.message,
             divergence=divergence,
-            providers=self._options.providers,
+            grade=self._grade(outcomes, undecided),
+            providers=() if outcomes is None else outcomes.providers,
+            asked_providers=self._options.providers,
             kernels="" if self._cases is None else self._kernels(),
             seed=self._options.seed,
             approximate=self._options.approximate,

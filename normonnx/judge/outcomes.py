@@ -85,6 +85,11 @@ class Outcomes:
             self._redraw()
         self.own_difference = self._source.own_difference(self.cases[0])
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Where the models really ran."""
+        return tuple(dict.fromkeys(setting.provider for setting in self._sessions))
+
     def tiers(self) -> list[Tier]:
         """T3 and T4 as far as there are such outputs, and what could not be decided."""
         measured = [r for r in self.results if r.metrics is not None]

@@ -13,6 +13,7 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession
+from normonnx.runtime.providers import short_name
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
 
@@ -20,7 +21,8 @@ class Loaded(Struct, frozen=True):
     """A model in ONNX Runtime.
 
     Attributes:
-        sessions: by setting, where it loads; settings that make no difference share a session.
+        sessions: by the setting in which it really runs, where it loads; settings that make no
+            difference share a session.
         complaints: what the runtime says, where it does not.
     """
 
@@ -77,10 +79,33 @@ def load(
                 continue
             try:
                 begun = started.get(setting)
-                sessions[setting] = host.session(setting) if begun is None else begun.result()
+                session = host.session(setting) if begun is None else begun.result()
+                # Where the runtime fell back, as was allowed, it may be there already.
+                sessions.setdefault(replace(setting, provider=short_name(session.ran)), session)
             except SessionFailedError as error:
                 complaints[setting] = str(error)
     return Loaded(sessions, complaints)
+
+
+def worse_loaded(
+    original: ir.Model, optimized: ir.Model, options: VerifyOptions, wanted: Sequence[Setting]
+) -> str:
+    """Where the original loads and the optimised model does not, and why, in a sentence, or "".
+
+    Args:
+        original: the one model.
+        optimized: the other.
+        options: of the comparison.
+        wanted: the settings to try.
+    """
+    settings = tuple(load(original, options, wanted, by_functions=True).sessions)
+    complaints = load(optimized, options, settings).complaints
+    return next((unloadable(s, told) for s, told in complaints.items()), "")
+
+
+def unloadable(setting: Setting, complaint: str) -> str:
+    """That the optimised model does not load, in a sentence."""
+    return f"the optimised model does not load ({setting.label}): {complaint}"
 
 
 def hosted(model: ir.Model, options: VerifyOptions) -> Host:

@@ -36,7 +36,6 @@ from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, Ove
 from normonnx.oracle.oracle import Oracle
 from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types, steering
 from normonnx.runtime.parking import AnySession
-from normonnx.runtime.providers import PROVIDERS
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
 _DOUBLE = np.dtype(np.float64)
@@ -109,9 +108,6 @@ class Subject:
         self.sessions: dict[Setting, AnySession] = loaded.sessions
         for setting, complaint in loaded.complaints.items():
             self.notes.append(f"the original does not load ({setting.label}): {complaint}")
-        for setting, session in self.sessions.items():
-            if session.ran != PROVIDERS[setting.provider]:
-                self.notes.append(f"{setting.label}: really ran on {session.ran}")
         if not self.sessions:
             complaint = list(loaded.complaints.values())[-1]
             raise NotComparableError(f"the original does not load in ONNX Runtime: {complaint}")

@@ -22,8 +22,8 @@ _COUNTABLE_ULPS = 1e4
 _APART = frozenset(("histogram", "levels"))
 
 Status = Literal["pass", "fail", "inconclusive"]
-Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance", "discrete"]
 Grade = Literal["truth", "original", "proof"]
+Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance", "discrete"]
 TierStatus = Literal["pass", "fail", "info", "skipped", "inconclusive"]
 
 
@@ -67,7 +67,7 @@ class OutputResult(Struct, frozen=True):
     Attributes:
         output: its name.
         draw: the number of the feed.
-        setting: how both models were run, such as ``CPU, as shipped``.
+        setting: how both models were run, such as ``CPU, optimisations on``.
         passed: whether it is within what is allowed.
         flaw: what kind of thing is wrong, or "".
         excess: distance over what is allowed, above 1 for a breach; inf where it is no distance.
@@ -116,14 +116,15 @@ class Verdict(Struct, frozen=True):
         outputs: every comparison that was made.
         feeds: the feeds that were used.
         domains: what each input was taken to hold, by name.
-        grade: what the outputs were held against: the float64 truth, the original's own noise where
-            there is none, or nothing where the models cannot be run.
         excuses: which differences beyond the rule were taken for chance, and why.
         notes: what a reader should know, such as what was left out for lack of time.
         warnings: what does not decide but is likely to be wrong.
         first_failure: the first thing that is wrong, one sentence, or "".
         divergence: the first tensor that diverges, if it was looked for and found.
-        providers: where the models ran.
+        providers: where the models really ran; nothing where they did not run.
+        asked_providers: where they were to run.
+        grade: what the verdict stands on: the float64 ``truth``, the outputs of the ``original``,
+            or the ``proof`` of each rewrite alone, where nothing was run.
         kernels: what ran the operators of the domain normonnx: the functions that a model carries,
             the library, or both; "" where there are none.
         seed: the seed of the feeds.
@@ -139,13 +140,14 @@ class Verdict(Struct, frozen=True):
     outputs: tuple[OutputResult, ...] = ()
     feeds: tuple[FeedNote, ...] = ()
     domains: Mapping[str, str] | None = None
-    grade: Grade = "truth"
     excuses: tuple[Excuse, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_failure: str = ""
     divergence: Divergence | None = None
     providers: tuple[str, ...] = ()
+    asked_providers: tuple[str, ...] = ()
+    grade: Grade = "truth"
     kernels: str = ""
     seed: int = 0
     approximate: bool = False
@@ -196,18 +198,15 @@ class Verdict(Struct, frozen=True):
     def line(self) -> str:
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""
         head = f"parity {self.status.upper()}  "
-        parts = [self.first_failure] if self.status != "pass" else self._headline()
-        if self.grade != "truth":
-            parts.append(f"grade {self.grade}")
+        parts = [] if self.grade == "truth" else [f"grade {self.grade}"]
+        parts += [self.first_failure] if self.status != "pass" else self._headline()
         if self.excuses:
             worst = max(excuse.times for excuse in self.excuses)
             count = f"{len(self.excuses)} breach{'' if len(self.excuses) == 1 else 'es'}"
             parts.append(f"{count} excused as rounding, up to {worst:.2g}× what is allowed")
         if self.feeds:
             parts.append(self._feeds())
-        if self.providers:
-            parts.append(", ".join(p.upper() for p in self.providers))
-        parts.append(self.kernels)
+        parts += [self._where(), self.kernels]
         return head + " · ".join(p for p in parts if p)
 
     def _headline(self) -> list[str]:
@@ -248,6 +247,12 @@ class Verdict(Struct, frozen=True):
         owner = "" if is_worst else f"{farthest.output} "
         return [f"worst {far} at {owner}{list(metrics.worst.index)}"]
 
+    def _where(self) -> str:
+        """The providers, and those that others took the place of."""
+        ran = ", ".join(p.upper() for p in self.providers)
+        absent = [p.upper() for p in self.asked_providers if p not in self.providers]
+        return f"{ran} ({', '.join(absent)} asked for)" if ran and absent else ran
+
     def _feeds(self) -> str:
         count = len(self.feeds)
         text = f"{count} feed{'s' if count != 1 else ''}"
@@ -280,11 +285,12 @@ class Verdict(Struct, frozen=True):
                 for f in self.feeds
             ],
             "domains": dict(self.domains or {}),
-            "grade": self.grade,
             "excuses": list(map(to_builtins, self.excuses)),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            "grade": self.grade,
             "providers": list(self.providers),
+            "asked_providers": list(self.asked_providers),
             "kernels": self.kernels,
             "seed": self.seed,
             "approximate": self.approximate,

@@ -64,6 +64,7 @@ def _suite(model: Judged) -> ElementTree.Element:
 
 def _facts(model: Judged, verdict: Verdict) -> Iterable[tuple[str, object]]:
     yield "status", model.status
+    yield "grade", verdict.grade
     yield "providers", ", ".join(verdict.providers)
     yield "seed", verdict.seed
     yield from verdict.versions.items() if verdict.versions else ()

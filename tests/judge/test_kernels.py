@@ -93,10 +93,10 @@ def test_the_line_says_what_ran() -> None:
     assert verdict.line().endswith("CPU · functions and library")
     settings = {result.setting for result in verdict.outputs}
     assert settings == {
-        "CPU, as written",
-        "CPU, as shipped",
-        "CPU, as written, with the library",
-        "CPU, as shipped, with the library",
+        "CPU, optimisations off",
+        "CPU, optimisations on",
+        "CPU, optimisations off, with the library",
+        "CPU, optimisations on, with the library",
     }
     plain = normonnx.verify(norm_model(), norm_model())
     assert plain.kernels == ""
@@ -126,7 +126,7 @@ def test_a_model_that_carries_no_functions_fails_without_the_library() -> None:
     del bare.functions[:]
     verdict = normonnx.verify(norm_model(), bare)
     assert verdict.status == "fail"
-    assert "does not load (CPU, as written)" in verdict.first_failure
+    assert "does not load (CPU, optimisations off)" in verdict.first_failure
     # As its own original it is compared where it runs.
     assert normonnx.verify(bare, bare).passed
 
@@ -135,7 +135,7 @@ def test_the_end_of_the_process_is_a_verdict(built: Callable[..., Path]) -> None
     library = built("aborts", own("abort();"))
     verdict = normonnx.verify(norm_model(), fused(), custom_ops=[library])
     assert verdict.status == "fail"
-    assert "does not load (CPU, as written, with the library)" in verdict.first_failure
+    assert "does not load (CPU, optimisations off, with the library)" in verdict.first_failure
     assert "ONNX Runtime crashed (SIGABRT)" in verdict.first_failure
     result = normonnx.optimize(norm_model(), target="normonnx", custom_ops=[library])
     # The rewrite is taken back, and the model without it is fine.

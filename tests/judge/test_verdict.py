@@ -20,7 +20,9 @@ def result(output: str, noise: float, **changes: Any) -> OutputResult:
     optimized = original.copy()
     optimized[1, 3] += np.float32(noise * np.spacing(np.float32(2)))
     metrics = measure(original, optimized, truth)
-    found = OutputResult(output, 0, "CPU, as written", True, "", noise / 10, "", metrics, True)
+    found = OutputResult(
+        output, 0, "CPU, optimisations off", True, "", noise / 10, "", metrics, True
+    )
     return replace(found, **changes)
 
 

@@ -73,4 +73,4 @@ def test_verbosity_lists_every_comparison() -> None:
     )
     assert len(few) == 3
     assert len(all_) == len(result.verdict.outputs) > 9
-    assert "CPU, as shipped" in all_[-1]
+    assert "CPU, optimisations on" in all_[-1]
