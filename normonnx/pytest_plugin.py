@@ -18,7 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from normonnx.judge import Verdict
-    from normonnx.judge.verdict import OutputResult
+    from normonnx.judge.compared import OutputResult
     from normonnx.model_io import Source
 
 _OUTPUTS_SHOWN = 5
@@ -63,11 +63,10 @@ def message(verdict: Verdict) -> str:
         verdict: one that is no pass.
     """
     from normonnx.report.names import safe_name
-    from normonnx.report.parity_table import worst_of_each
 
     heads = {"fail": "ONNX models do not compute the same", "inconclusive": "nothing was proved"}
     lines = [f"{heads[verdict.status]}: {verdict.first_failure}", ""]
-    broken = [result for result in worst_of_each(verdict) if not result.passed]
+    broken = [summary.decisive for summary in verdict.summaries if not summary.passed]
     for result in broken[:_OUTPUTS_SHOWN]:
         lines += _output(verdict, result)
     if len(broken) > _OUTPUTS_SHOWN:
@@ -99,8 +98,8 @@ def _output(verdict: Verdict, result: OutputResult) -> list[str]:
             f"  elements that differ: {differing} of {metrics.elements} ({share:.1f} %)",
             f"  greatest absolute difference: {metrics.max_abs:.6g}",
             f"  greatest relative difference: {metrics.max_rel:.6g}",
-            f"  in units of the last place: {ulp_histogram(metrics)}",
-            f"  distance to float64: {metrics.ratio:.3g} times the original's own",
+            f"  in units of the last place: {ulp_histogram(metrics.histogram)}",
+            f"  distance to float64 on this feed: {metrics.ratio:.3g} times the original's own",
             f"  signal to noise: {metrics.sqnr_db:.1f} dB, cosine {metrics.cosine:.6f}",
         ]
         if metrics.worst is not None:

@@ -38,7 +38,7 @@ def test_the_message_says_what_is_wrong_by_how_much_and_where() -> None:
     assert lines[0].startswith("ONNX models do not compute the same: 'y' is at ")
     text = "\n".join(lines)
     for part in (
-        "Output 'y' (CPU, as ",
+        "Output 'y' (CPU, optimisations ",
         "  elements that differ: ",
         "  greatest absolute difference: ",
         "  greatest relative difference: ",

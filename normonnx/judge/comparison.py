@@ -11,10 +11,10 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from normonnx.judge.compared import Flaw, OutputResult
 from normonnx.judge.metrics import Metrics, measure
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.tiers import discrete, rounding
-from normonnx.judge.verdict import Flaw, OutputResult
 from normonnx.operators.kernels import Array
 
 _FLOATS_BESIDE_NUMPY = frozenset(
@@ -168,7 +168,7 @@ def judged(
     if result.metrics is None or not result.passed:
         return result
     excess = rule.excess(result.metrics.levels, allowance)
-    result = replace(result, excess=excess.worst, ratio=excess.ratio, raised=excess.raised)
+    result = replace(result, excess=excess.worst)
     if not result.decisive or excess.worst <= 1:
         return result
     message = f"'{result.output}' is at {excess.sentence}"

@@ -7,6 +7,8 @@ and in the truth.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -56,6 +58,8 @@ class Metrics(Struct, frozen=True):
         histogram: how many elements differ from the original's by how many units of ``ulp``.
         agreement: share of rows (last axis) whose largest element is the same as the original's.
         worst: the worst element, None if nothing could be compared.
+        noise_original: root mean square of o − t, each element in ulp of its own size.
+        noise_optimized: root mean square of y − t, likewise.
         levels: how far the elements of like size are from the truth.
     """
 
@@ -75,14 +79,19 @@ class Metrics(Struct, frozen=True):
     histogram: tuple[int, ...]
     agreement: float | None
     worst: Worst | None
+    noise_original: float = 0.0
+    noise_optimized: float = 0.0
     levels: tuple[Level, ...] = ()
 
     @property
     def ratio(self) -> float:
         """The optimised model's distance to the truth over the original's own; 1 if both are 0."""
-        if self.rms_original == 0:
-            return 1.0 if self.rms_optimized == 0 else math.inf
-        return self.rms_optimized / self.rms_original
+        return over(self.noise_optimized, self.noise_original)
+
+
+def over(distance: float, own: float) -> float:
+    """The one over the other; 1 if both are 0."""
+    return distance / own if own else 1.0 if distance == 0 else math.inf
 
 
 def measure(original: Array, optimized: Array, truth: Array) -> Metrics:
@@ -108,6 +117,7 @@ def measure(original: Array, optimized: Array, truth: Array) -> Metrics:
     large = np.abs(oc) > tiny
     relative = difference[large] / np.abs(oc[large])
     noise = _rms(yc - tc)
+    found = levels(tc, np.abs(oc - tc), np.abs(yc - tc))
     return Metrics(
         elements=ok.size,
         finite=share,
@@ -125,7 +135,9 @@ def measure(original: Array, optimized: Array, truth: Array) -> Metrics:
         histogram=_histogram(difference / unit),
         agreement=_agreement(o, y) if ok.all() else None,
         worst=_worst(o, y, t, ok),
-        levels=levels(tc, np.abs(oc - tc), np.abs(yc - tc)),
+        noise_original=_in_ulps([(v, v.original.rms) for v in found], original.dtype),
+        noise_optimized=_in_ulps([(v, v.optimized.rms) for v in found], original.dtype),
+        levels=found,
     )
 
 
@@ -135,6 +147,17 @@ def _rms(values: Array) -> float:
     if largest == 0:
         return 0.0
     return largest * float(np.sqrt(np.mean(np.square(values / largest))))
+
+
+def _in_ulps(found: Sequence[tuple[Level, float]], dtype: np.dtype[Any]) -> float:
+    """Distances of levels in units of the last place of their largest elements."""
+    total = math.hypot(
+        *(
+            math.sqrt(v.count) * rms / float(ulps_at(np.asarray(v.magnitude), dtype))
+            for v, rms in found
+        )
+    )
+    return total / math.sqrt(sum(v.count for v, _ in found))
 
 
 def _decibels(signal: float, noise: float) -> float:

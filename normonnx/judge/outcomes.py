@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from normonnx.judge import graph_facts
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.compared import OutputResult
 from normonnx.judge.comparison import (
     Place,
     compare_output,
@@ -22,7 +23,7 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import discrete, rounding
-from normonnx.judge.verdict import Excuse, Grade, OutputResult, Tier
+from normonnx.judge.verdict import Excuse, Grade, Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.parking import AnySession

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, to_builtins
 
-from normonnx.judge.metrics import ULP_CLASSES, Metrics
+from normonnx.judge.compared import OutputResult
+from normonnx.judge.metrics import ULP_CLASSES
+from normonnx.judge.summary import Numbers, Summary, summaries
 
 if TYPE_CHECKING:
     from normonnx.judge.divergence import Divergence
@@ -23,7 +25,6 @@ _APART = frozenset(("histogram", "levels"))
 
 Status = Literal["pass", "fail", "inconclusive"]
 Grade = Literal["truth", "original", "proof"]
-Flaw = Literal["", "missing", "interface", "undefined", "rounding", "tolerance", "discrete"]
 TierStatus = Literal["pass", "fail", "info", "skipped", "inconclusive"]
 
 
@@ -59,40 +60,6 @@ class FeedNote(Struct, frozen=True):
     binding: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
     decisive: bool
-
-
-class OutputResult(Struct, frozen=True):
-    """One output on one feed in one setting.
-
-    Attributes:
-        output: its name.
-        draw: the number of the feed.
-        setting: how both models were run, such as ``CPU, optimisations on``.
-        passed: whether it is within what is allowed.
-        flaw: what kind of thing is wrong, or "".
-        excess: distance over what is allowed, above 1 for a breach; inf where it is no distance.
-        message: what is wrong, or "".
-        metrics: None for discrete outputs.
-        decisive: whether it counts.
-        inner: whether it is no output of the model itself, but what a node reads at which both
-            models were cut.
-        ratio: the optimised model's distance to the truth over the original's own.
-        raised: whether the original's own distance was raised to what its types promise, or to how
-            far it moves itself.
-    """
-
-    output: str
-    draw: int
-    setting: str
-    passed: bool
-    flaw: Flaw
-    excess: float
-    message: str
-    metrics: Metrics | None
-    decisive: bool
-    inner: bool = False
-    ratio: float = 1.0
-    raised: bool = False
 
 
 class Excuse(Struct, frozen=True):
@@ -168,15 +135,10 @@ class Verdict(Struct, frozen=True):
         outer = [r for r in measured if not r.inner]
         return max(broken or outer, key=lambda r: r.excess, default=None)
 
-    def ratio(self, output: str) -> float:
-        """How far an output is from the truth over how far the original may be, on all feeds.
-
-        That is the original's own distance, raised to what its types promise where that decided.
-        """
-        rows = [r for r in self.outputs if r.output == output and r.decisive and r.metrics]
-        counts = [r.metrics.elements * r.metrics.finite for r in rows if r.metrics is not None]
-        total = math.hypot(*(math.sqrt(n) * r.ratio for n, r in zip(counts, rows, strict=True)))
-        return total / math.sqrt(sum(counts)) if sum(counts) else 1.0
+    @property
+    def summaries(self) -> list[Summary]:
+        """The numbers of each output over all feeds and settings, as every report tells them."""
+        return summaries(self.outputs)
 
     @property
     def headline_ratio(self) -> float | None:
@@ -184,9 +146,14 @@ class Verdict(Struct, frozen=True):
 
         What fails tells another: by how much one output breaks the rule on one feed.
         """
-        worst = self.worst if self.passed else None
-        ratio = math.inf if worst is None else self.ratio(worst.output)
-        return ratio if math.isfinite(ratio) else None
+        told = self._told() if self.passed else None
+        return told.ratio if told is not None and math.isfinite(told.ratio) else None
+
+    def _told(self) -> Numbers | None:
+        """The numbers of the output that decides the headline."""
+        worst = self.worst
+        rows = [r for r in self.outputs if worst is not None and r.output == worst.output]
+        return Summary.of(rows).numbers if rows else None
 
     def __repr__(self) -> str:
         return f"<Verdict: {self.line()}>"
@@ -210,41 +177,34 @@ class Verdict(Struct, frozen=True):
         return head + " · ".join(p for p in parts if p)
 
     def _headline(self) -> list[str]:
-        worst = self.worst
-        if worst is None or worst.metrics is None:
+        told = self._told()
+        if told is None:
             return ["discrete outputs equal"] if self.outputs else []
         names = {r.output for r in self.outputs if not r.inner}
         among = f" (farthest of {len(names)} outputs)" if len(names) > 1 else ""
-        return [f"{worst.output}: {self._distance(worst, worst.metrics)}{among}", *self._farthest()]
+        name = told.farthest.output
+        return [f"{name}: {self._distance(told)}{among}", *self._farthest(name)]
 
-    def _distance(self, worst: OutputResult, metrics: Metrics) -> str:
+    def _distance(self, told: Numbers) -> str:
         """How far the output that decides is from what it is compared with."""
-        ratio = self.ratio(worst.output)
-        if self.grade == "original":
-            return f"{ratio:.2f}× the original's own noise"
-        if metrics.rms_original == metrics.rms_optimized == 0:
+        if self.approximate or self.grade != "truth" or not math.isfinite(told.ratio):
+            return f"at most {told.max_abs:.3g} from the original"
+        if told.original == told.optimized == 0:
             return "exactly the float64 value"
-        if self.approximate or not math.isfinite(ratio):
-            return f"at most {metrics.max_abs:.3g} from the original"
-        if worst.raised:
-            return f"{ratio:.2f}× the distance to float64 that the original's types promise"
-        return f"{ratio:.2f}× the original's own distance to float64"
+        return f"{told.ratio:.2f}× the original's own distance to float64"
 
-    def _farthest(self) -> list[str]:
+    def _farthest(self, decisive: str) -> list[str]:
         """Where an element is farthest from the original's, in units of the last place."""
-        farthest = max(
-            (r for r in self.outputs if r.metrics is not None and r.decisive and not r.inner),
-            key=lambda r: r.metrics.ulps if r.metrics is not None else 0.0,
-        )
-        metrics = farthest.metrics
-        if metrics is None or metrics.worst is None:
+        measured = [s.numbers for s in self.summaries if s.numbers is not None]
+        outer = [n for n in measured if not n.farthest.inner]
+        told = max(outer, key=lambda n: n.ulps, default=None)
+        metrics = None if told is None else told.farthest.metrics
+        if told is None or metrics is None or metrics.worst is None:
             return []
-        if metrics.ulps == 0:
+        if told.ulps == 0:
             return ["bitwise equal to the original"]
-        is_countable = metrics.ulps < _COUNTABLE_ULPS
-        far = f"{metrics.ulps:.2g} ulp" if is_countable else f"{metrics.max_abs:.2g}"
-        is_worst = self.worst is not None and farthest.output == self.worst.output
-        owner = "" if is_worst else f"{farthest.output} "
+        far = f"{told.ulps:.2g} ulp" if told.ulps < _COUNTABLE_ULPS else f"{metrics.max_abs:.2g}"
+        owner = "" if told.farthest.output == decisive else f"{told.farthest.output} "
         return [f"worst {far} at {owner}{list(metrics.worst.index)}"]
 
     def _where(self) -> str:
@@ -319,8 +279,6 @@ def _result(result: OutputResult) -> dict[str, Any]:
         "message": result.message,
         "metrics": metrics,
         "decisive": result.decisive,
-        "ratio": _plain(result.ratio),
-        "raised": result.raised,
         "inner": result.inner,
     }
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from normonnx.judge import Verdict
-from normonnx.judge.verdict import FeedNote, OutputResult, Tier
+from normonnx.judge.compared import OutputResult
+from normonnx.judge.verdict import FeedNote, Tier
 from normonnx.report.json import Reportable
 from normonnx.report.judged import Judged, judged
 
@@ -101,7 +102,8 @@ def _output_case(
                 f"{result.message}\nat {list(worst.index)}: was {worst.original:.9g}, is "
                 f"{worst.optimized:.9g}, float64 {worst.truth:.9g}\nmax abs {metrics.max_abs:.3g}, "
                 f"max rel {metrics.max_rel:.3g}, SQNR {metrics.sqnr_db:.1f} dB, "
-                f"cosine {metrics.cosine:.6f}, ratio {metrics.ratio:.3g}"
+                f"cosine {metrics.cosine:.6f}, {metrics.ratio:.3g} times as far from "
+                "float64 as the original on this feed"
             )
     return case
 

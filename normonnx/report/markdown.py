@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from normonnx.judge import Verdict
 from normonnx.report.json import Reportable
 from normonnx.report.judged import Judged, judged, line_of
 from normonnx.report.names import safe_name
-from normonnx.report.parity_table import COLUMNS, rows, worst_element, worst_of_each
+from normonnx.report.parity_table import COLUMNS, LEGEND, POOLED, rows, worst_element
 
 _OUTPUTS_SHOWN = 40
 _LONG = 400
@@ -60,22 +61,30 @@ def _details(model: Judged) -> list[str]:
     verdict = model.verdict
     if verdict is None:
         return []
-    chosen = worst_of_each(verdict)
-    blocks = []
-    if chosen:
-        cells = [[escaped(cell) for cell in row] for row in rows(verdict, chosen[:_OUTPUTS_SHOWN])]
-        more = len(chosen) - _OUTPUTS_SHOWN
-        note = f"\n\nand {more} more outputs" if more > 0 else ""
-        title = f"<summary>{html.escape(safe_name(model.name))}: the numbers</summary>"
-        table = _table(list(COLUMNS), cells)
-        blocks.append(f"<details>{title}\n\n{table}{note}\n\n</details>")
-    for result in chosen[:_OUTPUTS_SHOWN]:
-        if not result.passed and worst_element(result):
-            name, worst = escaped(result.output), escaped(worst_element(result))
-            blocks.append(f"- **{name}** worst at {worst}")
+    blocks = _numbers(model.name, verdict)
     if verdict.divergence is not None:
         blocks.append(f"- {escaped(verdict.divergence.sentence())}")
     blocks += [f"- {escaped(warning)}" for warning in verdict.warnings]
+    return blocks
+
+
+def _numbers(name: str, verdict: Verdict) -> list[str]:
+    """A table of the outputs, and where the broken ones are farthest."""
+    told = verdict.summaries
+    shown = told[:_OUTPUTS_SHOWN]
+    if not shown:
+        return []
+    found = rows(shown, has_truth=verdict.grade == "truth")
+    table = _table(list(COLUMNS), [[escaped(cell) for cell in row] for row in found])
+    more = len(told) - _OUTPUTS_SHOWN
+    note = f"\n\nand {more} more outputs" if more > 0 else ""
+    title = f"<summary>{html.escape(safe_name(name))}: the numbers</summary>"
+    legend = html.escape(f"{LEGEND}; {POOLED}")
+    blocks = [f"<details>{title}\n\n{table}{note}\n\n{legend}\n\n</details>"]
+    for summary in shown:
+        where = "" if summary.numbers is None else worst_element(summary.numbers.farthest)
+        if not summary.passed and where:
+            blocks.append(f"- **{escaped(summary.output)}** worst at {escaped(where)}")
     return blocks
 
 

@@ -5,44 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from normonnx.judge import Verdict
-from normonnx.judge.metrics import ULP_CLASSES, Metrics
-from normonnx.judge.verdict import OutputResult
+from normonnx.judge.compared import OutputResult
+from normonnx.judge.metrics import ULP_CLASSES
+from normonnx.judge.summary import Numbers, Summary
 from normonnx.report.names import safe_name
 
 COLUMNS = (
     "output",
     "",
+    "original",
+    "optimised",
     "ratio",
     "max abs",
     "max rel",
-    "rms",
+    "ulp",
     "SQNR dB",
     "cosine",
-    "ulp",
-    "feed",
-    "setting",
 )
+PLACE = ("feed", "setting")
+LEGEND = (
+    "original, optimised: root mean square distance to float64 in ulp of the output's largest "
+    "element, and their ratio; max abs, max rel, ulp: the greatest differences between the models; "
+    "SQNR, cosine: the least of the optimised model to float64"
+)
+POOLED = "over all feeds that decide and all settings"
+ALONE = "of each feed and setting alone"
 
 
-def worst_of_each(verdict: Verdict) -> list[OutputResult]:
-    """One comparison per output: a broken one before a sound one, then the farthest."""
-    chosen: dict[str, OutputResult] = {}
-    for result in verdict.outputs:
-        if result.inner and result.passed:
-            continue
-        best = chosen.get(result.output)
-        if best is None or rank(result) > rank(best):
-            chosen[result.output] = result
-    return list(chosen.values())
+def rows(told: Iterable[Summary], *, has_truth: bool = True) -> list[Sequence[str]]:
+    """The cells of `COLUMNS` for each output.
 
-
-def rows(verdict: Verdict, results: Iterable[OutputResult]) -> list[Sequence[str]]:
-    """The cells of `COLUMNS` for each comparison.
-
-    The ratio is over all feeds where the row stands for its output, as in the verdict.
+    Args:
+        told: what is told of the outputs.
+        has_truth: whether there was a float64 truth to be at a distance from.
     """
-    return [_row(verdict, result) for result in results]
+    return [_row(summary, has_truth=has_truth) for summary in told]
+
+
+def rows_alone(results: Iterable[OutputResult], *, has_truth: bool = True) -> list[Sequence[str]]:
+    """The cells of `COLUMNS` and `PLACE` for each comparison."""
+    return [(*_row(Summary.of([r]), has_truth=has_truth), str(r.draw), r.setting) for r in results]
 
 
 def worst_element(result: OutputResult) -> str:
@@ -55,11 +57,11 @@ def worst_element(result: OutputResult) -> str:
     return f"{list(worst.index)} {values} (feed {result.draw}, {result.setting})"
 
 
-def ulp_histogram(metrics: Metrics) -> str:
+def ulp_histogram(counts: Sequence[int]) -> str:
     """Such as ``0 ulp 82 %, ≤ 1 ulp 17 %, ≤ 2 ulp 1 %``."""
-    total = sum(metrics.histogram)
+    total = sum(counts)
     parts = []
-    for number, count in enumerate(metrics.histogram):
+    for number, count in enumerate(counts):
         if not count:
             continue
         if number < len(ULP_CLASSES):
@@ -70,31 +72,33 @@ def ulp_histogram(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
-def rank(result: OutputResult) -> tuple[bool, bool, float]:
-    """How near to failing a comparison is; what is not finite is farther than any number."""
-    excess = result.excess if math.isfinite(result.excess) else math.inf
-    return not result.passed, result.decisive, excess
+def ratio_of(numbers: Numbers) -> str:
+    """The ratio as every report writes it."""
+    return f"{numbers.ratio:.2f}×" if math.isfinite(numbers.ratio) else "inf"
 
 
-def _row(verdict: Verdict, result: OutputResult) -> Sequence[str]:
-    name, mark = safe_name(result.output), "ok" if result.passed else "FAIL"
-    place = (str(result.draw), result.setting)
-    metrics = result.metrics
-    if metrics is None:
-        what = "equal" if result.passed and not result.message else safe_name(result.message)
-        return (name, mark, "-", what, *[""] * 5, *place)
-    ratio = verdict.ratio(result.output) if result.decisive else metrics.ratio
+def distances(numbers: Numbers) -> tuple[str, str]:
+    """The original's and the optimised model's distance to float64, as every report writes them."""
+    return f"{numbers.original:.3g}", f"{numbers.optimized:.3g}"
+
+
+def _row(told: Summary, *, has_truth: bool) -> Sequence[str]:
+    name, mark = safe_name(told.output), "ok" if told.passed else "FAIL"
+    numbers = told.numbers
+    if numbers is None:
+        message = told.decisive.message
+        what = "equal" if told.passed and not message else safe_name(message)
+        return (name, mark, "-", "-", "-", what, *[""] * 4)
+    away = (*distances(numbers), ratio_of(numbers)) if has_truth else ("-", "-", "-")
     return (
         name,
         mark,
-        f"{ratio:.2f}×" if math.isfinite(ratio) else "inf",
-        f"{metrics.max_abs:.3g}",
-        f"{metrics.max_rel:.3g}",
-        f"{metrics.rms_optimized:.3g}",
-        f"{metrics.sqnr_db:.1f}",
-        f"{metrics.cosine:.6f}",
-        f"{metrics.ulps:.3g}",
-        *place,
+        *away,
+        f"{numbers.max_abs:.3g}",
+        f"{numbers.max_rel:.3g}",
+        f"{numbers.ulps:.3g}",
+        f"{numbers.sqnr_db:.1f}",
+        f"{numbers.cosine:.6f}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -9,10 +10,21 @@ from rich.text import Text
 
 from normonnx.report.layout import LONG, print_columns, print_text
 from normonnx.report.names import safe_name
-from normonnx.report.parity_table import COLUMNS, rows, ulp_histogram, worst_element, worst_of_each
+from normonnx.report.parity_table import (
+    ALONE,
+    COLUMNS,
+    LEGEND,
+    PLACE,
+    POOLED,
+    rows,
+    rows_alone,
+    ulp_histogram,
+    worst_element,
+)
 
 if TYPE_CHECKING:
     from normonnx.judge import Verdict
+    from normonnx.judge.summary import Summary
 
 _OUTPUTS_SHOWN = 5
 _ROWS_SHOWN = 60
@@ -33,11 +45,16 @@ def show_verdict(verdict: Verdict, console: Console, *, verbosity: int = 0) -> N
 
 def show_metrics(verdict: Verdict, console: Console, *, verbosity: int = 0) -> None:
     """How far the outputs are, where they part, and how far the original is from itself."""
-    _show_rows(verdict, console, verbosity)
-    for result in worst_of_each(verdict)[:_OUTPUTS_SHOWN]:
-        if result.metrics is not None and result.metrics.worst is not None:
-            text = f"{safe_name(result.output)}: worst at {worst_element(result)}"
-            print_text(Text(f"{text}; {ulp_histogram(result.metrics)}", "dim"), console)
+    told = verdict.summaries
+    if verbosity:
+        _show_comparisons(verdict, console)
+    else:
+        _show_outputs(told, console, has_truth=verdict.grade == "truth")
+    for summary in told[:_OUTPUTS_SHOWN]:
+        numbers = summary.numbers
+        if numbers is not None and (where := worst_element(numbers.farthest)):
+            text = f"{safe_name(summary.output)}: worst at {where}"
+            print_text(Text(f"{text}; {ulp_histogram(numbers.histogram)}", "dim"), console)
     if verdict.own_difference is not None:
         own = f"{verdict.own_difference:.3g}" if verdict.own_difference else "nothing"
         print_text(Text(f"from run to run the original differs by {own}", "dim"), console)
@@ -46,15 +63,29 @@ def show_metrics(verdict: Verdict, console: Console, *, verbosity: int = 0) -> N
         print_text(Text(sentence, "yellow"), console)
 
 
-def _show_rows(verdict: Verdict, console: Console, verbosity: int) -> None:
-    """A row for the worst comparison of each output, or for all of them."""
-    chosen = list(verdict.outputs) if verbosity else worst_of_each(verdict)
-    shown = chosen if verbosity else chosen[:_ROWS_SHOWN]
-    columns = len(COLUMNS) if verbosity else len(COLUMNS) - 2
-    cells = [[Text(cell) for cell in row[:columns]] for row in rows(verdict, shown)]
-    for row, result in zip(cells, shown, strict=True):
-        row[1].stylize("green" if result.passed else "bold red")
-    if cells:
-        print_columns([[Text(title, "cyan") for title in COLUMNS[:columns]], *cells], console)
-    if rest := len(chosen) - len(shown):
+def _show_outputs(told: list[Summary], console: Console, *, has_truth: bool) -> None:
+    """A row for each output."""
+    shown = told[:_ROWS_SHOWN]
+    _show_rows(COLUMNS, rows(shown, has_truth=has_truth), [s.passed for s in shown], console)
+    if rest := len(told) - len(shown):
         print_text(Text(f"and {rest:,} more, -v lists all", "dim"), console)
+    if shown:
+        print_text(Text(f"{LEGEND}; {POOLED}", "dim"), console)
+
+
+def _show_comparisons(verdict: Verdict, console: Console) -> None:
+    """A row for each output on each feed in each setting."""
+    cells = rows_alone(verdict.outputs, has_truth=verdict.grade == "truth")
+    _show_rows((*COLUMNS, *PLACE), cells, [r.passed for r in verdict.outputs], console)
+    if cells:
+        print_text(Text(f"{LEGEND}; {ALONE}", "dim"), console)
+
+
+def _show_rows(
+    titles: Sequence[str], cells: list[Sequence[str]], passed: list[bool], console: Console
+) -> None:
+    texts = [[Text(cell) for cell in row] for row in cells]
+    for row, is_fine in zip(texts, passed, strict=True):
+        row[1].stylize("green" if is_fine else "bold red")
+    if texts:
+        print_columns([[Text(title, "cyan") for title in titles], *texts], console)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from normonnx.judge.compared import OutputResult
 from normonnx.judge.metrics import measure
-from normonnx.judge.verdict import SCHEMA, FeedNote, OutputResult, Tier, Verdict
+from normonnx.judge.verdict import SCHEMA, FeedNote, Tier, Verdict
 
 
 def result(output: str, noise: float, **changes: Any) -> OutputResult:

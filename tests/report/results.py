@@ -9,8 +9,8 @@ import numpy as np
 
 from normonnx.journal import NearMiss, Rewrite
 from normonnx.judge import Verdict
+from normonnx.judge.compared import OutputResult
 from normonnx.judge.metrics import measure
-from normonnx.judge.verdict import OutputResult
 from normonnx.report import ModelFacts, ModelReport, Written
 
 _KEPT = {"Conv": 53, "Relu": 70}

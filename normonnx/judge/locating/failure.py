@@ -6,12 +6,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from normonnx.judge.compared import OutputResult
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.locate import first_divergence, first_in_float64
 from normonnx.judge.locating.repro import save_models, save_window
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
-from normonnx.judge.verdict import OutputResult
 
 
 def located(

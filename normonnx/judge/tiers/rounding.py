@@ -72,16 +72,11 @@ class Excess(Struct, frozen=True):
         rms: by the root mean square of a group.
         largest: by the largest element of a group.
         near: |t| of the largest element of the group that is worst, None where there is one only.
-        ratio: the optimised model's distance over the original's own, over all elements, each by
-            the distance of its group.
-        raised: whether the original's distance was raised where it is worst.
     """
 
     rms: float
     largest: float
     near: float | None = None
-    ratio: float = 1.0
-    raised: bool = False
 
     @property
     def worst(self) -> float:
@@ -142,10 +137,8 @@ class Rule:
             found: the levels of the output on it.
             allowance: what the original's own distance is raised to.
         """
-        plain = {g: together(same).original for g, same in self._by_group(found).items()}
         raised = [self._raised(level, allowance) for level in found]
         worst = Excess(0.0, 0.0)
-        shares: list[float] = []
         for group, same in self._by_group(raised).items():
             level = together(same)
             own = self._own(level, group)
@@ -154,13 +147,9 @@ class Rule:
                 level.optimized.rms / (RMS_FACTOR * own.rms + unit * _RMS_FLOOR),
                 level.optimized.largest / (MAX_FACTOR * own.largest + unit * _MAX_FLOOR),
                 level.magnitude if len(self._pooled) > 1 else None,
-                raised=level.original.rms > plain[group].rms,
             )
             worst = max(worst, excess, key=lambda e: e.worst)
-            shares += [math.sqrt(level.count) * _ratio(level, unit)]
-        count = sum(level.count for level in found)
-        ratio = math.hypot(*shares) / math.sqrt(count) if count else 1.0
-        return Excess(worst.rms, worst.largest, worst.near, ratio, worst.raised)
+        return worst
 
     def _by_group(self, found: Levels) -> dict[int, list[Level]]:
         result: dict[int, list[Level]] = {}
@@ -202,13 +191,6 @@ class Rule:
 def alone(found: Levels, dtype: np.dtype[Any]) -> float:
     """The excess of one output of which there is one feed only."""
     return Rule([found], dtype=dtype).excess(found).worst
-
-
-def _ratio(level: Level, unit: float) -> float:
-    """The optimised model's distance over the original's; 1 if both are 0."""
-    if level.optimized.rms == level.original.rms:
-        return 1.0
-    return level.optimized.rms / (level.original.rms or unit * _RMS_FLOOR)
 
 
 def undefined_mismatch(original: Array, optimized: Array, truth: Array) -> tuple[int, ...] | None:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from normonnx.report.html.charts import histogram
 from normonnx.report.html.markup import Content, Markup, element, joined, name, sentence, table
 from normonnx.report.names import safe_name
-from normonnx.report.parity_table import rank, worst_of_each
+from normonnx.report.parity_table import LEGEND, POOLED, distances, ratio_of
+from normonnx.report.result import counted
 
 if TYPE_CHECKING:
-    from normonnx.judge.verdict import OutputResult, Verdict
+    from normonnx.judge.summary import Summary
+    from normonnx.judge.verdict import Verdict
 
 _COLOURS = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
 _OUTPUT_COLUMNS: list[Content] = [
-    "output", "run", "distance to float64", "original", "optimised", "largest |Δ|", "ulp", "SQNR",
+    "output", "seen on", "ratio", "original, ulp", "optimised, ulp", "max abs", "max rel",
+    "ulp", "SQNR",
 ]  # fmt: skip
 
 
@@ -27,6 +30,7 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
         most_outputs: how many outputs are shown, those nearest to failing first.
     """
     from normonnx.judge.metrics import ULP_CLASSES
+    from normonnx.judge.summary import rank
 
     headline = element("p", sentence(verdict.line()), class_=_COLOURS.get(verdict.status))
     warnings = [element("p", sentence(w), class_="warn") for w in verdict.warnings]
@@ -37,20 +41,23 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
             for tier in verdict.tiers
         ],
     )
-    worst = sorted(worst_of_each(verdict), key=rank, reverse=True)
-    shown = worst[:most_outputs]
-    rows = [_output_row(verdict, result) for result in shown]
+    told = sorted(verdict.summaries, key=lambda summary: rank(summary.decisive), reverse=True)
+    shown = told[:most_outputs]
+    rows = [_output_row(summary, has_truth=verdict.grade == "truth") for summary in shown]
     outputs = table(_OUTPUT_COLUMNS, rows, numeric=6) if rows else None
-    more = len(worst) - len(shown)
+    legend = element("p", f"{LEGEND}; {POOLED}", class_="soft") if rows else None
+    more = len(told) - len(shown)
     rest = element("p", f"and {more:,} outputs with less to tell", class_="soft") if more else None
     figures = [
         element(
             "figure",
-            histogram(metrics.histogram, ULP_CLASSES, f"differences of {safe_name(result.output)}"),
-            element("figcaption", name(result.output), f", {metrics.elements:,} elements"),
+            histogram(
+                numbers.histogram, ULP_CLASSES, f"differences of {safe_name(summary.output)}"
+            ),
+            element("figcaption", name(summary.output), f", {numbers.elements:,} elements"),
         )
-        for result in shown
-        if (metrics := result.metrics) is not None and any(metrics.histogram)
+        for summary in shown
+        if (numbers := summary.numbers) is not None and any(numbers.histogram)
     ]
     pictures = None
     if figures:
@@ -65,7 +72,8 @@ def parity(verdict: Verdict, *, most_outputs: int) -> Markup:
             element("div", *figures, class_="pair"),
         )
     return joined(
-        element("h3", "Parity"), headline, *warnings, tiers, outputs, rest, pictures,
+        element("h3", "Parity"), headline, *warnings, tiers, outputs, legend, rest,
+        pictures,
         _feeds(verdict), _notes(verdict),
     )  # fmt: skip
 
@@ -74,25 +82,23 @@ def _status(status: str) -> Markup:
     return element("span", status, class_=_COLOURS.get(status, "soft"))
 
 
-def _output_row(verdict: Verdict, result: OutputResult) -> list[Content]:
-    metrics = result.metrics
-    colour = "good" if result.passed else "bad"
-    head: list[Content] = [name(result.output), f"{result.setting}, feed {result.draw}"]
-    if metrics is None:
-        told = sentence(result.message) or ("equal" if result.passed else "differs")
-        return [*head, element("span", told, class_=colour), "", "", "", "", ""]
-    distance = verdict.ratio(result.output) if result.decisive else metrics.ratio
-    ratio = "equal" if metrics.max_abs == 0 else f"{distance:.2f}×"
-    if not math.isfinite(distance):
-        ratio = "the original is exact"
-    sqnr = "∞" if math.isinf(metrics.sqnr_db) else f"{metrics.sqnr_db:.0f} dB"
+def _output_row(told: Summary, *, has_truth: bool) -> list[Content]:
+    numbers = told.numbers
+    colour = "good" if told.passed else "bad"
+    counts = f"{counted(told.feeds, 'feed')}, {counted(told.settings, 'setting')}"
+    head: list[Content] = [name(told.output), counts]
+    if numbers is None:
+        what = sentence(told.decisive.message) or ("equal" if told.passed else "differs")
+        return [*head, element("span", what, class_=colour), *[""] * 6]
+    ratio = ratio_of(numbers) if has_truth else "no float64"
+    sqnr = "∞" if math.isinf(numbers.sqnr_db) else f"{numbers.sqnr_db:.0f} dB"
     return [
         *head,
         element("span", ratio, class_=colour),
-        f"{metrics.rms_original:.2g}",
-        f"{metrics.rms_optimized:.2g}",
-        f"{metrics.max_abs:.2g}",
-        f"{metrics.ulps:.3g}",
+        *(distances(numbers) if has_truth else ("-", "-")),
+        f"{numbers.max_abs:.3g}",
+        f"{numbers.max_rel:.3g}",
+        f"{numbers.ulps:.3g}",
         sqnr,
     ]
 
