@@ -130,8 +130,11 @@ def algebra_tier(
             return Tier("T2", "algebra", "skipped", message)
         made = flattened(evaluation.outputs)
         found = _compared(optimized, cases, case, made, options, is_foreign=exact is None)
-        worst = max(worst, found, key=lambda r: r.excess)
-    return _told(worst, len(chosen), is_foreign=exact is None)
+        worst = max(worst, found, key=lambda r: r.gravity)
+    seen = {name for c in chosen for name, t in (c.truth or {}).items() if t.dtype == _DOUBLE}
+    if not seen - set(cases.random):
+        return Tier("T2", "algebra", "skipped", "no output is a floating-point number")
+    return _told(worst, len(chosen), narrowest_weight(optimized) if exact is None else None)
 
 
 def _compared(
@@ -148,23 +151,45 @@ def _compared(
     if not is_foreign:
         return _own_weights(cases, case, truth, made)
     ruled = {n: t for n, t in truth.items() if not options.replaces_rule(n)}
-    return _foreign(optimized, cases, case, ruled, made)
+    found = _foreign(optimized, cases, case, ruled, made)
+    others = {n: t for n, t in truth.items() if n not in ruled}
+    left = algebra.compare_in_float64(others, made, _owned(case))
+    if left.relative > algebra.PLAIN:
+        left = _open(left, "on which what was asked for decides")
+    return max(found, left, key=lambda result: result.gravity)
 
 
-def _told(worst: algebra.AlgebraResult, count: int, *, is_foreign: bool) -> Tier:
-    """The tier in a sentence."""
+def _open(found: algebra.AlgebraResult, why: str) -> algebra.AlgebraResult:
+    """A difference on which this tier does not decide."""
+    return replace(found, excess=0.0, undecided=why)
+
+
+def _told(worst: algebra.AlgebraResult, count: int, foreign: np.dtype[Any] | None) -> Tier:
+    """The tier in a sentence.
+
+    Args:
+        worst: what there is most to tell of.
+        count: how many feeds were compared.
+        foreign: the narrowest type of the weights, where only the rounded ones are known.
+    """
     feeds = f"{count} feed{'' if count == 1 else 's'}"
+    if not worst.output:
+        return Tier("T2", "algebra", "pass", f"equal in float64, {feeds}")
+    far = f"'{worst.output}' differs in float64 by {worst.relative:.1e} of its size"
+    if np.isinf(worst.relative):
+        far = f"'{worst.output}' is in float64 of another shape, not finite, or no longer 0"
+    if worst.undecided:
+        return Tier("T2", "algebra", "info", f"{far}, {worst.undecided}, {feeds}")
+    share = worst.relative / worst.excess if worst.excess else 0.0
     if worst.excess > 1:
         right = "a correct rewrite by less than 1e-9"
-        if is_foreign:
-            share = worst.relative / worst.excess
+        if foreign is not None:
             right = f"rounding weights explains {share:.1e} at most"
-        message = (
-            f"'{worst.output}' differs in float64 by {worst.relative:.1e} of its size, {right}"
-        )
-        return Tier("T2", "algebra", "fail", message)
-    distance = f"'{worst.output}' agrees to {worst.relative:.1e}" if worst.output else "equal"
-    return Tier("T2", "algebra", "pass", f"{distance} in float64, {feeds}")
+        return Tier("T2", "algebra", "fail", f"{far}, {right}")
+    agrees = f"'{worst.output}' agrees to {worst.relative:.1e} of its size in float64"
+    if foreign is not None and worst.relative > algebra.PLAIN:
+        agrees += f", explained by weights in {foreign.name}, which move it by up to {share:.1e}"
+    return Tier("T2", "algebra", "pass", f"{agrees}, {feeds}")
 
 
 def _own_weights(
@@ -194,12 +219,16 @@ def _foreign(
     if found.excess <= 1:
         return found
     if np.isinf(found.relative):
-        return replace(found, excess=min(found.excess, 1.0))
+        return _open(found, "which is left to the outputs that run")
     explained = cases.explained(case, narrowest_weight(optimized))
     if explained is None:
-        return replace(found, excess=min(found.excess, 1.0))
-    slack = algebra.Slack(algebra.PLAIN, explained=_tenfold(explained))
-    return algebra.compare_in_float64(truth, made, originals, slack)
+        return _open(found, "and how much of that is rounding cannot be told")
+    explained = _tenfold(explained)
+    slack = algebra.Slack(algebra.PLAIN, explained=explained)
+    found = algebra.compare_in_float64(truth, made, originals, slack)
+    if any(np.isinf(d.largest) for d in explained.get(found.output, {}).values()):
+        return _open(found, "as rounding its weights may move it without end")
+    return found
 
 
 def _owned(case: Case) -> dict[str, Array]:

@@ -43,11 +43,18 @@ class AlgebraResult(Struct, frozen=True):
         output: the output where they are farthest, relative to what is allowed.
         relative: max|y₆₄ − t| / max|t| there, of elements of like size.
         excess: distance over what is allowed.
+        undecided: why that says nothing of an output that differs, or "".
     """
 
     output: str
     relative: float
     excess: float
+    undecided: str = ""
+
+    @property
+    def gravity(self) -> tuple[bool, bool, float, float]:
+        """How much there is to tell."""
+        return self.excess > 1, bool(self.undecided), self.excess, self.relative
 
 
 class Slack(Struct, frozen=True):
@@ -92,7 +99,7 @@ def compare_in_float64(
         if y.shape != t.shape or _parts(t, y, originals.get(name)):
             return AlgebraResult(name, np.inf, np.inf)
         worst = max(
-            worst, _farthest(name, t, y, originals.get(name), slack), key=lambda r: r.excess
+            worst, _farthest(name, t, y, originals.get(name), slack), key=lambda r: r.gravity
         )
     return worst
 
@@ -136,7 +143,7 @@ def _farthest(name: str, t: Array, y: Array, o: Array | None, slack: Slack) -> A
         allowed = slack.relative * whole.magnitude + slack.own * whole.original.largest + explained
         excess = whole.optimized.largest / allowed if allowed else np.inf
         relative = whole.optimized.largest / whole.magnitude if whole.magnitude else np.inf
-        worst = max(worst, AlgebraResult(name, relative, excess), key=lambda r: r.excess)
+        worst = max(worst, AlgebraResult(name, relative, excess), key=lambda r: r.gravity)
     return worst
 
 

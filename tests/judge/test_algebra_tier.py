@@ -1,0 +1,78 @@
+"""T2 says what was compared in float64 and how far it was, whatever decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from normonnx.judge import VerifyOptions, verify
+from normonnx.judge.verdict import Tier
+from tests.judge.building import graph_model, replace_weight
+
+TEXT = "(float[N, 4] x) => (float[N, 4] y) { y = MatMul(x, w) }"
+EYE = np.eye(4, dtype=np.float32)
+# The largest of two scores is selected: what rounding makes of that cannot be told.
+SELECTION = """(float[N, 4] x) => (float[N, 4] y) {
+    h = MatMul(x, w)
+    k = ArgMax <axis = 1, keepdims = 1> (h)
+    c = Cast <to = 1> (k)
+    y = Add(h, c)
+}"""
+
+
+def algebra(before: onnx.ModelProto, factor: float, **options: Any) -> Tier:
+    after = replace_weight(before, "w", (EYE * factor).astype(EYE.dtype))
+    models = (ir.from_proto(model) for model in (before, after))
+    verdict = verify(*models, options=VerifyOptions(**options))
+    (found,) = (tier for tier in verdict.tiers if tier.code == "T2")
+    return found
+
+
+def test_a_difference_is_never_called_equal() -> None:
+    model = graph_model(TEXT, w=EYE)
+    assert algebra(model, 1.0).message.startswith("equal in float64, ")
+    wrong = algebra(model, 1.01)
+    assert wrong.status == "fail"
+    assert (
+        "'y' differs in float64 by 1.0e-02 of its size, rounding weights explains" in wrong.message
+    )
+
+
+@pytest.mark.parametrize("options", [{"rtol": 0.1}, {"atol": {"y": 1e3}}])
+def test_what_a_tolerance_decides_is_told_all_the_same(options: dict[str, Any]) -> None:
+    found = algebra(graph_model(TEXT, w=EYE), 1.01, **options)
+    assert found.status == "info"
+    assert "'y' differs in float64 by 1.0e-02 of its size, on which what was asked for" in (
+        found.message
+    )
+
+
+def test_what_rounding_makes_of_a_selection_is_not_made_up() -> None:
+    found = algebra(graph_model(SELECTION, w=EYE), 1.01)
+    assert found.status == "info"
+    assert "'y' differs in float64 by " in found.message
+    assert "and how much of that is rounding cannot be told" in found.message
+
+
+def test_what_explains_a_difference_is_named() -> None:
+    text = TEXT.replace("float[", "float16[")
+    half = EYE.astype(np.float16) / 3
+    before = graph_model(text, w=half)
+    after = replace_weight(before, "w", np.nextafter(half, np.float16(1)))
+    verdict = verify(ir.from_proto(before), ir.from_proto(after))
+    (found,) = (tier for tier in verdict.tiers if tier.code == "T2")
+    assert found.status == "pass"
+    assert "explained by weights in float16, which move it by up to" in found.message
+
+
+def test_without_a_float_there_is_nothing_to_compare() -> None:
+    text = """(float[N, 4] x) => (int64[N] y) {
+        h = MatMul(x, w)
+        y = ArgMax <axis = 1, keepdims = 0> (h)
+    }"""
+    found = algebra(graph_model(text, w=EYE), 1.01)
+    assert (found.status, found.message) == ("skipped", "no output is a floating-point number")
