@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import ClassVar
 
@@ -90,6 +91,26 @@ class EnvironmentLacksError(NormonnxError):
     exit_code = ExitCode.INCONCLUSIVE
 
 
+class MemoryLacksError(EnvironmentLacksError):
+    """The system, or a limit that was set, gives no more memory."""
+
+    code = "NX-E21"
+
+    @classmethod
+    def of(cls, told: object) -> MemoryLacksError:
+        """The error with what would help.
+
+        Args:
+            told: what whoever asked for memory says.
+        """
+        return cls(
+            f"there is not enough memory: {str(told) or 'the system refuses more'}",
+            hint="raise the limit (ulimit -v, the container's), do fewer models at a time "
+            "(--jobs 1), keep weights in external data, which is not read whole; --no-verify "
+            "needs least, for nothing is run",
+        )
+
+
 class InternalError(NormonnxError):
     """Something went wrong that is not the model's or the caller's fault."""
 
@@ -103,3 +124,32 @@ class InternalError(NormonnxError):
             f"internal error: {type(error).__name__}: {error}",
             hint="please report this, with the model if you can; -vv shows the traceback",
         )
+
+
+_REFUSALS = (
+    "std::bad_alloc",
+    "bad allocation",
+    "failed to allocate memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "out of memory",
+    "can't start new thread",
+)
+"""What runtimes and loaders of libraries say where the system gives no more memory."""
+
+
+def is_starved(error: BaseException | str) -> bool:
+    """Whether an error, or what it says, is that the system refuses memory."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    return any(refusal in text for refusal in _REFUSALS)
+
+
+def ours(error: Exception) -> NormonnxError:
+    """Any error as one of ours."""
+    if isinstance(error, NormonnxError):
+        return error
+    return MemoryLacksError.of(error) if is_starved(error) else InternalError.of(error)

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx import model_io
-from normonnx.errors import UnreadableModelError
+from normonnx.errors import MemoryLacksError, UnreadableModelError
 from normonnx.feeds.data import feeds_from
 from normonnx.feeds.source import Feed, FeedSource, NoFeedError
 from normonnx.graph.interface import required_inputs
@@ -21,7 +21,7 @@ from normonnx.runtime.extensions import Extensions
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.kernels import kernels_for
 from normonnx.runtime.parking import AnySession
-from normonnx.runtime.sessions import SessionFailedError, Setting
+from normonnx.runtime.sessions import SessionFailedError, SessionStarvedError, Setting
 
 _SECONDS = 3600.0
 _SECONDS_TO_ASK = 60.0
@@ -104,6 +104,8 @@ def run(
                 where=loaded.name,
                 hint="" if error.crashed else "give some with --data",
             ) from error
+        except SessionStarvedError as error:
+            raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
         except SessionFailedError as error:
             raise UnreadableModelError(
                 f"ONNX Runtime does not run the model: {error}", where=loaded.name

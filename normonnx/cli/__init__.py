@@ -25,7 +25,7 @@ from normonnx.cli.planning import apply
 from normonnx.cli.running import run
 from normonnx.cli.settings import Settings, defaults, find
 from normonnx.cli.streams import console_on
-from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
+from normonnx.errors import ExitCode, MemoryLacksError, UsageError, ours
 from normonnx.version import __version__
 
 
@@ -95,11 +95,18 @@ def _ours(error: click.ClickException) -> UsageError:
 
 def _tell(error: Exception) -> ExitCode:
     """Print an error that ended a command, and say what to exit with."""
-    from normonnx.report.terminal import show_error
+    told = ours(error)
+    # What the frames of the error hold may be all the memory there is.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    try:
+        from normonnx.report.terminal import show_error
 
-    ours = error if isinstance(error, NormonnxError) else InternalError.of(error)
-    show_error(ours, console_on(sys.stderr))
-    return ours.exit_code
+        show_error(told, console_on(sys.stderr))
+    except (MemoryError, ImportError, OSError):
+        if not isinstance(told, MemoryLacksError):
+            raise
+        sys.stderr.write(f"{told}\n")
+    return told.exit_code
 
 
 def _log_quietly() -> None:

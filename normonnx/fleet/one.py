@@ -12,7 +12,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from normonnx import api
-from normonnx.errors import ExitCode, InternalError, NormonnxError, UsageError
+from normonnx.errors import (
+    ExitCode,
+    InternalError,
+    MemoryLacksError,
+    NormonnxError,
+    UsageError,
+    ours,
+)
 from normonnx.options import Options
 from normonnx.plan import Plan
 from normonnx.report import ModelReport, Written, safe_name
@@ -86,7 +93,9 @@ def optimize_one(
     except NormonnxError as error:
         return _failed(task, error, start)
     except Exception as error:
-        report = _failed(task, InternalError.of(error), start)
+        report = _failed(task, ours(error), start)
+        if report.error_code == MemoryLacksError.code:
+            return report
         return replace(report, status="error", traceback=traceback.format_exc())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec.structs import replace
 
+from normonnx.errors import MemoryLacksError
 from normonnx.judge import graph_facts
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.compared import OutputResult
@@ -27,7 +28,7 @@ from normonnx.judge.verdict import Excuse, Grade, Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.parking import AnySession
-from normonnx.runtime.sessions import SessionFailedError, Setting
+from normonnx.runtime.sessions import SessionFailedError, SessionStarvedError, Setting
 
 _REDRAWS = 3
 # The feeds say little about an output where the original itself is this far off.
@@ -208,6 +209,8 @@ class Outcomes:
         place = Place(case.feed.draw, setting.label, case.feed.decisive)
         try:
             found = flattened(session.run(case.feed.inputs))
+        except SessionStarvedError as error:
+            raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
         except SessionFailedError as error:
             message = f"the optimised model does not run on feed {place.draw}: {error}"
             where = ("*", place.draw, place.setting)

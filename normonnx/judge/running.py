@@ -9,12 +9,13 @@ import onnx_ir as ir
 from msgspec import Struct
 from msgspec.structs import replace
 
+from normonnx.errors import MemoryLacksError
 from normonnx.judge.options import VerifyOptions
 from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.providers import short_name
-from normonnx.runtime.sessions import SessionFailedError, Setting
+from normonnx.runtime.sessions import SessionFailedError, SessionStarvedError, Setting
 
 
 class Loaded(Struct, frozen=True):
@@ -61,7 +62,7 @@ def load(
             is wrong in the library is not its own distance to the truth.
 
     Raises:
-        EnvironmentLacksError: if a provider is not there.
+        EnvironmentLacksError: if a provider is not there, or there is not enough memory.
     """
     sessions: dict[Setting, AnySession] = {}
     complaints: dict[Setting, str] = {}
@@ -82,6 +83,8 @@ def load(
                 session = host.session(setting) if begun is None else begun.result()
                 # Where the runtime fell back, as was allowed, it may be there already.
                 sessions.setdefault(replace(setting, provider=short_name(session.ran)), session)
+            except SessionStarvedError as error:
+                raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
             except SessionFailedError as error:
                 complaints[setting] = str(error)
     return Loaded(sessions, complaints)

@@ -15,7 +15,7 @@ from typing import Any
 import onnxruntime
 from msgspec import Struct
 
-from normonnx.errors import EnvironmentLacksError
+from normonnx.errors import EnvironmentLacksError, is_starved
 from normonnx.runtime import element_types
 from normonnx.runtime.clock import CLOCK
 from normonnx.runtime.extensions import Extensions
@@ -37,6 +37,10 @@ _SAVED_LIGHTLY = {
 
 class SessionFailedError(Exception):
     """ONNX Runtime does not load the model, or does not run it on these inputs."""
+
+
+class SessionStarvedError(SessionFailedError):
+    """The system refuses the memory that it takes."""
 
 
 class SessionCrashedError(SessionFailedError):
@@ -129,7 +133,7 @@ class Session:
         except EnvironmentLacksError:
             raise
         except Exception as error:
-            raise SessionFailedError(_sentence(error)) from error
+            raise _failure(error) from error
         self.ran: str = self._session.get_providers()[0]
         if self.ran != provider and not allow_fallback:
             raise EnvironmentLacksError(
@@ -158,7 +162,7 @@ class Session:
             if options.terminate:
                 sentence = f"ONNX Runtime did not finish within {self._seconds:g} s"
                 raise SessionFailedError(sentence) from error
-            raise SessionFailedError(_sentence(error)) from error
+            raise _failure(error) from error
         return dict(zip(self._names, outputs, strict=True))
 
 
@@ -171,6 +175,11 @@ def _save(options: onnxruntime.SessionOptions, path: str) -> None:
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _failure(error: Exception) -> SessionFailedError:
+    kind = SessionStarvedError if is_starved(error) else SessionFailedError
+    return kind(_sentence(error))
 
 
 def _sentence(error: Exception) -> str:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from msgspec import Struct, field
 
 from normonnx import model_io
-from normonnx.errors import WriteError
+from normonnx.errors import WriteError, is_starved
 from normonnx.graph.interface import required_inputs
 
 _OVERRIDABLE_FROM = 4
@@ -209,12 +209,14 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def checker_complaint(model: ir.Model) -> str | None:
-    """The first line of what onnx.checker says against a model; nothing of one above 2 GB."""
+    """The first line of what onnx.checker says against a model; nothing of one too large for it."""
     try:
         onnx.checker.check_model(model_io.dump(model), full_check=True)
     except WriteError:
         return None
     except Exception as error:
+        if is_starved(error):
+            return None
         lines = str(error).strip().splitlines()
         return lines[0] if lines else type(error).__name__
     return None
