@@ -101,7 +101,7 @@ class Finished:
 
 
 def fingerprint(task: Task) -> str | None:
-    """SHA-256 of a model with its data files, what is to be done to it, and by which version.
+    """SHA-256 of a model with its data files, what is done to it, on which feeds, by which version.
 
     None for a model that cannot be read: whoever works on it will say why.
     """
@@ -117,13 +117,22 @@ def fingerprint(task: Task) -> str | None:
             for tensor in model_io.tensors_of(loaded.model)
             if isinstance(tensor, ir.ExternalTensor)
         }
-        parts = [__version__, loaded.sha256, *(_sha256(Path(file)) for file in sorted(files))]
+        feeds = _files(task.options.data) if task.options.verify else []
+        parts = [__version__, loaded.sha256, *map(_sha256, [*map(Path, sorted(files)), *feeds])]
     except (NormonnxError, OSError):
         return None
     parts.append("" if task.destination is None else os.path.abspath(task.destination))
     asked = (task.options, task.plan, task.partial, task.bench)
     parts.append(msgspec.json.encode(asked, order="deterministic").decode())
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _files(data: str | None) -> list[Path]:
+    """The files of feeds, which decide on the verdict."""
+    if data is None:
+        return []
+    place = Path(data)
+    return sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
 
 
 def _sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ import pytest
 import normonnx
 from normonnx import fleet, model_io
 from normonnx.errors import UsageError
-from normonnx.fleet.finished import NAME, Finished
+from normonnx.fleet.finished import NAME, Finished, fingerprint
 from normonnx.options import Options
 from normonnx.report import ModelReport
 
@@ -213,3 +213,17 @@ def test_calls_that_make_no_sense(house: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=sentence):
             normonnx.optimize_many(*arguments, **options)  # type: ignore[arg-type]
+
+
+def test_other_feeds_under_the_same_name_are_judged_anew(house: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "feeds" / "test_data_set_0"
+    folder.mkdir(parents=True)
+    feed = folder / "input_0.pb"
+    feed.write_bytes(b"one")
+    options = Options(data=str(folder.parent))
+    task = fleet.Task(str(house / SMALL[0]), tmp_path / "o.onnx", options)
+    first = fingerprint(task)
+    assert first == fingerprint(task) is not None
+    feed.write_bytes(b"other")
+    assert fingerprint(task) != first
+    assert fingerprint(fleet.Task(task.source, task.destination, Options(verify=False))) is not None
