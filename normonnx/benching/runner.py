@@ -13,7 +13,7 @@ from typing import Any
 import onnxruntime
 
 from normonnx.benching.options import Registered, Setting
-from normonnx.runtime.providers import PROVIDERS
+from normonnx.runtime.providers import PROVIDERS, preload
 
 _ERRORS_ONLY = 3
 
@@ -44,8 +44,7 @@ def open_session(
         options.profile_file_prefix = str(profile_to)
     providers = [PROVIDERS[setting.provider]]
     if setting.provider != "cpu":
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
+        preload()
         providers.append(PROVIDERS["cpu"])
     registered.extensions.register(options, providers, kernels=registered.kernels)
     return onnxruntime.InferenceSession(str(path), options, providers=providers)

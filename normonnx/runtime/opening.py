@@ -14,7 +14,7 @@ from normonnx.errors import EnvironmentLacksError, UnreadableModelError, UsageEr
 from normonnx.model_io import Source
 from normonnx.runtime.extensions import Extensions
 from normonnx.runtime.kernels import kernels_for
-from normonnx.runtime.providers import PROVIDERS
+from normonnx.runtime.providers import PROVIDERS, preload
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -73,8 +73,8 @@ def session(
     if kernels.missing:
         warnings.warn(f"{loaded.name} runs by its functions: {kernels.missing}", stacklevel=2)
     extensions.register(options, wanted, kernels=kernels.registered)
-    if any(name != PROVIDERS["cpu"] for name in names) and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+    if any(name != PROVIDERS["cpu"] for name in names):
+        preload()
     try:
         made = _opened(model, loaded.model, options, wanted)
     except Exception as error:

@@ -19,7 +19,7 @@ from normonnx.errors import EnvironmentLacksError, is_starved
 from normonnx.runtime import element_types
 from normonnx.runtime.clock import CLOCK
 from normonnx.runtime.extensions import Extensions
-from normonnx.runtime.providers import PROVIDERS
+from normonnx.runtime.providers import PROVIDERS, preload
 
 _MOST_THREADS = 4
 _FATAL_ONLY = 4
@@ -121,8 +121,7 @@ class Session:
             _save(options, setting.saved)
         configured: list[Any] = [provider]
         if provider == PROVIDERS["cuda"]:
-            if hasattr(onnxruntime, "preload_dlls"):
-                onnxruntime.preload_dlls()
+            preload()
             configured = [
                 (provider, {} if setting.as_shipped else _COMPARABLE),
                 PROVIDERS["cpu"],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
 from normonnx.judge import VerifyOptions
 from normonnx.judge.running import settings
 from normonnx.runtime import hosting
 from normonnx.runtime.hosting import Host
+from normonnx.runtime.providers import preload
 from normonnx.runtime.sessions import SessionFailedError, Setting, _sentence
 from tests.judge.building import graph_model
 
@@ -85,3 +88,13 @@ def test_what_the_runtime_says_is_told_without_where_in_its_code() -> None:
         _sentence(RuntimeError(f"[ONNXRuntimeError] : 1 : FAIL : {deep}")) == "failed: It is so (1)"
     )
     assert _sentence(RuntimeError("no place, f(x) told")) == "no place, f(x) told"
+
+
+def test_what_is_told_of_missing_libraries_is_no_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        onnxruntime, "preload_dlls", lambda: sys.stdout.write("no cublas\n"), raising=False
+    )
+    preload()
+    assert capsys.readouterr() == ("", "no cublas\n")
