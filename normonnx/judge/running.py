@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import onnx_ir as ir
 from msgspec import Struct
@@ -79,15 +79,20 @@ def load(
                 sessions[setting] = sessions[plain]
                 continue
             try:
-                begun = started.get(setting)
-                session = host.session(setting) if begun is None else begun.result()
+                session = _session(host, setting, started.get(setting))
                 # Where the runtime fell back, as was allowed, it may be there already.
                 sessions.setdefault(replace(setting, provider=short_name(session.ran)), session)
-            except SessionStarvedError as error:
-                raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
             except SessionFailedError as error:
                 complaints[setting] = str(error)
     return Loaded(sessions, complaints)
+
+
+def _session(host: Host, setting: Setting, begun: Future[AnySession] | None) -> AnySession:
+    """A session, from where it was begun or new; for want of memory no model is wrong."""
+    try:
+        return host.session(setting) if begun is None else begun.result()
+    except SessionStarvedError as error:
+        raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
 
 
 def worse_loaded(
