@@ -86,6 +86,23 @@ def test_as_the_runtime_has_it(
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel_shape": [2, 2], "strides": [2, 2]},
+        {"kernel_shape": [3, 2], "pads": [1, 0, 2, 1]},
+        {"kernel_shape": [2, 2], "dilations": [2, 1], "strides": [1, 3], "pads": [1, 1, 0, 0]},
+    ],
+)
+def test_where_the_largest_element_of_a_window_lies(attributes: dict[str, Any], order: int) -> None:
+    x = np.round(IMAGE * 2)  # many are equal: the first counts
+    model = node_model("MaxPool", [x], outputs=2, storage_order=order, **attributes)
+    expected, got = run_ort(model, feeds_of([x])), evaluated(model, feeds_of([x]))
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
 def of_learning(
     op_type: str, given: tuple[int, Sequence[int]], **attributes: Any
 ) -> onnx.ModelProto:

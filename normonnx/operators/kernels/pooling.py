@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from normonnx.operators.kernels.call import Array, Call, Inputs, Outputs, present
 from normonnx.operators.kernels.windows import Windows, windows
 
 
-def max_pool(call: Call, inputs: Inputs) -> Outputs | None:
-    """The largest element of each window; padding never wins."""
-    if call.outputs > 1:
-        return None
+def max_pool(call: Call, inputs: Inputs) -> Outputs:
+    """The largest element of each window, and where it lies in x; padding never wins."""
     x = present(inputs, 0)
     integers = np.issubdtype(x.dtype, np.integer)
     lowest = np.iinfo(x.dtype).min if integers else -np.inf
     place = windows(call, x.shape[2:], call.get("kernel_shape"))
     padded = place.padded(x, lowest)
     y = np.full((*x.shape[:2], *place.out), lowest, dtype=x.dtype)
+    if call.outputs == 1:
+        for _, cut in place.taps():
+            np.maximum(y, padded[cut], out=y)
+        return (y,)
+    each: Array = np.arange(math.prod(place.size)).reshape(place.size)
+    if call.get("storage_order", 0):  # counted along the first axis first
+        each = np.arange(each.size).reshape(place.size[::-1]).T
+    numbers = place.padded(each, -1)
+    found = np.full(y.shape, -1, dtype=np.int64)
     for _, cut in place.taps():
-        np.maximum(y, padded[cut], out=y)
-    return (y,)
+        larger = (padded[cut] > y) | ((found < 0) & (numbers[cut] >= 0))
+        y = np.where(larger, padded[cut], y)
+        found = np.where(larger, numbers[cut], found)
+    first = np.arange(math.prod(x.shape[:2])).reshape(x.shape[:2]) * each.size
+    return y, found + first.reshape(*x.shape[:2], *(1,) * len(place.size))
 
 
 def global_max_pool(call: Call, inputs: Inputs) -> Outputs:
