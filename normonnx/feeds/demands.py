@@ -101,6 +101,21 @@ def compared_with(found: list[Reading]) -> tuple[int, ...]:
     return tuple({**dict.fromkeys(sorted(first)), **dict.fromkeys(sorted(then))})
 
 
+def beside(found: list[Reading]) -> tuple[float, ...]:
+    """Real numbers on both sides of those that decide comparisons; of equality, the number too."""
+    asked: dict[float, None] = {}
+    for reading in found:
+        name = onnx_name(reading.node)
+        other = number(reading.node.inputs[1 - reading.index]) if name in _COMPARED else None
+        if other is None or not math.isfinite(other):
+            continue
+        step = max(1.0, abs(other)) / 2
+        places = (other + step, other - step, *([other] if name == "Equal" else []))
+        ends = (reading.way.back(Range(place, place)).low for place in places)
+        asked.update(dict.fromkeys(filter(math.isfinite, ends)))
+    return tuple(asked)
+
+
 def _constants(reading: Reading) -> Iterator[int]:
     others = numbers(reading.node.inputs[1 - reading.index])
     if others is not None and others.size <= _MOST_COMPARED and others.dtype.kind in "iuf":

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from normonnx.feeds.demands import (
     allowed,
+    beside,
     compared_with,
     elements_of_sequence,
     hides,
@@ -162,7 +163,10 @@ def _real(name: str, found: list[Reading]) -> Domain:
     if range_.is_everything and _PROBABILITY.search(name):
         return Domain(Kind.UNIT, why="its name")
     centred = next(filter(None, map(statistics, found)), None)
-    domain = Domain(Kind.REAL, least=range_.low, most=range_.high, why=why or "its type")
+    asked = tuple(n for n in beside(found) if range_.low <= n <= range_.high)
+    domain = Domain(
+        Kind.REAL, least=range_.low, most=range_.high, choices=asked, why=why or "its type"
+    )
     if centred is None:
         return domain
     title = f"statistics of {titled(centred.reading)}"

@@ -63,7 +63,8 @@ class Domain(Struct, frozen=True, eq=False):
         high: greatest value of the integer kinds.
         least: least value of a real input.
         most: greatest value of a real input.
-        choices: the values of a choice, and those of an index that the graph asks for.
+        choices: the values of a choice; those of an index, or of a single real number, that the
+            graph asks for.
         centre: mean of a real input, where the graph tells it: per channel on axis 1, or
             broadcast.
         spread: standard deviation, likewise.
@@ -78,7 +79,7 @@ class Domain(Struct, frozen=True, eq=False):
     high: int = 0
     least: float = -math.inf
     most: float = math.inf
-    choices: tuple[int | str, ...] = ()
+    choices: tuple[float | str, ...] = ()
     centre: Array | None = None
     spread: Array | None = None
     inverted: bool = False

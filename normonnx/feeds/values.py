@@ -54,8 +54,8 @@ def variants(domain: Domain, shape: tuple[int, ...]) -> int:
     """How many values of a single element there are to be tried one by one."""
     if math.prod(shape) != 1:
         return 1
-    if domain.kind is Kind.CHOICE:
-        return min(len(domain.choices), _MOST_VARIANTS)
+    if domain.kind in (Kind.CHOICE, Kind.REAL):
+        return max(1, min(len(domain.choices), _MOST_VARIANTS))
     return 2 if domain.kind is Kind.BOOL else 1
 
 
@@ -69,8 +69,12 @@ def _drawn(
     variant: int,
 ) -> Array:
     if domain.kind in (Kind.REAL, Kind.POSITIVE, Kind.UNIT):
-        drawn = random.uniform(size=shape) if domain.kind is Kind.UNIT else None
-        return _fitted(_real(domain, shape, family, random) if drawn is None else drawn, dtype)
+        if domain.choices and math.prod(shape) == 1:
+            chosen = domain.choices[variant % len(domain.choices)]
+            return _fitted(np.full(shape, chosen), dtype)
+        unit = domain.kind is Kind.UNIT
+        drawn = random.uniform(size=shape) if unit else _real(domain, shape, family, random)
+        return _fitted(drawn, dtype)
     if domain.kind in (Kind.STRING, Kind.CHOICE):
         return _chosen(domain, shape, dtype, random, variant)
     if domain.kind is Kind.BOOL and math.prod(shape) == 1:

@@ -131,6 +131,16 @@ def test_absent_and_single_elements_go_through_their_variants() -> None:
     assert [bool(i["b"]) for i in inputs] == [True, False]
 
 
+def test_a_real_number_that_is_compared_lies_on_both_sides() -> None:
+    text = """(float r, float[4] x) => (z, y) {
+        z = Greater(s, c) s = Add(r, r2) c = Constant<value_float = 100.0>()
+        r2 = Constant<value_float = 30.0>() y = Greater(x, c)
+    }"""
+    feeds = asked(text)
+    assert [float(feeds.decisive(draw).inputs["r"]) for draw in range(3)] == [120, 20, 120]
+    assert abs(feeds.decisive(0).inputs["x"]).max() < 10
+
+
 def test_variants_that_the_original_refuses_are_not_drawn() -> None:
     def run(inputs: Mapping[str, Any]) -> None:
         if inputs["r"] != 8000:
