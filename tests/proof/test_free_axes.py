@@ -111,6 +111,8 @@ SUM = "y = ReduceSum <keepdims=0> (x, a)"
         ("y = MatMul (x, w)", "z = Neg (x)", {"w": np.ones((5, 40, 3))}, (5, 70, 40)),
         ("m = MatMul (x, w) y = Mul (m, c)", "z = Neg (x)",
          {"w": np.ones((40, 3)), "c": np.ones((70, 1))}, (4, 70, 40)),
+        ("y = normonnx.FusedLayerNormalization <axis=1> (x, w)", "z = Neg (x)",
+         {"w": np.ones(70)}, (4, 70, 4)),
         ("y = LayerNormalization <axis=-2> (x, w)", "z = Neg (x)", {"w": np.ones((70, 40))},
          (4, 70, 40)),
     ],

@@ -77,6 +77,11 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
              "n1 = Add (x, d) z = ConvTranspose (n1, ka, ba)"),
         {"d": D, "k": T, "a": AT, "ka": T * AT, "b": AT.reshape(-1) + 1,
          "ba": ((AT + 1) * AT).reshape(-1)}),
+    "a transposed convolution of one tap, and a kernel behind it": (
+        pair(X, "m = Add (x, d) t = ConvTranspose (m, k1) c = Conv <pads=[1,1,1,1]> (t, k) "
+             "y = Mul (c, a)",
+             "n1 = Add (x, d) n2 = ConvTranspose (n1, k1) z = Conv <pads=[1,1,1,1]> (n2, ka)"),
+        {**kernel_of(3, 3), "k1": drawn(4, 4, 1, 1)}),
     "behind a border, a scale and a shift": (
         pair(FAR, "m = Add (x, d) c = Conv <pads=[1,1,1,1]> (m, k) s = Mul (c, a) y = Add (s, b)",
              "n1 = Add (x, d) n2 = Conv <pads=[1,1,1,1]> (n1, ka) z = Add (n2, b)"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from normonnx.proof.certificate import Flaw, certify
+from normonnx.proof.free_axes import FreeAxes
 from tests.proof.windows import certificate, pair, window
 
 X = "float[2,3] x"
@@ -95,3 +97,17 @@ def test_inputs_that_depend_on_each_other_are_taken_so() -> None:
     w, k = np.float32(np.random.default_rng(0).standard_normal((3, 3))), np.float32(2)
     assert certificate(text, w=w, v=-w, k=k, l=-k)
     assert not certificate(text, w=w, v=-w * np.float32(1.01), k=k, l=-k)
+
+
+def test_a_size_that_was_misread_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = FreeAxes.shape
+
+    def misread(axes: FreeAxes, value: ir.Value) -> tuple[int, ...] | None:
+        return (3, 2) if value.name == "y" else whole(axes, value)
+
+    text = pair("double[2,3] x", "y = Exp (x)", "n1 = Neg (x) n2 = Exp (n1) z = Reciprocal (n2)")
+    assert certificate(text)
+    monkeypatch.setattr(FreeAxes, "shape", misread)
+    flaw = certify(window(text))
+    assert isinstance(flaw, Flaw)
+    assert "'y' has the shape (2, 3) where the model gives (3, 2)" in flaw.reason
