@@ -173,7 +173,7 @@ def must_not_cancel(
     limits = ml_dtypes.finfo(dtype.numpy())
     high, low = np.sqrt(float(limits.max)), np.sqrt(float(limits.smallest_subnormal))
     a, product = np.abs(inner.a), np.abs(whole.a)
-    outside = ((a > high) & (product <= high)) | ((a > 0) & (a < low) & (product >= low))
+    outside = ((a > high) & (product <= high)) | ((a < low) & (product >= low))
     if outside.any():
         raise RefusedError(
             f"the scales of {of} cancel: the numbers in between leave the range of "

@@ -165,7 +165,7 @@ def _aligned(context: Context, node: ir.Node, source: ir.Value, k: np.ndarray) -
 
 
 def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal | None:
-    """The axis of `source` along which the constant varies, None if it does not."""
+    """The axis of `source` along which the constant may vary, None if it is one number."""
     dims = context.shapes.dims(source)
     if k.size == 1:
         if k.ndim == 0 or (dims is not None and k.ndim <= len(dims)):
@@ -182,7 +182,7 @@ def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal
     varying = varying_axis(k)
     if varying is None:
         return Refusal("its constant varies along several axes")
-    return offset + varying if k.shape[varying] > 1 and not (k == k.flat[0]).all() else None
+    return offset + varying
 
 
 def _squeezed(context: Context, source: ir.Value, k: np.ndarray, axis: int) -> np.ndarray:

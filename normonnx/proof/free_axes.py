@@ -171,10 +171,9 @@ class FreeAxes:
         assert right is not None
         if right not in self._constants or self._rank(right) != 2 or self._rank(left) < 2:
             return False
-        for axis in range(self._rank(left) - 1):
-            self._link((left, axis), (node.outputs[0], axis))
         self._make_whole(left, [-1])
-        self._make_whole(node.outputs[0], [-1])
+        for axis in range(self._rank(left)):  # the last of both are whole, whatever their sizes
+            self._link((left, axis), (node.outputs[0], axis))
         return True
 
     def _norm(self, node: ir.Node) -> bool:

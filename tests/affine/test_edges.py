@@ -11,6 +11,7 @@ import pytest
 from normonnx.affine.map import AffineMap, through_reshape
 from normonnx.affine.precision import BITS, Data, centre_of, data_of, scaled
 from normonnx.affine.recognise import Affine, recognise
+from normonnx.journal import Refusal
 from normonnx.values.shapes import Product
 from tests.affine.rows import Row, bn, channel, check
 from tests.graphs import context, model, node
@@ -131,6 +132,10 @@ POOLED = (
     Row("a mean over all, of one number",
         f"{FIXED} {{ c = Mul (x, k)\n d = Conv (c, W)\n e = ReduceMean <keepdims=0> (d)\n"
         "y = Mul (e, k) }", "Conv ReduceMean", weights={"W": THREE, "k": np.float32(3)}),
+    Row("trap: a mean over all, of a map of the channels",
+        f"{FIXED} {{ c = Mul (x, k)\n d = ReduceMean (c)\n y = Conv (d, W) }}",
+        "Mul ReduceMean Conv", "reduces axis 1",
+        weights={"W": (3, 1, 1, 1), "k": channel(2, -1, 3, 4)}),
     Row("trap: padding in an average that rounds up",
         "(float[1,4,8,8] x) => (float[] y) { d = Conv (x, W)\n c = AveragePool <kernel_shape=[2,2],"
         f"strides=[3,3], ceil_mode=1, count_include_pad=1> (d)\n {BN} }}",
@@ -315,6 +320,24 @@ def test_on_two_axes_an_element_is_a_channel(opset: int, attributes: str, stays:
     body = f"y = BatchNormalization <{attributes}> (x, s, o, m, v)"
     found = site(body, opset=opset, x="float[2,4] x", **numbers)
     assert isinstance(found, Affine) != stays
+
+
+@pytest.mark.parametrize(("opset", "reads"), [(6, False), (7, True)])
+def test_a_function_has_an_opset_of_its_own(opset: int, reads: bool) -> None:
+    """Up to opset 6 a BatchNormalization trains unless it is told not to."""
+    function = (
+        f'<domain: "local", opset_import: ["" : {opset}]> norm (x, s, o, m, v) => (y) '
+        "{ y = BatchNormalization (x, s, o, m, v) }"
+    )
+    weights = {name: np.float32([1, 2, 3, 4]) for name in "somv"}
+    of = model(
+        "(float[2,4] x) => (float[2,4] y) { y = local.norm (x, s, o, m, v) }",
+        functions=function, **weights,
+    )  # fmt: skip
+    [body] = of.functions.values()
+    found = recognise(context(of), body[0])
+    assert isinstance(found, Refusal)
+    assert ("training mode" in found.reason) != reads
 
 
 def test_a_parameter_of_another_length_is_refused() -> None:

@@ -202,7 +202,7 @@ def shortened(array: Array, form: Form) -> Array:
 
 def _refuse_far_reach(operator: Operator, weight: Array) -> None:
     strides, dilations = _steps(operator, weight.ndim - 2)
-    pads = attribute_ints(operator.node, "pads") or (0,)
+    pads = attribute_ints(operator.node, "pads") or ()
     reach = max((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True))
     far = max(reach, *pads, *strides) > _REACH or any(_PERIOD % stride for stride in strides)
     if far or "output_shape" in operator.node.attributes:
