@@ -60,7 +60,7 @@ def _extent_must_be(m: AffineMap, extent: int, node: ir.Node) -> None:
 
 def _must_not_cancel(proposal: Proposal, node: ir.Node, bias: np.ndarray, m: AffineMap) -> None:
     """What a bias adds may have been there to be taken off again, rounded."""
-    inner = AffineMap.along(m.axis if m.axis is not None else 1, b=bias.reshape(-1))
+    inner = AffineMap.along(1, b=bias.reshape(-1))
     dtype = proposal.context.shapes.dtype(node.outputs[0])
     must_not_cancel(inner, m, dtype, of=f"{describe(node)} and the map behind it")
 

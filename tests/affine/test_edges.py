@@ -200,6 +200,15 @@ def test_row(row: Row) -> None:
     assert bool(made) != row.name.startswith("trap")
 
 
+def test_a_summary_tells_in_the_order_of_the_graph() -> None:
+    back = Row("behind", f"{SAME} {{ c = Conv (x, W)\n {BN} }}", "Conv",
+               weights={"W": THREE, **SIGNED})  # fmt: skip
+    front = Row("in front", f"{SAME} {{ c = Mul (x, k)\n y = Conv (c, W) }}", "Conv",
+                weights={"W": THREE, "k": channel(2, -1, 3, 4)})  # fmt: skip
+    told = [check(row).journal.rewrites[0].summary for row in (back, front)]
+    assert told == ["Conv·BatchNormalization → Conv", "Mul·Conv → Conv"]
+
+
 # -- maps --------------------------------------------------------------------------------------
 
 N = Product(1, ("n",))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.compose
 import onnxruntime
 import pytest
 
@@ -306,6 +307,28 @@ def test_one_operator_for_several_types() -> None:
     # What is added to a model that has an operator for one type already, by another run.
     again = fuse(fused.proto, target="normonnx")
     assert again.proto == fused.proto
+
+
+def test_what_is_there_for_a_type_keeps_its_name() -> None:
+    """A norm of doubles, beside an operator that an earlier run wrote for float32."""
+    earlier = fuse(model(layer(WHOLE)), target="normonnx")
+    assert earlier.norms == [FLN]
+    weights: dict[str, Weight] = {"eps": np.float64(2.0**-10), "two": np.float64(2)}
+    wide = model(layer(WHOLE, x="double[2,3,8] x", y="double[2,3,8] y"), weights, dtype=np.float64)
+    wide.ir_version = earlier.proto.ir_version
+    both = onnx.compose.merge_models(earlier.proto, wide, io_map=[], prefix2="wide_")
+    fused = fuse(both, target="normonnx")
+    assert fused.norms == [FLN, f"{FLN}_double"]
+    check(both, fused)
+
+
+@pytest.mark.parametrize(("target", "version"), [("normonnx", 8), ("onnx", 7)])
+def test_functions_need_a_version_of_the_format(target: str, version: int) -> None:
+    proto = model(layer(WHOLE))
+    proto.ir_version = 7
+    fused = fuse(proto, target=target)
+    assert fused.norms
+    assert fused.proto.ir_version == version
 
 
 def test_inside_a_branch_and_a_function() -> None:
