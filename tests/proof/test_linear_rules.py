@@ -269,6 +269,16 @@ EVALUATED: dict[str, tuple[str, dict[str, Any]]] = {
              "m = Add (x, d) c = Conv <pads=[1,1,1,1]> (m, k) s = Mul (c, a) y = Mul (s, w)",
              "n1 = Add (x, d) n2 = Conv <pads=[1,1,1,1]> (n1, ka) z = Mul (n2, w)"),
         {**kernel_of(3, 3), "w": drawn(9, 8)}),
+    "a factor for each of two rows behind a border": (
+        pair(FAR.replace("101,97", "2,8"),
+             "m = Add (x, d) c = Conv <pads=[1,1,1,1]> (m, k) s = Mul (c, a) y = Mul (s, w)",
+             "n1 = Add (x, d) n2 = Conv <pads=[1,1,1,1]> (n1, ka) z = Mul (n2, w)"),
+        {**kernel_of(3, 3), "w": drawn(2, 1)}),
+    "a shift for each of two rows behind a border": (
+        pair(FAR.replace("101,97", "2,8"),
+             "m = Add (x, d) c = Conv <pads=[1,1,1,1]> (m, k) s = Mul (c, a) y = Add (s, w)",
+             "n1 = Add (x, d) n2 = Conv <pads=[1,1,1,1]> (n1, ka) z = Add (n2, w)"),
+        {**kernel_of(3, 3), "w": drawn(2, 1)}),
     "a sum whose first scale is zero": (
         pair(XU, "m = Mul (x, c) y = Add (m, u)", "n1 = Mul (x, c) z = Add (u, n1)"),
         {"c": C * np.array([1, 0, 1, 1]).reshape(4, 1, 1)}),
