@@ -137,6 +137,20 @@ class Cases:
         except (OverBudgetError, NotComparableError):
             return []
 
+    @property
+    def source(self) -> FeedSource | None:
+        """Where feeds are drawn; None with the user's data."""
+        return self._source
+
+    def on(self, feed: Feed) -> Case:
+        """The original on a feed of the caller's choice, whose number is its own.
+
+        Raises:
+            NotComparableError: if the original does not run on it.
+            OverBudgetError: if there is no time left.
+        """
+        return self._case(feed)
+
     def own_difference(self, case: Case) -> float:
         """How far the original is from itself when it runs again on the same feed."""
         return self._subject.own_difference(case)

@@ -16,7 +16,7 @@ def random_outputs(model: ir.Model) -> tuple[str, ...]:
     chancy = {
         identifier
         for identifier, function in model.functions.items()
-        if any(_is_random(node) for node in function.all_nodes())
+        if any(is_random(node) for node in function.all_nodes())
     }
     tainted: set[ir.Value] = set()
     _taint(model.graph, tainted, chancy)
@@ -29,12 +29,13 @@ def _taint(graph: ir.Graph, tainted: set[ir.Value], chancy: set[ir.OperatorIdent
         for subgraph in subgraphs(node):
             _taint(subgraph, tainted, chancy)
             inner |= not tainted.isdisjoint(subgraph.outputs)
-        drawn = _is_random(node) or node.op_identifier() in chancy
+        drawn = is_random(node) or node.op_identifier() in chancy
         if drawn or inner or not tainted.isdisjoint(node.inputs):
             tainted.update(node.outputs)
 
 
-def _is_random(node: ir.Node) -> bool:
+def is_random(node: ir.Node) -> bool:
+    """Whether a node draws random numbers."""
     return facts_of(node).random or _drops_out(node)
 
 

@@ -5,6 +5,7 @@ T1  certificates rewrites that were proved one by one, reported by who made them
 T2  algebra      both models in float64
 T3  rounding     both models as they run, against the float64 truth
 T4  discrete     integers, truth values, texts
+T5  coverage     what differs and no feed reaches; or nothing differs at all
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import onnx_ir as ir
 
 from normonnx.errors import UsageError
 from normonnx.judge import whole
+from normonnx.judge.alignment import Alignment, align
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.coverage.coverage import Coverage
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
 from normonnx.judge.options import VerifyOptions
@@ -97,7 +100,8 @@ class Judge:
             exact: the float64 values of its new weights by name, if they are known; then the
                 algebra decides.
             exact_attributes: float attributes of its new nodes before they were rounded.
-            certified: how many rewrites were proved, if the caller proved any.
+            certified: how many rewrites were proved, if the caller proved any: what they change
+                needs no feed that reaches it.
             progress: is called with what is being done, how much of it is done, and of how much.
             locating: whether to look for the first tensor that diverges, if parity fails.
             repro: where to write what fails, if parity fails.
@@ -112,19 +116,27 @@ class Judge:
             found.append(whole.certificate_tier(certified))
         used: list[Case] = []
         notes: list[str] = []
+        unseen: list[str] = []
         outcomes: Outcomes | None = None
         if report.tier.status != "fail":
-            if self._cases is None:
+            aligned = align(self._original, optimized) if certified is None else None
+            if aligned is not None and aligned.is_equal and not self._with_kernels:
+                self._load_only(optimized, found)
+            elif self._cases is None:
                 found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
             else:
                 self._cases.restart_clock()
                 meant = whole.Meant(exact, exact_attributes or {})
-                outcomes = self._run(optimized, self._cases, meant, found, used, progress)
+                outcomes = self._run(
+                    optimized, self._cases, meant, aligned, found, used, unseen, progress
+                )
                 notes += self._cases.notes
         if outcomes is not None:
             used = outcomes.cases
             found += outcomes.tiers()
             notes += outcomes.notes
+            if unseen:
+                found.append(whole.coverage_tier(unseen))
         divergence = None
         if outcomes is not None and (locating or repro is not None):
             divergence, remarks = located(
@@ -143,6 +155,7 @@ class Judge:
             used,
             outcomes,
             divergence,
+            tuple(unseen),
             (*report.notes, *notes),
             report.warnings,
             time.monotonic() - start,
@@ -154,8 +167,10 @@ class Judge:
         optimized: ir.Model,
         cases: Cases,
         meant: whole.Meant,
+        aligned: Alignment | None,
         found: list[Tier],
         used: list[Case],
+        unseen: list[str],
         progress: Progress | None,
     ) -> Outcomes | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
@@ -169,11 +184,42 @@ class Judge:
         except NotComparableError as error:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
+        if aligned is not None:
+            self._cover(aligned, cases, used, unseen, progress)
         equal = whole.algebra_tier(optimized, cases, used, meant, self._options, progress)
         found.append(equal)
         outcomes = Outcomes(self._original, cases, used, loaded.sessions, self._options)
         outcomes.compare(progress, may_redraw=equal.status != "fail")
+        if aligned is not None:
+            compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
+            names = (str(v.name) for v in self._original.graph.outputs)
+            unseen += [f"output '{name}' is not compared" for name in names if name not in compared]
         return outcomes
+
+    def _cover(
+        self,
+        aligned: Alignment,
+        cases: Cases,
+        used: list[Case],
+        unseen: list[str],
+        progress: Progress | None,
+    ) -> None:
+        """Choose feeds that reach what differs, and name what none reaches."""
+        coverage = Coverage(aligned)
+        if not coverage.is_certain:
+            chosen, left = coverage.look(cases, used, progress)
+            used += chosen
+            unseen += left
+
+    def _load_only(self, optimized: ir.Model, found: list[Tier]) -> None:
+        """What is equal by structure computes the same wherever it loads."""
+        wanted = () if self._cases is None else self._cases.settings[:1]
+        complaints = load(optimized, self._options, wanted).complaints
+        for setting, complaint in complaints.items():
+            message = f"the optimised model does not load ({setting.label}): {complaint}"
+            found[0] = Tier("T0", "interface", "fail", message)
+        if not complaints:
+            found.append(Tier("T5", "coverage", "pass", whole.EQUAL))
 
     def _kernels(self) -> str:
         """What ran the operators of the domain normonnx."""
@@ -192,6 +238,7 @@ class Judge:
         used: list[Case],
         outcomes: Outcomes | None,
         divergence: Divergence | None,
+        unseen: tuple[str, ...],
         notes: tuple[str, ...],
         warnings: tuple[str, ...],
         seconds: float,
@@ -211,6 +258,7 @@ class Judge:
             outputs=() if outcomes is None else tuple(outcomes.results),
             feeds=tuple(_feed_note(c) for c in used),
             domains={} if self._cases is None else dict(self._cases.domains),
+            unseen=unseen,
             notes=notes,
             warnings=warnings,
             first_failure="" if failure is None else failure.message,

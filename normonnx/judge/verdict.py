@@ -29,7 +29,7 @@ class Tier(Struct, frozen=True):
     """One stage of the comparison.
 
     Attributes:
-        code: ``T0`` to ``T4``.
+        code: ``T0`` to ``T5``.
         title: what it looks at.
         status: ``info`` if what was found does not decide.
         message: what was found, one sentence.
@@ -99,6 +99,8 @@ class Verdict(Struct, frozen=True):
         outputs: every comparison that was made.
         feeds: the feeds that were used.
         domains: what each input was taken to hold, by name.
+        unseen: outputs, branches and weights that differ or may, and that nothing was compared
+            for, each in a sentence.
         notes: what a reader should know, such as what was left out for lack of time.
         warnings: what does not decide but is likely to be wrong.
         first_failure: the first thing that is wrong, one sentence, or "".
@@ -119,6 +121,7 @@ class Verdict(Struct, frozen=True):
     outputs: tuple[OutputResult, ...] = ()
     feeds: tuple[FeedNote, ...] = ()
     domains: Mapping[str, str] | None = None
+    unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_failure: str = ""
@@ -173,6 +176,7 @@ class Verdict(Struct, frozen=True):
         """One stable line, such as ``parity PASS  logits: 0.91× …``."""
         head = f"parity {self.status.upper()}  "
         parts = [self.first_failure] if self.status != "pass" else self._headline()
+        parts += [sentence for sentence in self.unseen if sentence not in parts[0]]
         if self.feeds:
             parts.append(self._feeds())
         if self.providers:
@@ -183,7 +187,9 @@ class Verdict(Struct, frozen=True):
     def _headline(self) -> list[str]:
         worst = self.worst
         if worst is None or worst.metrics is None:
-            return ["discrete outputs equal"] if self.outputs else []
+            if self.outputs:
+                return ["discrete outputs equal"]
+            return [t.message for t in self.tiers if t.code == "T5"]
         names = {r.output for r in self.outputs if not r.inner}
         among = f" (farthest of {len(names)} outputs)" if len(names) > 1 else ""
         return [f"{worst.output}: {self._distance(worst, worst.metrics)}{among}", *self._farthest()]
@@ -248,6 +254,7 @@ class Verdict(Struct, frozen=True):
                 for f in self.feeds
             ],
             "domains": dict(self.domains or {}),
+            "unseen": list(self.unseen),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
             "providers": list(self.providers),

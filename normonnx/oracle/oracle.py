@@ -17,7 +17,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.operators.kernels import Array
-from normonnx.oracle.execution import Frame, LacksOperatorError, Weights, walk
+from normonnx.oracle.execution import Frame, LacksOperatorError, Observer, Weights, walk
 from normonnx.oracle.planner import Planner
 from normonnx.oracle.promotion import promote
 from normonnx.oracle.roundoff import Roundoff
@@ -72,6 +72,7 @@ class Oracle:
         also: Collection[ir.Value] = (),
         deadline: float = float("inf"),
         roundoff: Roundoff | None = None,
+        observer: Observer | None = None,
     ) -> Evaluation:
         """Evaluate the model.
 
@@ -80,6 +81,7 @@ class Oracle:
             also: further values of the main graph to hand back.
             deadline: when to give up, on the clock of `time.monotonic`.
             roundoff: rounds the values, instead of carrying them in float64.
+            observer: is told of each step that was run.
 
         Raises:
             LacksOperatorError: if there is an operator that nothing here computes.
@@ -93,7 +95,14 @@ class Oracle:
         weights = self._weights
         if roundoff is not None and roundoff.weights:
             weights = Weights(weights.exact, roundoff)
-        frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
+        frame = Frame(
+            given,
+            weights,
+            keep=frozenset(also),
+            deadline=deadline,
+            roundoff=roundoff,
+            observer=observer,
+        )
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outputs = walk(self._plan, frame)

@@ -1,0 +1,107 @@
+"""Values of inputs that reach what drawn ones may pass by: rows, and both sides of conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.feeds.domains import Domain, Kind
+from normonnx.feeds.trace import constant, readings
+from normonnx.operators.kernels import Array
+from normonnx.operators.names import onnx_name
+
+Changes = Mapping[str, Array]
+"""Other values for some inputs, by name."""
+
+_COMPARED = frozenset(("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"))
+_WHOLE = (Kind.INDEX, Kind.POSITION, Kind.SIZE, Kind.INTEGER, Kind.LENGTH, Kind.CHOICE)
+_REAL = (Kind.REAL, Kind.POSITIVE, Kind.UNIT)
+_MOST_CONSTANTS = 16
+
+
+def row_feeds(
+    inputs: Sequence[ir.Value],
+    lookups: Mapping[ir.Node, Sequence[int]],
+    drawn: Mapping[str, Any],
+) -> Iterator[Changes]:
+    """Inputs that look up certain rows, as many at a time as they have elements.
+
+    Args:
+        inputs: the inputs of the model in which the rows are looked up.
+        lookups: the rows by the node whose second input holds the indices.
+        drawn: values of the inputs, for their shapes and types.
+    """
+    for value in inputs:
+        array = np.asarray(drawn[str(value.name)])
+        offsets = {
+            reading.way.offset: lookups[reading.node]
+            for reading in readings(value, {})
+            if reading.index == 1 and reading.node in lookups
+        }
+        if not offsets or not array.size or array.dtype.kind not in "iuf":
+            continue
+        wanted = sorted({row - offset for offset, rows in offsets.items() for row in rows})
+        for start in range(0, len(wanted), array.size):
+            chosen = np.resize(wanted[start : start + array.size], array.shape)
+            yield {str(value.name): chosen.astype(array.dtype)}
+
+
+def condition_feeds(
+    inputs: Sequence[ir.Value], domains: Mapping[str, Domain], drawn: Mapping[str, Any]
+) -> Iterator[Changes]:
+    """Inputs on both sides of what they are compared with, and of unusual sizes."""
+    for value in inputs:
+        name = str(value.name)
+        array = np.asarray(drawn[name])
+        if array.dtype.kind == "O":
+            continue
+        told = list(_told(value, domains[name], array))
+        for level in told:
+            yield {name: np.full_like(array, level)}
+        for level in told if array.size > 1 else ():
+            mixed = array.copy()
+            mixed.reshape(-1)[::2] = level
+            yield {name: mixed}
+    for value in inputs:
+        name = str(value.name)
+        array = np.asarray(drawn[name])
+        if domains[name].kind in _REAL:
+            for factor in (10, -10, 100, 0):
+                yield {name: (array * factor).astype(array.dtype)}
+            for factor in (1, -1) if domains[name].kind is Kind.REAL else ():
+                yield {name: (10 * factor * np.abs(array)).astype(array.dtype)}
+
+
+def _told(value: ir.Value, domain: Domain, array: Array) -> list[Any]:
+    """Single values of an input that decide something."""
+    if domain.kind is Kind.BOOL:
+        return [True, False]
+    if domain.kind is Kind.MASK:
+        return [0, 1]
+    levels: list[float] = []
+    for reading in readings(value, {}):
+        if onnx_name(reading.node) in _COMPARED and len(levels) < _MOST_CONSTANTS:
+            levels += _around(reading.node.inputs[1 - reading.index], reading.way.offset, array)
+    if domain.kind in _WHOLE and domain.high > domain.low:
+        levels += [domain.low, domain.high]
+    if domain.kind in (Kind.SIZE, Kind.INTEGER, Kind.LENGTH):
+        levels += [1, 0, 2]
+    if domain.kind in (Kind.INDEX, Kind.POSITION):
+        levels = [n for n in levels if domain.low <= n <= domain.high]
+    return list(dict.fromkeys(levels))
+
+
+def _around(value: ir.Value | None, offset: int, array: Array) -> list[float]:
+    """A constant that an input is compared with, and numbers on both sides of it."""
+    tensor = constant(value)
+    if tensor is None or tensor.dtype == ir.DataType.STRING or not tensor.size:
+        return []
+    numbers = np.unique(np.asarray(tensor.numpy()).astype(np.float64))
+    ends = {float(numbers[0]) - offset, float(numbers[-1]) - offset}
+    if array.dtype.kind in "iu":
+        ends = {float(int(n)) for n in ends}
+        return [n + step for n in sorted(ends) for step in (0, 1, -1)]
+    return [n + step * max(1.0, abs(n)) / 2 for n in sorted(ends) for step in (1, -1, 0)]

@@ -1,0 +1,246 @@
+"""What one evaluation of a model reads of its tables, and which branches it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from msgspec import Struct, field
+
+from normonnx.judge.coverage.changed import Table
+from normonnx.judge.coverage.selecting import BRANCHES, Levels, selects
+from normonnx.operators.attributes import attribute_int, normalized
+from normonnx.operators.kernels import Array, Inputs
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import facts_of
+from normonnx.oracle.execution import Frame, Step
+
+_NOTHING = -1
+# They keep the place of each element, although not the element.
+_IN_PLACE = frozenset(("Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Dropout"))
+_LOOKUPS = frozenset(("Gather", "GatherElements"))
+
+
+class Lookup(Struct, frozen=True, eq=False):
+    """Where rows of a table are looked up.
+
+    Attributes:
+        node: by which node.
+        labels: the numbers of the elements in what it looks them up in.
+        axis: along which axis.
+    """
+
+    node: ir.Node
+    labels: Array
+    axis: int
+
+
+class Record(Struct):
+    """What evaluations reached.
+
+    Attributes:
+        passed: the inputs of selecting nodes of which an element was passed on.
+        entered: the graphs of nodes that ran, by their number.
+        read: the labels of each table that a node read, None standing for the outputs.
+        offered: the labels of each table among which a node chose.
+        lookups: where rows of a table were looked up.
+    """
+
+    passed: set[tuple[ir.Node, int]] = field(default_factory=set)
+    entered: set[tuple[ir.Node, int]] = field(default_factory=set)
+    read: dict[tuple[Table, ir.Node | None], Array] = field(default_factory=dict)
+    offered: dict[Table, Array] = field(default_factory=dict)
+    lookups: dict[tuple[Table, ir.Node], Lookup] = field(default_factory=dict)
+
+    def add(self, other: Record) -> None:
+        """Take over what another record has."""
+        self.passed |= other.passed
+        self.entered |= other.entered
+        for key, labels in other.read.items():
+            self.read[key] = self.read[key] | labels if key in self.read else labels
+        for table, labels in other.offered.items():
+            known = self.offered.get(table)
+            self.offered[table] = labels if known is None else known | labels
+        self.lookups.update(other.lookups)
+
+
+class _Traced(Struct, frozen=True, eq=False):
+    """The labels of a table in one value; ``fixed`` where no feed can change which they are."""
+
+    table: Table
+    labels: Array
+    fixed: bool = True
+
+
+class Recorder:
+    """Follows the elements of tables through an evaluation, as far as they only move.
+
+    Args:
+        tables: what to follow.
+        levels: on what the values of the model depend.
+    """
+
+    def __init__(self, tables: Iterable[Table], levels: Levels) -> None:
+        self.record: Record = Record()
+        self._traced: dict[ir.Value, list[_Traced]] = {
+            t.value: [_Traced(t, t.labels)] for t in tables
+        }
+        self._tables = frozenset(self._traced)
+        self._levels = levels
+
+    def __call__(self, step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
+        """Take note of a step."""
+        node, name = step.node, onnx_name(step.node)
+        for value in node.outputs:
+            if value not in self._tables:
+                self._traced.pop(value, None)  # of the iteration before
+        if name in BRANCHES:
+            self._branch(node, name, inputs)
+            return
+        for index in range(len(node.inputs)):
+            if selects(node, index, self._levels) and _passes(name, index, inputs, outputs):
+                self.record.passed.add((node, index))
+        for index, value in enumerate(node.inputs):
+            for traced in self._traced.get(value, ()) if value is not None else ():
+                self._follow(step, index, traced, inputs, outputs, frame)
+
+    def finish(self, outputs: Iterable[ir.Value]) -> Record:
+        """The record, with what arrived at the outputs of the model."""
+        for value in outputs:
+            for traced in self._traced.get(value, ()):
+                self._read(traced, None)
+        return self.record
+
+    def _branch(self, node: ir.Node, name: str, inputs: Inputs) -> None:
+        number = _entered(name, inputs)
+        for value in node.inputs:
+            for traced in self._traced.get(value, ()) if value is not None else ():
+                self._read(traced, node)
+        if number is None:
+            return
+        self.record.entered.add((node, number))
+        body = node.attributes[BRANCHES[name][number]].as_graph()
+        for index, value in enumerate(body.outputs):
+            for traced in self._traced.get(value, ()):
+                if name == "If":
+                    self._traced.setdefault(node.outputs[index], []).append(traced)
+                else:
+                    self._read(traced, node)
+
+    def _follow(
+        self,
+        step: Step,
+        index: int,
+        traced: _Traced,
+        inputs: Inputs,
+        outputs: Sequence[Any],
+        frame: Frame,
+    ) -> None:
+        """Carry the labels of one input on to the outputs, or note that they were read."""
+        node = step.node
+        name = onnx_name(node)
+        chosen = selects(node, index, self._levels)
+        if chosen:
+            self._offer(traced)
+            if name in _LOOKUPS:
+                axis = normalized(attribute_int(node, "axis", 0), traced.labels.ndim)
+                found = Lookup(node, traced.labels, axis)
+                self.record.lookups[traced.table, node] = found
+        moved = _moved(step, index, traced.labels, inputs, outputs, frame)
+        if moved is None:
+            self._read(traced, node)
+            return
+        for value, labels in zip(node.outputs, moved, strict=False):
+            carried = _Traced(traced.table, labels, traced.fixed and not chosen)
+            self._traced.setdefault(value, []).append(carried)
+
+    def _offer(self, traced: _Traced) -> None:
+        if traced.fixed:
+            self._mark(self.record.offered, traced.table, traced)
+
+    def _read(self, traced: _Traced, node: ir.Node | None) -> None:
+        self._offer(traced)
+        self._mark(self.record.read, (traced.table, node), traced)
+
+    def _mark(self, where: dict[Any, Array], key: object, traced: _Traced) -> None:
+        if key not in where:
+            where[key] = np.zeros(traced.table.differs.shape, dtype=bool)
+        where[key][traced.labels[traced.labels != _NOTHING]] = True
+
+
+def _entered(name: str, inputs: Inputs) -> int | None:
+    """The number of the graph that a node ran."""
+    first, second = (*inputs, None, None)[:2]
+    if name == "If":
+        return 0 if first is not None and first.reshape(-1)[0] else 1
+    if name == "Loop":
+        ran = first is None or int(first.reshape(-1)[0]) > 0
+        return 0 if ran and (second is None or bool(second.reshape(-1)[0])) else None
+    return 0
+
+
+def _passes(name: str, index: int, inputs: Inputs, outputs: Sequence[Any]) -> bool:
+    """Whether a selecting node passed on an element of this input."""
+    kept = _kept(name, index, inputs, outputs)
+    return bool(np.size(outputs[0])) if kept is None else bool(np.any(kept))
+
+
+def _kept(name: str, index: int, inputs: Inputs, outputs: Sequence[Any]) -> Array | None:
+    """Where the output is that of this input, for operators that choose at each place."""
+    first = inputs[0]
+    if first is None:
+        return None
+    if name == "Where":
+        return first if index == 1 else ~first
+    if name == "PRelu":
+        return np.asarray(first < 0)
+    if name in ("Max", "Min") or (name == "Clip" and index):
+        own = inputs[index]
+        return None if own is None else np.asarray(outputs[0] == own)
+    return None
+
+
+def _moved(
+    step: Step,
+    index: int,
+    labels: Array,
+    inputs: Inputs,
+    outputs: Sequence[Any],
+    frame: Frame,
+) -> list[Array] | None:
+    """The labels in the outputs of a node, None where it does more than move elements."""
+    name, facts = onnx_name(step.node), facts_of(step.node)
+    if index in facts.moves and name != "Dropout":
+        return _rerun(step, index, labels, inputs, facts.moves, frame)
+    if not (facts.elementwise or name == "PRelu" or (name in _IN_PLACE and index == 0)):
+        return None
+    try:
+        spread = np.broadcast_to(labels, np.shape(outputs[0]))
+    except ValueError:
+        return None
+    kept = _kept(name, index, inputs, outputs)
+    return [spread if kept is None else np.where(kept, spread, _NOTHING)]
+
+
+def _rerun(
+    step: Step,
+    index: int,
+    labels: Array,
+    inputs: Inputs,
+    moves: Sequence[int],
+    frame: Frame,
+) -> list[Array] | None:
+    """The outputs of a node that moves elements, with labels in the place of these."""
+    given: list[Any] = list(inputs)
+    for place, array in enumerate(inputs):
+        if array is not None and place in moves:
+            given[place] = np.broadcast_to(np.int64(_NOTHING), np.shape(array))
+    given[index] = labels
+    try:
+        made = step.run(given, frame, True)
+    except Exception:  # what a kernel makes of integers is its own affair
+        return None
+    arrays = [np.asarray(a) for a in made]
+    return arrays if all(a.dtype == np.int64 for a in arrays) else None
