@@ -45,44 +45,6 @@ class Keys:
         return self._numbers.setdefault(key, len(self._numbers) + 1)
 
 
-class Alignment(Struct, frozen=True):
-    """Two models side by side.
-
-    Attributes:
-        original: the original, its functions inlined as far as they can be.
-        optimized: the other model, likewise.
-        keys: what numbers the values of both.
-        equal: the outputs that are equal by structure.
-    """
-
-    original: ir.Model
-    optimized: ir.Model
-    keys: Keys
-    equal: frozenset[str]
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether every output is."""
-        return self.equal.issuperset(str(v.name) for v in self.original.graph.outputs)
-
-
-def align(original: ir.Model, optimized: ir.Model) -> Alignment:
-    """Number the values of two models, which are read and never changed."""
-    models = [_inlined(original), _inlined(optimized)]
-    keys = Keys()
-    before, after = (Numbering(model, keys).outputs() for model in models)
-    equal = frozenset(name for name, number in before.items() if after.get(name) == number)
-    return Alignment(models[0], models[1], keys, equal)
-
-
-def _inlined(model: ir.Model) -> ir.Model:
-    if not model.functions:
-        return model
-    copy = model.clone()
-    inline_functions(copy)
-    return copy
-
-
 class Numbering:
     """The values of one model by number.
 
@@ -93,11 +55,13 @@ class Numbering:
 
     Attributes:
         of: the number of each value, those inside subgraphs included.
+        made: the numbers of what each node makes, cut or not.
         graphs: the number of each subgraph of a node: what its outputs are.
     """
 
     def __init__(self, model: ir.Model, keys: Keys, cuts: frozenset[str] = frozenset()) -> None:
         self.of: dict[ir.Value, int] = {}
+        self.made: dict[ir.Node, tuple[int, ...]] = {}
         self.graphs: dict[ir.Graph, int] = {}
         self._model = model
         self._keys = keys
@@ -130,7 +94,8 @@ class Numbering:
     def _graph(self, graph: ir.Graph | ir.Function, imports: Mapping[str, int]) -> None:
         cuts = self._cuts if graph is self._model.graph else frozenset()
         for node in graph:
-            for value, number in zip(node.outputs, self._made(node, imports), strict=True):
+            self.made[node] = tuple(self._made(node, imports))
+            for value, number in zip(node.outputs, self.made[node], strict=True):
                 cut = value.name in cuts
                 self.of[value] = self._keys.number(("cut", value.name)) if cut else number
 
@@ -193,7 +158,7 @@ class Numbering:
         if attribute.is_ref():
             return ("of the call", attribute.ref_attr_name)
         if attribute.type == ir.AttributeType.TENSOR:
-            return self._content(attribute.as_tensor())
+            return self._content(attribute.value)
         if attribute.type == ir.AttributeType.GRAPH:
             return self._body(name, attribute.as_graph(), imports)
         if attribute.type == ir.AttributeType.GRAPHS:
@@ -210,15 +175,59 @@ class Numbering:
         return self.graphs[graph]
 
 
+class Alignment(Struct, frozen=True):
+    """Two models side by side.
+
+    Attributes:
+        original: the original, its functions inlined as far as they can be.
+        optimized: the other model, likewise.
+        before: the original, numbered.
+        after: the other model, numbered.
+        keys: what numbers the values of both.
+        equal: the outputs that are equal by structure.
+    """
+
+    original: ir.Model
+    optimized: ir.Model
+    before: Numbering
+    after: Numbering
+    keys: Keys
+    equal: frozenset[str]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether every output is."""
+        return self.equal.issuperset(str(v.name) for v in self.original.graph.outputs)
+
+
+def align(original: ir.Model, optimized: ir.Model) -> Alignment:
+    """Number the values of two models, which are read and never changed."""
+    models = [_inlined(original), _inlined(optimized)]
+    keys = Keys()
+    before, after = (Numbering(model, keys) for model in models)
+    found = after.outputs()
+    equal = frozenset(name for name, n in before.outputs().items() if found.get(name) == n)
+    return Alignment(models[0], models[1], before, after, keys, equal)
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    if not model.functions:
+        return model
+    copy = model.clone()
+    inline_functions(copy)
+    return copy
+
+
 def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
     """The tensor of a Constant node, in whichever attribute it is; None for any other node."""
     if onnx_name(node) != "Constant":
         return None
-    attribute = next(iter(node.attributes.values()), None)
+    attribute = next(iter(node.attributes.data.values()), None)
     if attribute is None or attribute.is_ref():
         return None
     if attribute.type == ir.AttributeType.TENSOR:
-        return attribute.as_tensor()
+        tensor: ir.TensorProtocol = attribute.value  # as_tensor asks for every method of it
+        return tensor
     dtype = _PLAIN.get(attribute.name)
     return None if dtype is None else ir.tensor(np.asarray(attribute.value, dtype=dtype))
 

@@ -23,6 +23,7 @@ from normonnx.errors import UsageError
 from normonnx.judge import whole
 from normonnx.judge.alignment import Alignment, align
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.coverage.changed import changed
 from normonnx.judge.coverage.coverage import Coverage
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
@@ -205,9 +206,9 @@ class Judge:
         progress: Progress | None,
     ) -> None:
         """Choose feeds that reach what differs, and name what none reaches."""
-        coverage = Coverage(aligned)
-        if not coverage.is_certain:
-            chosen, left = coverage.look(cases, used, progress)
+        differences = changed(aligned)
+        if differences:
+            chosen, left = Coverage(aligned, differences).look(cases, used, progress)
             used += chosen
             unseen += left
 
@@ -263,7 +264,7 @@ class Judge:
             warnings=warnings,
             first_failure="" if failure is None else failure.message,
             divergence=divergence,
-            providers=self._options.providers,
+            providers=self._options.providers if used or failure is not None else (),
             kernels="" if self._cases is None else self._kernels(),
             seed=self._options.seed,
             approximate=self._options.approximate,

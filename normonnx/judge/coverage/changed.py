@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
-from normonnx.judge.alignment import Keys, Numbering, constant_tensor
+from normonnx.judge.alignment import Alignment, Numbering, constant_tensor
 from normonnx.judge.coverage.selecting import (
     BRANCHES,
     Level,
@@ -80,31 +80,27 @@ class Changed(Struct, frozen=True):
         return bool(self.tables or self.selections or self.dropped)
 
 
-def changed(original: ir.Model, optimized: ir.Model, keys: Keys) -> Changed:
-    """Compare two models whose functions are inlined.
+def changed(aligned: Alignment) -> Changed:
+    """Compare two models.
 
     What only follows from another difference, which every feed shows, is no difference here.
     """
-    levels = levels_of(optimized)
+    levels = levels_of(aligned.optimized)
     seen = noticed(
-        optimized.graph,
+        aligned.optimized.graph,
         lambda node, index: not selects(node, index, levels),
         lambda node, index: False,
     )
-    cuts = _cuts(original, optimized, keys, seen)
-    before, after = Numbering(original, keys, cuts), Numbering(optimized, keys, cuts)
-    tables = _tables(original, optimized, keys, seen)
-    selections, dropped = _selections(original, optimized, before, after, levels)
+    tables = _tables(aligned, seen)
+    selections, dropped = _selections(aligned, seen, levels)
     return Changed(tuple(tables), selections, dropped, frozenset(seen), levels)
 
 
-def _cuts(
-    original: ir.Model, optimized: ir.Model, keys: Keys, seen: set[ir.Value]
-) -> frozenset[str]:
+def _cuts(aligned: Alignment, seen: set[ir.Value]) -> frozenset[str]:
     """Values of one name whose difference an output shows: behind them the models are alike."""
-    before, after = Numbering(original, keys).of, Numbering(optimized, keys).of
-    numbers = {str(v.name): before[v] for node in original.graph for v in node.outputs}
-    made = (v for node in optimized.graph for v in node.outputs if v in seen)
+    before, after = aligned.before.of, aligned.after.of
+    numbers = {str(v.name): before[v] for node in aligned.original.graph for v in node.outputs}
+    made = (v for node in aligned.optimized.graph for v in node.outputs if v in seen)
     return frozenset(n for v in made if numbers.get(n := str(v.name), after[v]) != after[v])
 
 
@@ -127,30 +123,31 @@ def _bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
                 yield attribute.as_graph()
 
 
-def _tables(
-    original: ir.Model, optimized: ir.Model, keys: Keys, seen: set[ir.Value]
-) -> Iterator[Table]:
+def _tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
     suspects = [
         (value, tensor)
-        for value, tensor in constants(optimized)
+        for value, tensor in constants(aligned.optimized)
         if value not in seen and value.uses() and tensor.dtype != ir.DataType.STRING
     ]
     if not suspects:
         return
-    number = keys.contents.number
-    named = {str(value.name): tensor for value, tensor in constants(original)}
+    number = aligned.keys.contents.number
+    known = list(constants(aligned.original))
+    named = {str(value.name): tensor for value, tensor in known}
     read: dict[int, set[tuple[str, int]]] = {}
-    for value, tensor in constants(original):
+    for value, tensor in known:
         read.setdefault(number(tensor), set()).update(_readings(value))
-    kept = {number(tensor) for _, tensor in constants(optimized)}
-    gone = [tensor for _, tensor in constants(original) if number(tensor) not in kept]
     for value, tensor in suspects:
-        same_name = named.get(str(value.name))
-        if same_name is not None and number(same_name) == number(tensor):
+        before = named.get(str(value.name))
+        if before is not None and number(before) == number(tensor):
             continue
-        if same_name is None and _readings(value) <= read.get(number(tensor), set()):
+        if before is None and _readings(value) <= read.get(number(tensor), set()):
             continue
-        yield _table(value, tensor, [same_name] if same_name is not None else gone)
+        if before is None:
+            kept = {number(t) for _, t in constants(aligned.optimized)}
+            yield _table(value, tensor, [t for _, t in known if number(t) not in kept])
+        else:
+            yield _table(value, tensor, [before])
 
 
 def _readings(value: ir.Value) -> set[tuple[str, int]]:
@@ -162,11 +159,8 @@ def _table(value: ir.Value, tensor: ir.TensorProtocol, before: list[ir.TensorPro
     """A constant against the one of the original that is most like it."""
     array = np.asarray(tensor.numpy())
     alike = [t for t in before if t.dtype == tensor.dtype and t.shape == tensor.shape]
-    found: Array = min(
-        (differing(np.asarray(t.numpy()), array) for t in alike),
-        key=np.count_nonzero,
-        default=np.ones(array.shape, dtype=bool),
-    )
+    flaws = [differing(np.asarray(t.numpy()), array) for t in alike]
+    found = min(flaws, key=np.count_nonzero, default=np.ones(array.shape, dtype=bool))
     if array.size <= _MOST_ELEMENTS:
         labels = np.arange(array.size).reshape(array.shape)
         return Table(value, tensor, labels, found.reshape(-1), by_rows=False)
@@ -176,15 +170,17 @@ def _table(value: ir.Value, tensor: ir.TensorProtocol, before: list[ir.TensorPro
 
 
 def _selections(
-    original: ir.Model,
-    optimized: ir.Model,
-    before: Numbering,
-    after: Numbering,
-    levels: Levels,
+    aligned: Alignment, seen: set[ir.Value], levels: Levels
 ) -> tuple[tuple[Selection, ...], tuple[Selection, ...]]:
     """The branches that differ, of the optimised model, and those of the original without like."""
-    old = _choices(original, before, set(after.of.values()))
-    new = _choices(optimized, after, set(before.of.values()))
+    original, optimized = aligned.original, aligned.optimized
+    before, after = aligned.before, aligned.after
+    if not _choices(original, before, after) and not _choices(optimized, after, before):
+        return (), ()
+    cuts = _cuts(aligned, seen)
+    before, after = (Numbering(m, aligned.keys, cuts) for m in (original, optimized))
+    old = _choices(original, before, after)
+    new = _choices(optimized, after, before)
     found = []
     for node in new:
         like = _like(node, old, before, after)
@@ -207,13 +203,11 @@ def _selections(
     return tuple(found), tuple(dropped)
 
 
-def _choices(model: ir.Model, numbering: Numbering, other: set[int]) -> list[ir.Node]:
-    """The nodes that choose, and give something that the other model does not have."""
-    return [
-        node
-        for node in walk(model.graph)
-        if onnx_name(node) in _CHOICES and not all(numbering.of[v] in other for v in node.outputs)
-    ]
+def _choices(model: ir.Model, own: Numbering, other: Numbering) -> list[ir.Node]:
+    """The nodes that choose, and make something that the other model does not have."""
+    found = [node for node in walk(model.graph) if onnx_name(node) in _CHOICES]
+    known = {number for numbers in other.made.values() for number in numbers} if found else set()
+    return [node for node in found if not known.issuperset(own.made[node])]
 
 
 def _indices(node: ir.Node) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
 from normonnx.judge.cases import Cases, Progress
-from normonnx.judge.coverage.changed import Selection, Table, changed
+from normonnx.judge.coverage.changed import Changed, Selection, Table
 from normonnx.judge.coverage.probing import is_noticed
 from normonnx.judge.coverage.recording import Record, Recorder
 from normonnx.judge.coverage.selecting import levels_of, noticed, selects
@@ -43,22 +43,18 @@ class Coverage:
 
     Args:
         aligned: the models side by side.
-
-    Attributes:
-        is_certain: whether no feed can miss anything.
+        differences: what a feed may pass by, of which there is something.
     """
 
-    def __init__(self, aligned: Alignment) -> None:
-        original, optimized = aligned.original, aligned.optimized
-        self._changed = changed(original, optimized, aligned.keys)
-        self._optimized = optimized
-        self._after = Oracle(optimized)
-        self._before = Oracle(original) if self._changed.dropped else None
-        self._reading = levels_of(original) if self._changed.dropped else {}
+    def __init__(self, aligned: Alignment, differences: Changed) -> None:
+        self._changed = differences
+        self._optimized = aligned.optimized
+        self._after = Oracle(aligned.optimized)
+        self._before = Oracle(aligned.original) if self._changed.dropped else None
+        self._reading = levels_of(aligned.original) if self._changed.dropped else {}
         self._record = Record()
         self._old = Record()
         self._noticed: set[Table] = set()
-        self.is_certain: bool = not self._changed
 
     def look(
         self, cases: Cases, used: Sequence[Case], progress: Progress | None

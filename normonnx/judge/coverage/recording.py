@@ -93,9 +93,9 @@ class Recorder:
     def __call__(self, step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
         """Take note of a step."""
         node, name = step.node, onnx_name(step.node)
-        for value in node.outputs:
-            if value not in self._tables:
-                self._traced.pop(value, None)  # of the iteration before
+        for made in node.outputs:
+            if made not in self._tables:
+                self._traced.pop(made, None)  # of the iteration before
         if name in BRANCHES:
             self._branch(node, name, inputs)
             return
