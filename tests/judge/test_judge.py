@@ -19,7 +19,7 @@ from normonnx.errors import EnvironmentLacksError, UsageError
 from normonnx.judge import Judge, Verdict, VerifyOptions, verify
 from normonnx.oracle.execution import OverBudgetError
 from normonnx.oracle.oracle import Oracle
-from tests.judge.building import graph_model, replace_weight
+from tests.judge.building import graph_model, replace_weight, respelled
 from tests.judge.networks import FAULTS, folded, original, random_network
 
 
@@ -183,7 +183,7 @@ def test_the_last_row_of_a_table_is_looked_up() -> None:
 
 
 def test_open_dimensions_are_bound_at_several_sizes() -> None:
-    verdict = judge(token_model(), token_model())
+    verdict = judge(token_model(), respelled(token_model()))
     sizes = [dict(f.binding) for f in verdict.feeds if f.decisive]
     assert {(s["batch"], s["seq"]) for s in sizes} == {(2, 17), (3, 8), (1, 1)}
     assert "batch = 2, 3, 1" in verdict.line()
@@ -198,7 +198,7 @@ def test_a_model_that_takes_only_multiples_is_asked() -> None:
         y = Exp(r)
     }"""
     model = graph_model(text, rows=np.array([-1, 32]))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.passed
     decisive = [f for f in verdict.feeds if f.decisive]
     assert all(f.shapes["x"][0] * f.shapes["x"][1] % 32 == 0 for f in decisive)
@@ -282,7 +282,7 @@ def test_a_choice_between_equals_is_free() -> None:
 def test_nothing_but_nan_is_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { a = Abs(x) n = Neg(a) m = Sub(n, one) y = Log(m) }"
     model = graph_model(text, one=np.ones(1, np.float32))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.status == "inconclusive"
     assert verdict.first_failure == "only 0 % of 'y' is finite"
     assert not verdict.passed
@@ -317,7 +317,8 @@ def test_random_outputs_are_left_out_and_said_so() -> None:
         y = Add(x, r)
         z = Exp(x)
     }"""
-    verdict = judge(graph_model(text), graph_model(text))
+    other = text.replace("z = Exp(x)", "w = Neg(x) v = Neg(w) z = Exp(v)")
+    verdict = judge(graph_model(text), graph_model(other))
     assert verdict.passed
     assert {r.output for r in verdict.outputs} == {"z"}
     assert any("depend on random numbers: y" in note for note in verdict.notes)
@@ -325,8 +326,9 @@ def test_random_outputs_are_left_out_and_said_so() -> None:
 
 def test_only_random_outputs_are_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { y = RandomNormalLike(x) }"
-    verdict = judge(graph_model(text), graph_model(text))
+    verdict = judge(graph_model(text), respelled(graph_model(text)))
     assert verdict.status == "inconclusive"
+    assert verdict.unseen == ("output 'y' is not compared",)
     assert verdict.first_failure == "there is no output to compare"
 
 
@@ -340,7 +342,7 @@ def test_an_original_that_does_not_load_is_inconclusive() -> None:
 def test_an_original_that_accepts_nothing_is_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[5, 7] y) { r = Reshape(x, shape) y = Tanh(r) }"
     model = graph_model(text, shape=np.array([5, 7]))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.status == "inconclusive"
     assert "accepts no generated inputs" in verdict.first_failure
 
@@ -365,10 +367,11 @@ def without_reference() -> onnx.ModelProto:
 
 def test_without_a_truth_only_a_tolerance_decides() -> None:
     model = without_reference()
-    verdict = judge(model, model)
+    other = respelled(model)
+    verdict = judge(model, other)
     assert verdict.status == "inconclusive"
     assert "no float64 reference for com.microsoft.NGramRepeatBlock" in verdict.first_failure
-    judged = judge(model, model, rtol=1e-5)
+    judged = judge(model, other, rtol=1e-5)
     assert judged.passed
     assert judged.approximate
 
@@ -410,7 +413,7 @@ def test_tolerances_by_output_leave_the_others_to_the_rule() -> None:
 
 
 def test_data_from_a_function() -> None:
-    before, after = two_outputs(1.0), two_outputs(1.0)
+    before, after = two_outputs(1.0), respelled(two_outputs(1.0))
     verdict = judge(before, after, data=lambda: [{"x": [1.0, 2.0]}, {"x": np.zeros(3)}])
     assert verdict.passed
     assert [feed.title for feed in verdict.feeds] == ["data 0", "data 1"]
@@ -421,9 +424,9 @@ def test_data_from_a_function() -> None:
 
 
 def test_the_originals_own_difference_is_measured() -> None:
-    assert judge(two_outputs(1), two_outputs(1)).own_difference == 0.0
+    assert judge(two_outputs(1), respelled(two_outputs(1))).own_difference == 0.0
     random = graph_model("(float[n] x) => (float[n] y) { r = RandomNormalLike(x) y = Add(x, r) }")
-    verdict = judge(random, random)
+    verdict = judge(random, respelled(random))
     assert verdict.own_difference is not None
     assert verdict.own_difference > 0.01
 
@@ -495,7 +498,7 @@ def test_costly_models_get_fewer_feeds() -> None:
     }"""
     weight = np.random.default_rng(0).standard_normal((64, 64, 3, 3)).astype(np.float32)
     model = graph_model(text, w=weight)
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.passed
     assert len(verdict.feeds) == 2
     assert any("2 feeds only" in note for note in verdict.notes)
@@ -506,7 +509,7 @@ def test_no_time_is_inconclusive_and_never_a_pass() -> None:
         "(float[1, 8, 32, 32] x) => (float[1, 8, 32, 32] y) { y = Conv<pads = [1, 1, 1, 1]>(x, w) }"
     )
     model = graph_model(text, w=np.ones((8, 8, 3, 3), np.float32))
-    starved = judge(model, model, budget_seconds=1e-9)
+    starved = judge(model, respelled(model), budget_seconds=1e-9)
     assert starved.status == "inconclusive"
     assert "it takes too long" in starved.first_failure
 
@@ -519,7 +522,7 @@ def test_without_time_for_the_truth_a_tolerance_still_decides(
 
     monkeypatch.setattr(Oracle, "run", too_slow)
     before, after = scaled(1.001)
-    verdict = judge(before, before)
+    verdict = judge(before, respelled(before))
     assert verdict.status == "inconclusive"
     assert "the float64 truth takes more than 60 s" in verdict.first_failure
     assert "time for 1 feed only" in verdict.notes
@@ -532,14 +535,14 @@ def test_small_outputs_are_seen_on_more_feeds() -> None:
     model = graph_model(
         text, w=np.random.default_rng(0).standard_normal((16, 1)).astype(np.float32)
     )
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert sum(f.decisive for f in verdict.feeds) == 8
 
 
 def test_outputs_that_say_nothing_are_noted() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { z = Mul(x, zero) y = Sigmoid(z) }"
     model = graph_model(text, zero=np.zeros(1, np.float32))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert any("'y' has the same value everywhere" in note for note in verdict.notes)
 
 
