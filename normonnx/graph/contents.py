@@ -56,10 +56,13 @@ def differing(one: Array, other: Array) -> Array:
     if one.dtype == object:
         return np.asarray(one != other)
     size = one.dtype.itemsize
-    bits = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (one, other))
-    first, second = (b.reshape(-1, size) for b in bits)
-    found: Array = (first != second).any(axis=1).reshape(one.shape)
-    return found
+    first, second = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (one, other))
+    found = np.zeros(one.size, dtype=bool)
+    for start in range(0, one.size, _BLOCK):
+        block = slice(start * size, (start + _BLOCK) * size)
+        unlike = first[block] != second[block]
+        found[start : start + _BLOCK] = unlike.reshape(-1, size).any(axis=1)
+    return found.reshape(one.shape)
 
 
 def _flat(tensor: ir.TensorProtocol) -> Array:

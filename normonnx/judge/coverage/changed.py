@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -11,6 +11,7 @@ from msgspec import Struct
 from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
 from normonnx.judge.alignment import Alignment, Numbering, constant_tensor
+from normonnx.judge.coverage.rows import equal_rows
 from normonnx.judge.coverage.selecting import (
     BRANCHES,
     Level,
@@ -143,11 +144,14 @@ def _tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
             continue
         if before is None and _readings(value) <= read.get(number(tensor), set()):
             continue
-        if before is None:
-            kept = {number(t) for _, t in constants(aligned.optimized)}
-            yield _table(value, tensor, [t for _, t in known if number(t) not in kept])
+        if before is not None:
+            candidates = [before]
         else:
-            yield _table(value, tensor, [before])
+            kept = {number(t) for _, t in constants(aligned.optimized)}
+            candidates = [t for _, t in known if number(t) not in kept]
+        table = _table(value, tensor, candidates, equal_rows(aligned, value, tensor))
+        if table.differs.any():
+            yield table
 
 
 def _readings(value: ir.Value) -> set[tuple[str, int]]:
@@ -155,17 +159,29 @@ def _readings(value: ir.Value) -> set[tuple[str, int]]:
     return {(node.op_type, index) for node, index in value.uses()}
 
 
-def _table(value: ir.Value, tensor: ir.TensorProtocol, before: list[ir.TensorProtocol]) -> Table:
-    """A constant against the one of the original that is most like it."""
+def _table(
+    value: ir.Value,
+    tensor: ir.TensorProtocol,
+    before: Sequence[ir.TensorProtocol],
+    equal: Array | None,
+) -> Table:
+    """A constant against the one of the original that is most like it.
+
+    Rows that are known to be ``equal`` do not differ, whatever they hold.
+    """
     array = np.asarray(tensor.numpy())
     alike = [t for t in before if t.dtype == tensor.dtype and t.shape == tensor.shape]
     flaws = [differing(np.asarray(t.numpy()), array) for t in alike]
-    found = min(flaws, key=np.count_nonzero, default=np.ones(array.shape, dtype=bool))
+    found: Array = np.ones(array.shape, dtype=bool)
+    if flaws:
+        found = min(flaws, key=np.count_nonzero)
+    if equal is not None:
+        found[equal] = False
     if array.size <= _MOST_ELEMENTS:
         labels = np.arange(array.size).reshape(array.shape)
         return Table(value, tensor, labels, found.reshape(-1), by_rows=False)
     rows = np.arange(array.shape[0]).reshape(-1, *(1,) * (array.ndim - 1))
-    differs = found.reshape(array.shape[0], -1).any(axis=1)
+    differs: Array = found.reshape(array.shape[0], -1).any(axis=1)
     return Table(value, tensor, np.broadcast_to(rows, array.shape), differs, by_rows=True)
 
 

@@ -32,6 +32,8 @@ from normonnx.oracle.oracle import Oracle
 # Numbers of the feeds that are chosen, apart from those that are drawn.
 _CHOSEN_DRAW = 1000
 _MOST_TRIES = 64
+# A length at which what depends on how far apart two places are is likely to be seen.
+_LONG = 33
 # The share of the time that is left which choosing feeds may take.
 _SHARE = 0.5
 
@@ -149,6 +151,8 @@ class Coverage:
             yield source.altered(next(number), self._title(), binding, {})
         for changes in condition_feeds(inputs, source.domains, base.inputs):
             yield feed(changes)
+        for binding in source.lengthened(_LONG):
+            yield source.altered(next(number), self._title(), binding, {})
 
     def _title(self) -> str:
         names = [f"'{t.value.name}'" for t, _ in self._left()]
