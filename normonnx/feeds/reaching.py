@@ -53,26 +53,32 @@ def condition_feeds(
     inputs: Sequence[ir.Value], domains: Mapping[str, Domain], drawn: Mapping[str, Any]
 ) -> Iterator[Changes]:
     """Inputs on both sides of what they are compared with, and of unusual sizes."""
+    arrays = {str(v.name): np.asarray(drawn[str(v.name)]) for v in inputs}
     for value in inputs:
         name = str(value.name)
-        array = np.asarray(drawn[name])
-        if array.dtype.kind == "O":
-            continue
-        told = list(_told(value, domains[name], array))
-        for level in told:
-            yield {name: np.full_like(array, level)}
-        for level in told if array.size > 1 else ():
-            mixed = array.copy()
-            mixed.reshape(-1)[::2] = level
-            yield {name: mixed}
-    for value in inputs:
-        name = str(value.name)
-        array = np.asarray(drawn[name])
+        if arrays[name].dtype.kind != "O":
+            filled = _filled(arrays[name], _told(value, domains[name], arrays[name]))
+            yield from ({name: array} for array in filled)
+    for name, array in arrays.items():
         if domains[name].kind in _REAL:
-            for factor in (10, -10, 100, 0):
-                yield {name: (array * factor).astype(array.dtype)}
-            for factor in (1, -1) if domains[name].kind is Kind.REAL else ():
-                yield {name: (10 * factor * np.abs(array)).astype(array.dtype)}
+            yield from ({name: other.astype(array.dtype)} for other in _resized(array))
+
+
+def _filled(array: Array, levels: Sequence[Any]) -> Iterator[Array]:
+    """An array of nothing but one number, for each; then with that number at every other place."""
+    for level in levels:
+        yield np.full_like(array, level)
+    for level in levels if array.size > 1 else ():
+        mixed = array.copy()
+        mixed.reshape(-1)[::2] = level
+        yield mixed
+
+
+def _resized(array: Array) -> Iterator[Array]:
+    for factor in (10, -10, 100, 0):
+        yield array * factor
+    for sign in (1, -1):
+        yield 10 * sign * np.abs(array)
 
 
 def _told(value: ir.Value, domain: Domain, array: Array) -> list[Any]:

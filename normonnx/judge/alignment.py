@@ -37,7 +37,7 @@ class Keys:
 
     def __init__(self) -> None:
         """Begin with no key."""
-        self.contents = Contents()
+        self.contents: Contents = Contents()
         self._numbers: dict[Hashable, int] = {}
 
     def number(self, key: Hashable) -> int:

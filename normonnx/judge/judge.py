@@ -121,7 +121,7 @@ class Judge:
         outcomes: Outcomes | None = None
         if report.tier.status != "fail":
             aligned = align(self._original, optimized) if certified is None else None
-            if aligned is not None and aligned.is_equal and not self._with_kernels:
+            if self._needs_no_run(aligned):
                 self._load_only(optimized, found)
             elif self._cases is None:
                 found.append(Tier("T3", "rounding", "inconclusive", self._obstacle))
@@ -136,8 +136,6 @@ class Judge:
             used = outcomes.cases
             found += outcomes.tiers()
             notes += outcomes.notes
-            if unseen:
-                found.append(whole.coverage_tier(unseen))
         divergence = None
         if outcomes is not None and (locating or repro is not None):
             divergence, remarks = located(
@@ -212,6 +210,10 @@ class Judge:
             used += chosen
             unseen += left
 
+    def _needs_no_run(self, aligned: Alignment | None) -> bool:
+        """Whether the models are equal; kernels of the library are judged by running them."""
+        return aligned is not None and aligned.is_equal and not self._with_kernels
+
     def _load_only(self, optimized: ir.Model, found: list[Tier]) -> None:
         """What is equal by structure computes the same wherever it loads."""
         wanted = () if self._cases is None else self._cases.settings[:1]
@@ -246,6 +248,8 @@ class Judge:
         *,
         foreign: bool,
     ) -> Verdict:
+        if unseen:
+            found = [*found, whole.coverage_tier(unseen)]
         # What ran tells more than what was computed, unless the computation is exact.
         order = {"T2": 1} if foreign else {}
         broken = sorted(

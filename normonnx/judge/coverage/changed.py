@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
-from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
-from normonnx.judge.alignment import Alignment, Numbering, constant_tensor
-from normonnx.judge.coverage.rows import equal_rows
+from normonnx.judge.alignment import Alignment, Numbering
 from normonnx.judge.coverage.selecting import (
     BRANCHES,
     Level,
@@ -21,30 +16,10 @@ from normonnx.judge.coverage.selecting import (
     noticed,
     selects,
 )
-from normonnx.operators.kernels import Array
+from normonnx.judge.coverage.tables import Table, tables
 from normonnx.operators.names import onnx_name
 
-# Beyond these many elements a table is followed row by row.
-_MOST_ELEMENTS = 1 << 22
 _CHOICES = frozenset(("If", "Loop", "Where"))
-
-
-class Table(Struct, frozen=True, eq=False):
-    """A constant of the optimised model of which feeds read a part.
-
-    Attributes:
-        value: the initializer, or the output of its Constant node.
-        tensor: what it holds.
-        labels: a number for each element, or for each row of a large one; of its shape.
-        differs: for each number, whether something differs there from the original.
-        by_rows: whether the numbers are those of rows.
-    """
-
-    value: ir.Value
-    tensor: ir.TensorProtocol
-    labels: Array
-    differs: Array
-    by_rows: bool
 
 
 class Selection(Struct, frozen=True):
@@ -92,9 +67,8 @@ def changed(aligned: Alignment) -> Changed:
         lambda node, index: not selects(node, index, levels),
         lambda node, index: False,
     )
-    tables = _tables(aligned, seen)
     selections, dropped = _selections(aligned, seen, levels)
-    return Changed(tuple(tables), selections, dropped, frozenset(seen), levels)
+    return Changed(tuple(tables(aligned, seen)), selections, dropped, frozenset(seen), levels)
 
 
 def _cuts(aligned: Alignment, seen: set[ir.Value]) -> frozenset[str]:
@@ -103,86 +77,6 @@ def _cuts(aligned: Alignment, seen: set[ir.Value]) -> frozenset[str]:
     numbers = {str(v.name): before[v] for node in aligned.original.graph for v in node.outputs}
     made = (v for node in aligned.optimized.graph for v in node.outputs if v in seen)
     return frozenset(n for v in made if numbers.get(n := str(v.name), after[v]) != after[v])
-
-
-def constants(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
-    """Every initializer and Constant of a model's graphs."""
-    for graph in (model.graph, *_bodies(model.graph)):
-        for value in graph.initializers.values():
-            if value.const_value is not None:
-                yield value, value.const_value
-        for node in graph:
-            tensor = constant_tensor(node)
-            if tensor is not None:
-                yield node.outputs[0], tensor
-
-
-def _bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
-    for node in walk(graph):
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-                yield attribute.as_graph()
-
-
-def _tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
-    suspects = [
-        (value, tensor)
-        for value, tensor in constants(aligned.optimized)
-        if value not in seen and value.uses() and tensor.dtype != ir.DataType.STRING
-    ]
-    if not suspects:
-        return
-    number = aligned.keys.contents.number
-    known = list(constants(aligned.original))
-    named = {str(value.name): tensor for value, tensor in known}
-    read: dict[int, set[tuple[str, int]]] = {}
-    for value, tensor in known:
-        read.setdefault(number(tensor), set()).update(_readings(value))
-    for value, tensor in suspects:
-        before = named.get(str(value.name))
-        if before is not None and number(before) == number(tensor):
-            continue
-        if before is None and _readings(value) <= read.get(number(tensor), set()):
-            continue
-        if before is not None:
-            candidates = [before]
-        else:
-            kept = {number(t) for _, t in constants(aligned.optimized)}
-            candidates = [t for _, t in known if number(t) not in kept]
-        table = _table(value, tensor, candidates, equal_rows(aligned, value, tensor))
-        if table.differs.any():
-            yield table
-
-
-def _readings(value: ir.Value) -> set[tuple[str, int]]:
-    """By which operators a constant is read, and as which of their inputs."""
-    return {(node.op_type, index) for node, index in value.uses()}
-
-
-def _table(
-    value: ir.Value,
-    tensor: ir.TensorProtocol,
-    before: Sequence[ir.TensorProtocol],
-    equal: Array | None,
-) -> Table:
-    """A constant against the one of the original that is most like it.
-
-    Rows that are known to be ``equal`` do not differ, whatever they hold.
-    """
-    array = np.asarray(tensor.numpy())
-    alike = [t for t in before if t.dtype == tensor.dtype and t.shape == tensor.shape]
-    flaws = [differing(np.asarray(t.numpy()), array) for t in alike]
-    found: Array = np.ones(array.shape, dtype=bool)
-    if flaws:
-        found = min(flaws, key=np.count_nonzero)
-    if equal is not None:
-        found[equal] = False
-    if array.size <= _MOST_ELEMENTS:
-        labels = np.arange(array.size).reshape(array.shape)
-        return Table(value, tensor, labels, found.reshape(-1), by_rows=False)
-    rows = np.arange(array.shape[0]).reshape(-1, *(1,) * (array.ndim - 1))
-    differs: Array = found.reshape(array.shape[0], -1).any(axis=1)
-    return Table(value, tensor, np.broadcast_to(rows, array.shape), differs, by_rows=True)
 
 
 def _selections(
@@ -197,26 +91,26 @@ def _selections(
     before, after = (Numbering(m, aligned.keys, cuts) for m in (original, optimized))
     old = _choices(original, before, after)
     new = _choices(optimized, after, before)
-    found = []
+    found: list[Selection] = []
     for node in new:
         like = _like(node, old, before, after)
         if like is not None:
             old.remove(like)
-        if condition_level(node, levels) < Level.ELEMENTS:
-            continue
-        found += [
-            Selection(node, index)
-            for index in _indices(node)
-            if like is None or _part(node, index, after) != _part(like, index, before)
-        ]
+        if condition_level(node, levels) == Level.ELEMENTS:
+            found += _unlike(node, like, before, after)
     reading = levels_of(original) if old else {}
-    dropped = [
-        Selection(node, index)
-        for node in old
-        if condition_level(node, reading) == Level.ELEMENTS
-        for index in _indices(node)
-    ]
-    return tuple(found), tuple(dropped)
+    dropped = [n for n in old if condition_level(n, reading) == Level.ELEMENTS]
+    return tuple(found), tuple(Selection(n, index) for n in dropped for index in _indices(n))
+
+
+def _unlike(
+    node: ir.Node, like: ir.Node | None, before: Numbering, after: Numbering
+) -> list[Selection]:
+    """The branches of a node that are not those of its like."""
+    indices = _indices(node)
+    if like is not None:
+        indices = tuple(i for i in indices if _part(node, i, after) != _part(like, i, before))
+    return [Selection(node, index) for index in indices]
 
 
 def _choices(model: ir.Model, own: Numbering, other: Numbering) -> list[ir.Node]:

@@ -18,10 +18,11 @@ from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
 from normonnx.judge.cases import Cases, Progress
-from normonnx.judge.coverage.changed import Changed, Selection, Table
+from normonnx.judge.coverage.changed import Changed, Selection
 from normonnx.judge.coverage.probing import is_noticed
 from normonnx.judge.coverage.recording import Record, Recorder
 from normonnx.judge.coverage.selecting import levels_of, noticed, selects
+from normonnx.judge.coverage.tables import Table
 from normonnx.judge.coverage.told import sentences
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.operators.kernels import Array

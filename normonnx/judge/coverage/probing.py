@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from normonnx.feeds.source import Feed
 from normonnx.judge.comparison import flattened
-from normonnx.judge.coverage.changed import Table
+from normonnx.judge.coverage.tables import Table
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import OracleFailedError
 from normonnx.oracle.oracle import Oracle

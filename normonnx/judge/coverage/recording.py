@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct, field
 
-from normonnx.judge.coverage.changed import Table
 from normonnx.judge.coverage.selecting import BRANCHES, Levels, selects
+from normonnx.judge.coverage.tables import Table
 from normonnx.operators.attributes import attribute_int, normalized
 from normonnx.operators.kernels import Array, Inputs
 from normonnx.operators.names import onnx_name

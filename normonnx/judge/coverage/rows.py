@@ -8,6 +8,7 @@ So T′ = f(T), within rounding, is the same model at every index, and no feed h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import onnx_ir as ir
@@ -55,20 +56,24 @@ def equal_rows(aligned: Alignment, value: ir.Value, tensor: ir.TensorProtocol) -
 def _of_lookup(aligned: Alignment, node: ir.Node, table: Array) -> Array | None:
     if onnx_name(node) not in _LOOKUPS or ("axis" in node.attributes and _axis(node)):
         return None
-    before, after = (dict(m.opset_imports) for m in (aligned.original, aligned.optimized))
-    step = max(1, _BLOCK // max(1, table[0].size)) if len(table) else 1
-    equal: dict[tuple[ir.Node, int, int], list[Array]] = {}
-    for other, stored in _alike(aligned, node, table.shape):
-        for start in range(0, len(table), step):
-            block = slice(start, start + step)
-            own = list(_onwards(node, table[block], after))
-            for i, theirs in enumerate(_onwards(other, stored[block], before)):
-                for j, mine in enumerate(own):
-                    rows = _equal(mine, theirs, table.dtype)
-                    equal.setdefault((other, i, j), []).append(rows)
-    best = max(map(np.concatenate, equal.values()), key=np.count_nonzero, default=None)
+    best = max(_matches(aligned, node, table), key=np.count_nonzero, default=None)
     # Fewer than half: it is no table of theirs.
     return best if best is not None and best.mean() >= 0.5 else None
+
+
+def _matches(aligned: Alignment, node: ir.Node, table: Array) -> Iterator[Array]:
+    """For each table that the original has or computes, the rows that are equal to it."""
+    before, after = (dict(m.opset_imports) for m in (aligned.original, aligned.optimized))
+    step = max(1, _BLOCK // max(1, table[:1].size))
+    blocks = [slice(start, start + step) for start in range(0, len(table), step)]
+    for other, stored in _alike(aligned, node, table.shape):
+        equal: dict[tuple[int, int], list[Array]] = {}
+        for block in blocks:
+            own = list(_onwards(node, table[block], after))
+            pairs = product(enumerate(_onwards(other, stored[block], before)), enumerate(own))
+            for (i, theirs), (j, mine) in pairs:
+                equal.setdefault((i, j), []).append(_equal(mine, theirs, table.dtype))
+        yield from map(np.concatenate, equal.values())
 
 
 def _axis(node: ir.Node) -> int:
@@ -112,20 +117,22 @@ def _onwards(node: ir.Node, table: Array, opsets: dict[str, int]) -> Iterator[Ar
     value = node.outputs[0]
     for _ in range(_LONGEST):
         readers = [reader for reader, _ in value.uses()]
-        if len(readers) != 1:
+        made = _next(readers[0], value, wide, opsets) if len(readers) == 1 else None
+        if made is None or made.shape != table.shape:
             return
-        [reader] = readers
-        inputs = [wide if v is value else promote(_stored(v)) for v in reader.inputs]
-        if not facts_of(reader).elementwise or not all(_for_all_rows(a, wide) for a in inputs):
-            return
-        try:
-            made = np.asarray(compute(reader, inputs, opsets, exact=True)[0])
-        except Exception:  # whatever keeps a kernel from it, there is nothing to compare
-            return
-        if made.shape != table.shape:
-            return
-        value, wide = reader.outputs[0], made
+        value, wide = readers[0].outputs[0], made
         yield wide
+
+
+def _next(node: ir.Node, value: ir.Value, wide: Array, opsets: dict[str, int]) -> Array | None:
+    """What a node makes of all rows, if it does to each element what it does to the others."""
+    inputs = [wide if v is value else promote(_stored(v)) for v in node.inputs]
+    if not facts_of(node).elementwise or not all(_for_all_rows(a, wide) for a in inputs):
+        return None
+    try:
+        return np.asarray(compute(node, inputs, opsets, exact=True)[0])
+    except Exception:  # whatever keeps a kernel from it, there is nothing to compare
+        return None
 
 
 def _for_all_rows(array: Array | None, table: Array) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from normonnx.judge.coverage.changed import Selection, Table
+from normonnx.judge.coverage.changed import Selection
 from normonnx.judge.coverage.recording import Record
+from normonnx.judge.coverage.tables import Table
 from normonnx.operators.kernels import Array
 
 _MOST_NAMED = 4

@@ -1,0 +1,139 @@
+"""Constants of an optimised model that differ from the original's where a feed may pass them by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx.graph.contents import differing
+from normonnx.graph.nesting import walk
+from normonnx.judge.alignment import Alignment, constant_tensor
+from normonnx.judge.coverage.rows import equal_rows
+from normonnx.operators.kernels import Array
+
+# Beyond these many elements a table is followed row by row.
+_MOST_ELEMENTS = 1 << 22
+
+
+class Table(Struct, frozen=True, eq=False):
+    """A constant of the optimised model of which feeds read a part.
+
+    Attributes:
+        value: the initializer, or the output of its Constant node.
+        tensor: what it holds.
+        labels: a number for each element, or for each row of a large one; of its shape.
+        differs: for each number, whether something differs there from the original.
+        by_rows: whether the numbers are those of rows.
+    """
+
+    value: ir.Value
+    tensor: ir.TensorProtocol
+    labels: Array
+    differs: Array
+    by_rows: bool
+
+
+def tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
+    """The constants that differ, but for those of which an output always takes notice.
+
+    Args:
+        aligned: the models side by side.
+        seen: the values of the optimised model that no selection hides.
+    """
+    suspects = [
+        (value, tensor)
+        for value, tensor in constants(aligned.optimized)
+        if value not in seen and value.uses() and tensor.dtype != ir.DataType.STRING
+    ]
+    if not suspects:
+        return
+    known = _Known(aligned)
+    for value, tensor in suspects:
+        if known.has(value, tensor):
+            continue
+        equal = equal_rows(aligned, value, tensor)
+        table = _table(value, tensor, known.like(value, tensor), equal)
+        if table.differs.any():
+            yield table
+
+
+class _Known:
+    """The constants of the original."""
+
+    def __init__(self, aligned: Alignment) -> None:
+        self._number = aligned.keys.contents.number
+        self._optimized = aligned.optimized
+        self._all = list(constants(aligned.original))
+        self._named = {str(value.name): tensor for value, tensor in self._all}
+        self._read: dict[int, set[tuple[str, int]]] = {}
+        for value, tensor in self._all:
+            self._read.setdefault(self._number(tensor), set()).update(_readings(value))
+
+    def has(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool:
+        """Whether the original has it by this name or, if none is called so, read alike."""
+        before = self._named.get(str(value.name))
+        if before is not None:
+            return self._number(before) == self._number(tensor)
+        return _readings(value) <= self._read.get(self._number(tensor), set())
+
+    def like(self, value: ir.Value, tensor: ir.TensorProtocol) -> list[ir.TensorProtocol]:
+        """What it may have been: the one of its name, or else any that is gone; of its size."""
+        before = self._named.get(str(value.name))
+        found = [before] if before is not None else self._gone()
+        return [t for t in found if t.dtype == tensor.dtype and t.shape == tensor.shape]
+
+    def _gone(self) -> list[ir.TensorProtocol]:
+        kept = {self._number(tensor) for _, tensor in constants(self._optimized)}
+        return [tensor for _, tensor in self._all if self._number(tensor) not in kept]
+
+
+def constants(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    """Every initializer and Constant of a model's graphs."""
+    for graph in (model.graph, *_bodies(model.graph)):
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value, value.const_value
+        for node in graph:
+            tensor = constant_tensor(node)
+            if tensor is not None:
+                yield node.outputs[0], tensor
+
+
+def _bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
+    for node in walk(graph):
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+                yield attribute.as_graph()
+
+
+def _readings(value: ir.Value) -> set[tuple[str, int]]:
+    """By which operators a constant is read, and as which of their inputs."""
+    return {(node.op_type, index) for node, index in value.uses()}
+
+
+def _table(
+    value: ir.Value,
+    tensor: ir.TensorProtocol,
+    alike: Sequence[ir.TensorProtocol],
+    equal: Array | None,
+) -> Table:
+    """A constant against the one of the original that is most like it.
+
+    Rows that are known to be ``equal`` do not differ, whatever they hold.
+    """
+    array = np.asarray(tensor.numpy())
+    flaws = [differing(np.asarray(t.numpy()), array) for t in alike]
+    found: Array = np.ones(array.shape, dtype=bool)
+    if flaws:
+        found = min(flaws, key=np.count_nonzero)
+    if equal is not None:
+        found[equal] = False
+    if array.size <= _MOST_ELEMENTS:
+        labels = np.arange(array.size).reshape(array.shape)
+        return Table(value, tensor, labels, found.reshape(-1), by_rows=False)
+    rows = np.arange(array.shape[0]).reshape(-1, *(1,) * (array.ndim - 1))
+    differs: Array = np.any(found.reshape(array.shape[0], -1), axis=1)
+    return Table(value, tensor, np.broadcast_to(rows, array.shape), differs, by_rows=True)
