@@ -75,10 +75,10 @@ def _filled(array: Array, levels: Sequence[Any]) -> Iterator[Array]:
 
 
 def _resized(array: Array) -> Iterator[Array]:
-    for factor in (10, -10, 100, 0):
+    for factor in (10, 100, 1000, 0):
         yield array * factor
-    for sign in (1, -1):
-        yield 10 * sign * np.abs(array)
+    for factor in (10, -10, 1000, -1000):
+        yield factor * np.abs(array)
 
 
 def _told(value: ir.Value, domain: Domain, array: Array) -> list[Any]:

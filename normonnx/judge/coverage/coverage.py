@@ -35,6 +35,8 @@ _CHOSEN_DRAW = 1000
 _MOST_TRIES = 64
 # A length at which what depends on how far apart two places are is likely to be seen.
 _LONG = 33
+# How often rows are left to chance whose indices are computed.
+_DRAWS = 12
 # The share of the time that is left which choosing feeds may take.
 _SHARE = 0.5
 
@@ -139,10 +141,12 @@ class Coverage:
         """Feeds worth a try, what is aimed at first."""
         number = count(_CHOSEN_DRAW)
         inputs = required_inputs(self._optimized)
-        base = max((c.feed for c in used), key=lambda f: sum(map(np.size, f.inputs.values())))
+        largest = max((c.feed for c in used), key=lambda f: sum(map(np.size, f.inputs.values())))
 
         def feed(changes: Changes) -> Feed:
-            return source.altered(next(number), self._title(), base.binding, changes)
+            return source.altered(next(number), self._title(), largest.binding, changes)
+
+        base = feed({})
 
         for changes in row_feeds(inputs, self._rows(), base.inputs):
             yield feed(changes)
@@ -154,6 +158,8 @@ class Coverage:
             yield feed(changes)
         for binding in source.lengthened(_LONG):
             yield source.altered(next(number), self._title(), binding, {})
+        for _ in range(_DRAWS if self._record.lookups else 0):
+            yield feed({})
 
     def _title(self) -> str:
         names = [f"'{t.value.name}'" for t, _ in self._left()]
@@ -166,8 +172,7 @@ class Coverage:
         found: dict[ir.Node, list[int]] = {}
         for (table, node), lookup in self._record.lookups.items():
             if table in left:
-                wanted = left[table][lookup.labels] & (lookup.labels >= 0)
-                rows = np.unique(np.nonzero(wanted)[lookup.axis]).tolist()
+                rows = lookup.rows(left[table])
                 found[node] = sorted({*found.get(node, ()), *rows})
         return found
 

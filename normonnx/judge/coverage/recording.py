@@ -20,21 +20,30 @@ from normonnx.oracle.execution import Frame, Step
 _NOTHING = -1
 # They keep the place of each element, although not the element.
 _IN_PLACE = frozenset(("Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Dropout"))
-_LOOKUPS = frozenset(("Gather", "GatherElements"))
+_LOOKUPS = frozenset(("Gather", "GatherElements", "GatherND"))
 
 
 class Lookup(Struct, frozen=True, eq=False):
     """Where rows of a table are looked up.
 
     Attributes:
-        node: by which node.
+        table: which table.
         labels: the numbers of the elements in what it looks them up in.
         axis: along which axis.
     """
 
-    node: ir.Node
+    table: Table
     labels: Array
     axis: int
+
+    def rows(self, wanted: Array) -> list[int]:
+        """The rows that hold any of these numbers."""
+        if self.labels is self.table.labels and self.table.axis == self.axis:
+            rows: list[int] = np.flatnonzero(wanted).tolist()
+            return rows
+        there = wanted[self.labels] & (self.labels != _NOTHING)
+        found: list[int] = np.unique(np.nonzero(there)[self.axis]).tolist()
+        return found
 
 
 class Record(Struct):
@@ -146,7 +155,7 @@ class Recorder:
             self._offer(traced)
             if name in _LOOKUPS:
                 axis = normalized(attribute_int(node, "axis", 0), traced.labels.ndim)
-                found = Lookup(node, traced.labels, axis)
+                found = Lookup(traced.table, traced.labels, axis)
                 self.record.lookups[traced.table, node] = found
         moved = _moved(step, index, traced.labels, inputs, outputs, frame)
         if moved is None:
@@ -165,6 +174,9 @@ class Recorder:
         self._mark(self.record.read, (traced.table, node), traced)
 
     def _mark(self, where: dict[Any, Array], key: object, traced: _Traced) -> None:
+        if traced.labels is traced.table.labels:
+            where[key] = np.ones(traced.table.differs.shape, dtype=bool)
+            return
         if key not in where:
             where[key] = np.zeros(traced.table.differs.shape, dtype=bool)
         where[key][traced.labels[traced.labels != _NOTHING]] = True

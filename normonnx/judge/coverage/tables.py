@@ -12,10 +12,12 @@ from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
 from normonnx.judge.alignment import Alignment, constant_tensor
 from normonnx.judge.coverage.rows import equal_rows
+from normonnx.operators.attributes import attribute_int, normalized
 from normonnx.operators.kernels import Array
+from normonnx.operators.names import onnx_name
 
 # Beyond these many elements a table is followed row by row.
-_MOST_ELEMENTS = 1 << 22
+_MOST_ELEMENTS = 1 << 18
 
 
 class Table(Struct, frozen=True, eq=False):
@@ -26,14 +28,14 @@ class Table(Struct, frozen=True, eq=False):
         tensor: what it holds.
         labels: a number for each element, or for each row of a large one; of its shape.
         differs: for each number, whether something differs there from the original.
-        by_rows: whether the numbers are those of rows.
+        axis: along which the rows lie that share a number; None where each element has its own.
     """
 
     value: ir.Value
     tensor: ir.TensorProtocol
     labels: Array
     differs: Array
-    by_rows: bool
+    axis: int | None = None
 
 
 def tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
@@ -133,7 +135,16 @@ def _table(
         found[equal] = False
     if array.size <= _MOST_ELEMENTS:
         labels = np.arange(array.size).reshape(array.shape)
-        return Table(value, tensor, labels, found.reshape(-1), by_rows=False)
-    rows = np.arange(array.shape[0]).reshape(-1, *(1,) * (array.ndim - 1))
-    differs: Array = np.any(found.reshape(array.shape[0], -1), axis=1)
-    return Table(value, tensor, np.broadcast_to(rows, array.shape), differs, by_rows=True)
+        return Table(value, tensor, labels, found.reshape(-1))
+    axis = _looked_up(value, array.shape)
+    rows = np.moveaxis(np.arange(array.shape[axis]).reshape(-1, *(1,) * (array.ndim - 1)), 0, axis)
+    differs: Array = np.any(found, axis=tuple(i for i in range(array.ndim) if i != axis))
+    return Table(value, tensor, np.broadcast_to(rows, array.shape), differs, axis)
+
+
+def _looked_up(value: ir.Value, shape: Sequence[int]) -> int:
+    """The axis whose rows a table is read by: that of its lookup, or the longest but the last."""
+    for node, index in value.uses():
+        if onnx_name(node) == "Gather" and index == 0:
+            return normalized(attribute_int(node, "axis", 0), len(shape))
+    return int(np.argmax(shape[:-1] or shape))

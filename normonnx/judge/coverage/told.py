@@ -32,17 +32,15 @@ def sentences(
 
 
 def _part(table: Table, missing: Array, record: Record) -> str:
+    """What is missing of a table: rows, where it is looked up by rows, or elements."""
     name = f"'{table.value.name}'"
-    axis = next((k.axis for (one, _), k in record.lookups.items() if one is table), None)
-    if table.labels.ndim == 0 or (axis is None and missing.all()):
+    axis = next((k.axis for (one, _), k in record.lookups.items() if one is table), table.axis)
+    if axis is None and (missing.all() or table.labels.ndim != 1):
         return name
-    if axis is None and table.labels.ndim == 1:
-        what, numbers = "element", np.flatnonzero(missing[table.labels])
-    else:
-        what = "row"
-        numbers = np.unique(np.nonzero(missing[table.labels])[axis or 0])
-    if not numbers.size:
-        return name
+    numbers = np.flatnonzero(missing)
+    if axis is not None and table.axis != axis:
+        numbers = np.unique(np.nonzero(missing[table.labels])[axis])
+    what = "element" if axis is None else "row"
     named = ", ".join(map(str, numbers[:_MOST_NAMED].tolist()))
     more = numbers.size - _MOST_NAMED
     plural = "" if numbers.size == 1 else "s"
