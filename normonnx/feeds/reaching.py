@@ -31,7 +31,7 @@ def row_feeds(
 
     Args:
         inputs: the inputs of the model in which the rows are looked up.
-        lookups: the rows by the node whose second input holds the indices.
+        lookups: the rows by the node whose second input holds the indices, or first of a OneHot.
         drawn: values of the inputs, for their shapes and types.
     """
     for value in inputs:
@@ -39,7 +39,7 @@ def row_feeds(
         offsets = {
             reading.way.offset: lookups[reading.node]
             for reading in readings(value, {})
-            if reading.index == 1 and reading.node in lookups
+            if reading.node in lookups and reading.index == (onnx_name(reading.node) != "OneHot")
         }
         if not offsets or not array.size or array.dtype.kind not in "iuf":
             continue
@@ -47,6 +47,10 @@ def row_feeds(
         for start in range(0, len(wanted), array.size):
             chosen = np.resize(wanted[start : start + array.size], array.shape)
             yield {str(value.name): chosen.astype(array.dtype)}
+        if len(wanted) < array.size:  # where a model does not take them alone
+            mixed = array.copy()
+            mixed.reshape(-1)[-len(wanted) :] = wanted
+            yield {str(value.name): mixed}
 
 
 def condition_feeds(

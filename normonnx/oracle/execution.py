@@ -50,12 +50,14 @@ class Step(Struct):
         depends: the inputs on whose numbers the outputs depend, and on nothing else; None where
             the node may do more than compute: a call, control flow, random numbers.
         drops: the values that nobody reads after it.
+        lacking: whether nothing here computes it.
     """
 
     node: ir.Node
     run: Runner
     depends: tuple[ir.Value | None, ...] | None = None
     drops: tuple[ir.Value, ...] = ()
+    lacking: bool = False
 
 
 class Plan(Struct, frozen=True):

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import Frame, LacksOperatorError, Observer, Weights, walk
-from normonnx.oracle.planner import Planner
+from normonnx.oracle.planner import Planner, computable
 from normonnx.oracle.promotion import promote
 from normonnx.oracle.roundoff import Roundoff
 
@@ -48,9 +48,11 @@ class Oracle:
         model: the model; it is read and never changed, its weights when they are needed.
         exact: float64 values of initializers by name, taken instead of the stored ones.
         exact_attributes: float attributes of nodes as they were meant, before float32.
+        partly: where an operator is missing, run what does not depend on it, and give the outputs
+            that are left.
 
     Attributes:
-        missing: operators that nothing here computes, sorted; a model with any cannot be run.
+        missing: operators that nothing here computes, sorted; a model with any can be run in part.
     """
 
     def __init__(
@@ -59,11 +61,15 @@ class Oracle:
         *,
         exact: Mapping[str, Array] | None = None,
         exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+        partly: bool = False,
     ) -> None:
         planner = Planner(model.functions, exact_attributes=exact_attributes)
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
         self.missing: tuple[str, ...] = tuple(sorted(planner.missing))
+        self._refuses = bool(self.missing) and not partly
+        if self.missing and partly:
+            self._plan = computable(self._plan)
 
     def run(
         self,
@@ -88,7 +94,7 @@ class Oracle:
             OracleFailedError: if an operator fails on these inputs.
             OverBudgetError: if the deadline passes.
         """
-        if self.missing:
+        if self._refuses:
             raise LacksOperatorError(", ".join(self.missing))
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}

@@ -75,7 +75,7 @@ def _details(model: Judged) -> list[str]:
             blocks.append(f"- **{name}** worst at {worst}")
     if verdict.divergence is not None:
         blocks.append(f"- {escaped(verdict.divergence.sentence())}")
-    blocks += [f"- {escaped(warning)}" for warning in verdict.warnings]
+    blocks += [f"- {escaped(told)}" for told in (*verdict.unseen, *verdict.warnings)]
     return blocks
 
 

@@ -105,6 +105,32 @@ def test_a_row_that_the_data_do_not_reach_is_named() -> None:
     assert reached.status == "fail"
 
 
+@pytest.mark.parametrize(
+    ("picked", "ids"),
+    [
+        ("e = GatherND(table, ids)", "int64[B, S, 1] ids"),
+        ("h = OneHot(ids, depth, values) e = MatMul(h, table)", "int64[B, S] ids"),
+        ("i = Mul(ids, two) e = Gather(table, i)", "int64[B, S] ids"),  # found by chance
+    ],
+)
+def test_other_ways_to_look_up_a_row(picked: str, ids: str) -> None:
+    text = f"({ids}) => (float[B, S, 8] y) {{ {picked} y = MatMul(e, w) }}"
+    numbers = {"depth": np.int64(60), "values": np.array([0, 1], np.float32), "two": np.int64(2)}
+    model = lookup(60, text, **{k: v for k, v in numbers.items() if k in picked})
+    row = 4 if "two" in picked else 47
+    assert judge(model, with_row(model, row)).status == "fail"
+
+
+def test_a_row_is_reached_in_front_of_what_has_no_reference() -> None:
+    text = """(int64[5] ids) => (float[5, 3] y) {
+        e = Gather(table, ids)
+        y = com.microsoft.CDist <metric: string = "sqeuclidean"> (e, w)
+    }"""
+    model = graph_model(text, table=normal(900, 8), w=normal(3, 8))
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    assert judge(model, with_row(model, 789), rtol=1e-4, atol=1e-4).status == "fail"
+
+
 def test_many_rows_are_reached_by_several_feeds() -> None:
     model = lookup(rows=900)
     table = onnx.numpy_helper.to_array(model.graph.initializer[0])

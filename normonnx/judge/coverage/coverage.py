@@ -20,7 +20,8 @@ from normonnx.judge.alignment import Alignment
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.coverage.changed import Changed, Selection
 from normonnx.judge.coverage.probing import is_noticed
-from normonnx.judge.coverage.recording import Record, Recorder
+from normonnx.judge.coverage.record import Record
+from normonnx.judge.coverage.recording import Recorder
 from normonnx.judge.coverage.selecting import levels_of, noticed, selects
 from normonnx.judge.coverage.tables import Table
 from normonnx.judge.coverage.told import sentences
@@ -54,8 +55,8 @@ class Coverage:
     def __init__(self, aligned: Alignment, differences: Changed) -> None:
         self._changed = differences
         self._optimized = aligned.optimized
-        self._after = Oracle(aligned.optimized)
-        self._before = Oracle(aligned.original) if self._changed.dropped else None
+        self._after = Oracle(aligned.optimized, partly=True)
+        self._before = Oracle(aligned.original, partly=True) if self._changed.dropped else None
         self._reading = levels_of(aligned.original) if self._changed.dropped else {}
         self._record = Record()
         self._old = Record()
@@ -89,7 +90,7 @@ class Coverage:
         """Add what a feed reaches, and hand back what was reached before."""
         recorder = Recorder(self._changed.tables, self._changed.levels)
         made = self._after.run(feed.inputs, deadline=deadline, observer=recorder)
-        record, old = recorder.finish(self._optimized.graph.outputs), Record()
+        record, old = recorder.finish(self._optimized.graph), Record()
         if self._before is not None:
             recorder = Recorder((), self._reading)
             self._before.run(feed.inputs, deadline=deadline, observer=recorder)
@@ -210,7 +211,11 @@ class Coverage:
         levels, record = self._changed.levels, self._record
         seen = noticed(
             self._optimized.graph,
-            lambda node, index: not selects(node, index, levels) or (node, index) in record.passed,
+            lambda node, index: (
+                not selects(node, index, levels)
+                or (node, index) in record.passed
+                or node in record.unknown
+            ),
             lambda node, index: (node, index) in record.entered,
         )
         reached = np.zeros(table.differs.shape, dtype=bool)
@@ -221,6 +226,8 @@ class Coverage:
 
     def _needs_probe(self, table: Table) -> bool:
         """Whether a part of a constant may be hidden behind the operator that reads it."""
+        if self._after.missing:
+            return False  # nor can it be told
         readers = [n for (one, n), _ in self._record.read.items() if one is table and n is not None]
         hidden = all(self._changed.open.isdisjoint(node.outputs) for node in readers)
         direct = (table, None) in self._record.read

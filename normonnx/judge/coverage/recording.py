@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from msgspec import Struct, field
+from msgspec import Struct
 
-from normonnx.judge.coverage.selecting import BRANCHES, Levels, selects
+from normonnx.judge.coverage.record import NOTHING, Lookup, Record
+from normonnx.judge.coverage.selecting import BRANCHES, Levels, one_hot, selects
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.attributes import attribute_int, normalized
 from normonnx.operators.kernels import Array, Inputs
@@ -17,62 +18,9 @@ from normonnx.operators.names import onnx_name
 from normonnx.operators.table import facts_of
 from normonnx.oracle.execution import Frame, Step
 
-_NOTHING = -1
 # They keep the place of each element, although not the element.
 _IN_PLACE = frozenset(("Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Dropout"))
 _LOOKUPS = frozenset(("Gather", "GatherElements", "GatherND"))
-
-
-class Lookup(Struct, frozen=True, eq=False):
-    """Where rows of a table are looked up.
-
-    Attributes:
-        table: which table.
-        labels: the numbers of the elements in what it looks them up in.
-        axis: along which axis.
-    """
-
-    table: Table
-    labels: Array
-    axis: int
-
-    def rows(self, wanted: Array) -> list[int]:
-        """The rows that hold any of these numbers."""
-        if self.labels is self.table.labels and self.table.axis == self.axis:
-            rows: list[int] = np.flatnonzero(wanted).tolist()
-            return rows
-        there = wanted[self.labels] & (self.labels != _NOTHING)
-        found: list[int] = np.unique(np.nonzero(there)[self.axis]).tolist()
-        return found
-
-
-class Record(Struct):
-    """What evaluations reached.
-
-    Attributes:
-        passed: the inputs of selecting nodes of which an element was passed on.
-        entered: the graphs of nodes that ran, by their number.
-        read: the labels of each table that a node read, None standing for the outputs.
-        offered: the labels of each table among which a node chose.
-        lookups: where rows of a table were looked up.
-    """
-
-    passed: set[tuple[ir.Node, int]] = field(default_factory=set)
-    entered: set[tuple[ir.Node, int]] = field(default_factory=set)
-    read: dict[tuple[Table, ir.Node | None], Array] = field(default_factory=dict)
-    offered: dict[Table, Array] = field(default_factory=dict)
-    lookups: dict[tuple[Table, ir.Node], Lookup] = field(default_factory=dict)
-
-    def add(self, other: Record) -> None:
-        """Take over what another record has."""
-        self.passed |= other.passed
-        self.entered |= other.entered
-        for key, labels in other.read.items():
-            self.read[key] = self.read[key] | labels if key in self.read else labels
-        for table, labels in other.offered.items():
-            known = self.offered.get(table)
-            self.offered[table] = labels if known is None else known | labels
-        self.lookups.update(other.lookups)
 
 
 class _Traced(Struct, frozen=True, eq=False):
@@ -98,10 +46,12 @@ class Recorder:
         }
         self._tables = frozenset(self._traced)
         self._levels = levels
+        self._ran: set[ir.Node] = set()
 
     def __call__(self, step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
         """Take note of a step."""
         node, name = step.node, onnx_name(step.node)
+        self._ran.add(node)
         for made in node.outputs:
             if made not in self._tables:
                 self._traced.pop(made, None)  # of the iteration before
@@ -115,18 +65,26 @@ class Recorder:
             for traced in self._traced.get(value, ()) if value is not None else ():
                 self._follow(step, index, traced, inputs, outputs, frame)
 
-    def finish(self, outputs: Iterable[ir.Value]) -> Record:
-        """The record, with what arrived at the outputs of the model."""
-        for value in outputs:
+    def finish(self, graph: ir.Graph) -> Record:
+        """The record, with what arrived at the outputs, and at nodes that did not run."""
+        self.record.unknown = {node for node in graph if node not in self._ran}
+        for value in graph.outputs:
             for traced in self._traced.get(value, ()):
                 self._read(traced, None)
+        for node in self.record.unknown:
+            for traced in self._into(node):
+                self._read(traced, node)
         return self.record
+
+    def _into(self, node: ir.Node) -> list[_Traced]:
+        """What a node reads of the tables."""
+        known = [self._traced.get(value, ()) for value in node.inputs if value is not None]
+        return [traced for several in known for traced in several]
 
     def _branch(self, node: ir.Node, name: str, inputs: Inputs) -> None:
         number = _entered(name, inputs)
-        for value in node.inputs:
-            for traced in self._traced.get(value, ()) if value is not None else ():
-                self._read(traced, node)
+        for traced in self._into(node):
+            self._read(traced, node)
         if number is None:
             return
         self.record.entered.add((node, number))
@@ -153,6 +111,9 @@ class Recorder:
         chosen = selects(node, index, self._levels)
         if chosen:
             self._offer(traced)
+            if name == "MatMul":
+                self._product(node, traced, inputs)
+                return
             if name in _LOOKUPS:
                 axis = normalized(attribute_int(node, "axis", 0), traced.labels.ndim)
                 found = Lookup(traced.table, traced.labels, axis)
@@ -164,6 +125,16 @@ class Recorder:
         for value, labels in zip(node.outputs, moved, strict=False):
             carried = _Traced(traced.table, labels, traced.fixed and not chosen)
             self._traced.setdefault(value, []).append(carried)
+
+    def _product(self, node: ir.Node, traced: _Traced, inputs: Inputs) -> None:
+        """A table that is multiplied by zeros and ones: it is read where there is no zero."""
+        hot, chosen = inputs[0], one_hot(node.inputs[0])
+        if hot is None or chosen is None or traced.labels.ndim != 2:
+            self._read(traced, node)
+            return
+        self.record.lookups[traced.table, chosen] = Lookup(traced.table, traced.labels, 0)
+        rows = np.any(hot.reshape(-1, hot.shape[-1]) != 0, axis=0)
+        self._read(_Traced(traced.table, traced.labels[rows], fixed=False), node)
 
     def _offer(self, traced: _Traced) -> None:
         if traced.fixed:
@@ -179,7 +150,7 @@ class Recorder:
             return
         if key not in where:
             where[key] = np.zeros(traced.table.differs.shape, dtype=bool)
-        where[key][traced.labels[traced.labels != _NOTHING]] = True
+        where[key][traced.labels[traced.labels != NOTHING]] = True
 
 
 def _entered(name: str, inputs: Inputs) -> int | None:
@@ -233,7 +204,7 @@ def _moved(
     except ValueError:
         return None
     kept = _kept(name, index, inputs, outputs)
-    return [spread if kept is None else np.where(kept, spread, _NOTHING)]
+    return [spread if kept is None else np.where(kept, spread, NOTHING)]
 
 
 def _rerun(
@@ -248,7 +219,7 @@ def _rerun(
     given: list[Any] = list(inputs)
     for place, array in enumerate(inputs):
         if array is not None and place in moves:
-            given[place] = np.broadcast_to(np.int64(_NOTHING), np.shape(array))
+            given[place] = np.broadcast_to(np.int64(NOTHING), np.shape(array))
     given[index] = labels
     try:
         made = step.run(given, frame, True)

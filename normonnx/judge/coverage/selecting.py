@@ -34,6 +34,7 @@ _BY_PLACE: Mapping[str, tuple[int, ...]] = {
     "Where": (1, 2),
 }
 _BOUNDS: Mapping[str, tuple[int, ...]] = {"Clip": (1, 2), "PRelu": (1,)}
+_UNALTERED = frozenset(("Cast", "Identity", "Squeeze", "Unsqueeze"))
 _EXTREMES = frozenset(("Max", "Min"))
 
 
@@ -94,9 +95,23 @@ def selects(node: ir.Node, index: int, levels: Levels) -> bool:
         return len(node.inputs) > 1 and (constant[index] or not any(constant))
     if index in _BOUNDS.get(name, ()):
         return True
+    if name == "MatMul" and index == 1:
+        return one_hot(node.inputs[0]) is not None
     passed = _BY_PLACE.get(name, ())
     others = [v for i, v in enumerate(node.inputs) if i not in passed and v is not None]
     return index in passed and any(_level(v, levels) for v in others)
+
+
+def one_hot(value: ir.Value | None) -> ir.Node | None:
+    """The OneHot that makes a value, which may be of another type or shape behind it."""
+    while value is not None and (producer := value.producer()) is not None:
+        name = onnx_name(producer)
+        if name == "OneHot":
+            return producer
+        if name not in _UNALTERED:
+            break
+        value = producer.inputs[0]
+    return None
 
 
 def _is_constant(value: ir.Value | None) -> bool:

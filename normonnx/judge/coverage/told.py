@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from normonnx.judge.coverage.changed import Selection
-from normonnx.judge.coverage.recording import Record
+from normonnx.judge.coverage.record import Record
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.kernels import Array
 
