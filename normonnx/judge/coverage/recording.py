@@ -10,7 +10,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.judge.coverage.record import NOTHING, Lookup, Record
-from normonnx.judge.coverage.selecting import BRANCHES, Levels, one_hot, selects
+from normonnx.judge.coverage.selecting import BRANCHES, Level, Levels, one_hot, selects
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.attributes import attribute_int, normalized
 from normonnx.operators.kernels import Array, Inputs
@@ -20,6 +20,7 @@ from normonnx.oracle.execution import Frame, Step
 
 # They keep the place of each element, although not the element.
 _IN_PLACE = frozenset(("Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Dropout"))
+_MOST_SIZES = 8
 _LOOKUPS = frozenset(("Gather", "GatherElements", "GatherND"))
 
 
@@ -58,6 +59,11 @@ class Recorder:
         if name in BRANCHES:
             self._branch(node, name, inputs)
             return
+        if self._makes_sizes(node, outputs):
+            self.record.passed.update((node, index) for index in range(len(node.inputs)))
+            for traced in self._into(node):
+                self._read(traced, node)
+            return
         for index in range(len(node.inputs)):
             if selects(node, index, self._levels) and _passes(name, index, inputs, outputs):
                 self.record.passed.add((node, index))
@@ -75,6 +81,12 @@ class Recorder:
             for traced in self._into(node):
                 self._read(traced, node)
         return self.record
+
+    def _makes_sizes(self, node: ir.Node, outputs: Sequence[Any]) -> bool:
+        """Whether a Where puts sizes together: feeds of several sizes tell whether it is right."""
+        known = onnx_name(node) == "Where" and np.ndim(outputs[0]) < 2
+        read = (self._levels.get(v, Level.CONSTANT) for v in node.inputs if v is not None)
+        return known and np.size(outputs[0]) <= _MOST_SIZES and Level.ELEMENTS not in read
 
     def _into(self, node: ir.Node) -> list[_Traced]:
         """What a node reads of the tables."""

@@ -10,14 +10,19 @@ from msgspec import Struct
 
 from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
+from normonnx.graph.ulps import ulps_at
 from normonnx.judge.alignment import Alignment, constant_tensor
 from normonnx.judge.coverage.rows import equal_rows
+from normonnx.judge.coverage.worked import worked_out
 from normonnx.operators.attributes import attribute_int, normalized
 from normonnx.operators.kernels import Array
 from normonnx.operators.names import onnx_name
+from normonnx.oracle.promotion import is_float, promote
 
 # Beyond these many elements a table is followed row by row.
 _MOST_ELEMENTS = 1 << 18
+# Units in the last place by which two tools may round what they compute from constants.
+_ULPS = 4
 
 
 class Table(Struct, frozen=True, eq=False):
@@ -57,7 +62,7 @@ def tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
         if known.has(value, tensor):
             continue
         equal = equal_rows(aligned, value, tensor)
-        table = _table(value, tensor, known.like(value, tensor), equal)
+        table = _table(value, tensor, known.flaws(value, tensor), equal)
         if table.differs.any():
             yield table
 
@@ -68,10 +73,12 @@ class _Known:
     def __init__(self, aligned: Alignment) -> None:
         self._number = aligned.keys.contents.number
         self._optimized = aligned.optimized
+        self._computed = list(worked_out(aligned.original))
         self._all = list(constants(aligned.original))
         self._named = {str(value.name): tensor for value, tensor in self._all}
         self._read: dict[int, set[tuple[str, int]]] = {}
-        for value, tensor in self._all:
+        computed = ((value, ir.tensor(array)) for value, array in self._computed)
+        for value, tensor in (*self._all, *computed):
             self._read.setdefault(self._number(tensor), set()).update(_readings(value))
 
     def has(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool:
@@ -81,11 +88,21 @@ class _Known:
             return self._number(before) == self._number(tensor)
         return _readings(value) <= self._read.get(self._number(tensor), set())
 
-    def like(self, value: ir.Value, tensor: ir.TensorProtocol) -> list[ir.TensorProtocol]:
-        """What it may have been: the one of its name, or else any that is gone; of its size."""
+    def flaws(self, value: ir.Value, tensor: ir.TensorProtocol) -> list[Array]:
+        """Where it differs from what it may have been: the one of its name, any that is gone.
+
+        Of what the original computes it may be a rounding away.
+        """
+        array = np.asarray(tensor.numpy())
         before = self._named.get(str(value.name))
-        found = [before] if before is not None else self._gone()
-        return [t for t in found if t.dtype == tensor.dtype and t.shape == tensor.shape]
+        stored = [before] if before is not None else self._gone()
+        found = [
+            differing(np.asarray(t.numpy()), array)
+            for t in stored
+            if t.dtype == tensor.dtype and t.shape == tensor.shape
+        ]
+        alike = [a for _, a in self._computed if (a.dtype, a.shape) == (array.dtype, array.shape)]
+        return found + [_off(a, array) for a in alike if before is None]
 
     def _gone(self) -> list[ir.TensorProtocol]:
         kept = {self._number(tensor) for _, tensor in constants(self._optimized)}
@@ -116,18 +133,27 @@ def _readings(value: ir.Value) -> set[tuple[str, int]]:
     return {(node.op_type, index) for node, index in value.uses()}
 
 
+def _off(before: Array, array: Array) -> Array:
+    """Where an array is farther from what is computed than rounding takes it."""
+    if not is_float(array):
+        return differing(np.ascontiguousarray(before), array)
+    one, other = promote(before), promote(array)
+    near = np.abs(one - other) <= _ULPS * ulps_at(np.abs(one), array.dtype)
+    found: Array = ~(near | (one == other) | (np.isnan(one) & np.isnan(other)))
+    return found
+
+
 def _table(
     value: ir.Value,
     tensor: ir.TensorProtocol,
-    alike: Sequence[ir.TensorProtocol],
+    flaws: Sequence[Array],
     equal: Array | None,
 ) -> Table:
-    """A constant against the one of the original that is most like it.
+    """A constant with where it differs from the one of the original that is most like it.
 
     Rows that are known to be ``equal`` do not differ, whatever they hold.
     """
     array = np.asarray(tensor.numpy())
-    flaws = [differing(np.asarray(t.numpy()), array) for t in alike]
     found: Array = np.ones(array.shape, dtype=bool)
     if flaws:
         found = min(flaws, key=np.count_nonzero)
