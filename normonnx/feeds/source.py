@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -167,6 +167,21 @@ class FeedSource:
         binding = self.bindings[0]
         inputs = self._drawn(binding, family, draw)
         return Feed(draw, family.value, binding, inputs, decisive=False)
+
+    def altered(self, draw: int, title: str, binding: Binding, changes: Mapping[str, Any]) -> Feed:
+        """A feed that decides, with other values for some inputs than those that are drawn."""
+        inputs = self._drawn(binding, Family.NORMAL, draw) | dict(changes)
+        return Feed(draw, title, binding, inputs)
+
+    def lengthened(self, least: int) -> Iterator[Binding]:
+        """Sizes with lengths, or else heights and widths, of at least so many."""
+        symbols = self._shapes.lengths or self._shapes.images
+        sizes = {least, *(n for n in (2**i for i in range(16)) if least <= n <= 4 * least)}
+        for size in sorted(sizes) if symbols else ():
+            ones = dict.fromkeys(self._shapes.batches, 1)
+            binding = {**self.bindings[0], **ones, **dict.fromkeys(symbols, size)}
+            if self._shapes.admissible(binding):
+                yield binding
 
     def _drawn(
         self, binding: Binding, family: Family, draw: int, chosen: Mapping[str, int] | None = None

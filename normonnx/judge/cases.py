@@ -158,6 +158,13 @@ class Cases:
         """One of the feeds."""
         return self._given[0] if self._source is None else self._source.decisive(0)
 
+    def completed(self, cases: Sequence[Case]) -> list[Case]:
+        """Cases of the whole model as those of the model with nodes cut, whose feeds these are."""
+        source = self._source
+        if not isinstance(source, CutFeeds):
+            return []
+        return [self._case(source.completed(case.feed)) for case in cases]
+
     def unlike(self, sessions: Mapping[Setting, AnySession]) -> str:
         """How a model runs otherwise than the original on one feed, or "".
 
@@ -187,6 +194,20 @@ class Cases:
             return [self._case(self._source.decisive(_REDRAW + i)) for i in range(count)]
         except (OverBudgetError, NotComparableError):
             return []
+
+    @property
+    def source(self) -> FeedSource | None:
+        """Where feeds are drawn; None with the user's data."""
+        return self._source if isinstance(self._source, FeedSource) else None
+
+    def on(self, feed: Feed) -> Case:
+        """The original on a feed of the caller's choice, whose number is its own.
+
+        Raises:
+            NotComparableError: if the original does not run on it.
+            OverBudgetError: if there is no time left.
+        """
+        return self._case(feed)
 
     def own_difference(self, case: Case) -> float:
         """How far the original is from itself when it runs again on the same feed."""

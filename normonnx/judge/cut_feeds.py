@@ -43,20 +43,21 @@ class CutFeeds:
 
     def given(self) -> list[Feed]:
         """The user's feeds."""
-        return [self._completed(feed) for feed in self._feeds]
+        return [self.completed(feed) for feed in self._feeds]
 
     def decisive(self, draw: int) -> Feed:
         """As `FeedSource.decisive`."""
-        return self._completed(self._drawn().decisive(draw))
+        return self.completed(self._drawn().decisive(draw))
 
     def stress(self, draw: int, family: Family) -> Feed:
         """As `FeedSource.stress`."""
-        return self._completed(self._drawn().stress(draw, family))
+        return self.completed(self._drawn().stress(draw, family))
 
     def _drawn(self) -> FeedSource:
         if self._source is None:
             raise LookupError("these feeds are the user's, no others are drawn")
         return self._source
 
-    def _completed(self, feed: Feed) -> Feed:
+    def completed(self, feed: Feed) -> Feed:
+        """A feed of the whole model, with what is fed in the place of the nodes."""
         return replace(feed, inputs=self._complete(feed.inputs))

@@ -5,6 +5,7 @@ T1  certificates rewrites that were proved one by one, reported by who made them
 T2  algebra      both models in float64
 T3  rounding     both models as they run, against the float64 truth
 T4  discrete     integers, truth values, texts
+T5  coverage     what differs and no feed reaches; or nothing differs at all
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from msgspec.structs import replace
 from normonnx.errors import UsageError
 from normonnx.feeds.source import shapes_of
 from normonnx.judge import whole
+from normonnx.judge.alignment import Alignment, align
 from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.coverage.changed import changed
+from normonnx.judge.coverage.coverage import Coverage
 from normonnx.judge.cutting import lone_random
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
@@ -116,7 +120,8 @@ class Judge:
             exact: the float64 values of its new weights by name, if they are known; then the
                 algebra decides.
             exact_attributes: float attributes of its new nodes before they were rounded.
-            certified: how many rewrites were proved, if the caller proved any.
+            certified: how many rewrites were proved, if the caller proved any: what they change
+                needs no feed that reaches it.
             progress: is called with what is being done, how much of it is done, and of how much.
             locating: whether to look for the first tensor that diverges, if parity fails.
             repro: where to write what fails, if parity fails.
@@ -131,14 +136,20 @@ class Judge:
             found.append(whole.certificate_tier(certified))
         used: list[Case] = []
         notes: list[str] = []
+        unseen: list[str] = []
         compared: _Compared | None = None
         if report.tier.status != "fail":
-            if self._cases is None:
+            aligned = align(self._original, optimized) if certified is None else None
+            if self._needs_no_run(aligned):
+                self._load_only(optimized, found)
+            elif self._cases is None:
                 self._judge_unrun(optimized, certified, found)
             else:
                 self._cases.restart_clock()
                 meant = whole.Meant(exact, exact_attributes or {})
-                compared = self._run(optimized, self._cases, meant, found, progress)
+                compared = self._run(
+                    optimized, self._cases, meant, aligned, found, unseen, progress
+                )
                 notes += (self._cases if compared is None else compared.cases).notes
         outcomes = None if compared is None else compared.outcomes
         if outcomes is not None:
@@ -164,6 +175,7 @@ class Judge:
             used,
             outcomes,
             divergence,
+            tuple(unseen),
             (*report.notes, *notes),
             report.warnings,
             time.monotonic() - start,
@@ -175,7 +187,9 @@ class Judge:
         optimized: ir.Model,
         cases: Cases,
         meant: whole.Meant,
+        aligned: Alignment | None,
         found: list[Tier],
+        unseen: list[str],
         progress: Progress | None,
     ) -> _Compared | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
@@ -188,30 +202,46 @@ class Judge:
             return None
         try:
             apart = self._cutter.apart(optimized, cases)
+            differences = () if aligned is None else changed(aligned)
+            reaching: list[Case] = []
+            if aligned is not None and differences:
+                used = cases.first(progress)
+                coverage = Coverage(aligned, differences)
+                reaching, left = coverage.look(cases, used, progress)
+                unseen += left
             if apart is None:
-                whole_ones = _Compared(self._original, optimized, cases, loaded.sessions, meant)
-                return self._compare(whole_ones, found, progress)
-            unlike = cases.unlike(loaded.sessions)
-            if unlike:
+                what = _Compared(self._original, optimized, cases, loaded.sessions, meant)
+            elif unlike := cases.unlike(loaded.sessions):
                 found[0] = Tier("T0", "interface", "fail", unlike)
                 return None
-            meant = meant.of_copy(optimized, apart.pair.optimized)
-            parts = _Compared(
-                apart.pair.original,
-                apart.pair.optimized,
-                apart.cases,
-                apart.sessions,
-                meant,
-                apart.pair.read,
-            )
-            done = self._compare(parts, found, progress)
+            else:
+                what = _Compared(
+                    apart.pair.original,
+                    apart.pair.optimized,
+                    apart.cases,
+                    apart.sessions,
+                    meant.of_copy(optimized, apart.pair.optimized),
+                    apart.pair.read,
+                )
+                reaching = apart.cases.completed(reaching)
+                found.append(Tier("T3", "rounding", "info", apart.note))
+            outcomes = self._compare(what, reaching, found, progress)
         except NotComparableError as error:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
-        found.append(Tier("T3", "rounding", "info", apart.note))
-        return done
+        if aligned is not None:
+            compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
+            names = (str(v.name) for v in self._original.graph.outputs)
+            unseen += [f"output '{name}' is not compared" for name in names if name not in compared]
+        return replace(what, outcomes=outcomes)
 
-    def _compare(self, what: _Compared, found: list[Tier], progress: Progress | None) -> _Compared:
+    def _compare(
+        self,
+        what: _Compared,
+        reaching: Sequence[Case],
+        found: list[Tier],
+        progress: Progress | None,
+    ) -> Outcomes:
         """T2, and the outputs of both models as they run.
 
         Raises:
@@ -224,6 +254,7 @@ class Judge:
             if not used:
                 raise
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
+        used = [*used, *reaching]
         equal = whole.algebra_tier(
             what.optimized, what.cases, used, what.meant, self._options, progress
         )
@@ -236,7 +267,7 @@ class Judge:
             what.original, what.cases, used, what.sessions, self._options, what.inner
         )
         outcomes.compare(progress, may_redraw=equal.status != "fail")
-        return replace(what, outcomes=outcomes)
+        return outcomes
 
     def _judge_unrun(self, optimized: ir.Model, certified: int | None, found: list[Tier]) -> None:
         """What can be said of a model where the original gives nothing to compare with."""
@@ -253,6 +284,20 @@ class Judge:
         if outcomes is not None:
             return outcomes.grade
         return "proof" if self._cases is None and undecided else "truth"
+
+    def _needs_no_run(self, aligned: Alignment | None) -> bool:
+        """Whether the models are equal; kernels of the library are judged by running them."""
+        return aligned is not None and aligned.is_equal and not self._with_kernels
+
+    def _load_only(self, optimized: ir.Model, found: list[Tier]) -> None:
+        """What is equal by structure computes the same wherever it loads."""
+        wanted = () if self._cases is None else self._cases.settings[:1]
+        complaints = load(optimized, self._options, wanted).complaints
+        for setting, complaint in complaints.items():
+            message = f"the optimised model does not load ({setting.label}): {complaint}"
+            found[0] = Tier("T0", "interface", "fail", message)
+        if not complaints:
+            found.append(Tier("T5", "coverage", "pass", whole.EQUAL))
 
     def _kernels(self) -> str:
         """What ran the operators of the domain normonnx."""
@@ -271,12 +316,15 @@ class Judge:
         used: list[Case],
         outcomes: Outcomes | None,
         divergence: Divergence | None,
+        unseen: tuple[str, ...],
         notes: tuple[str, ...],
         warnings: tuple[str, ...],
         seconds: float,
         *,
         foreign: bool,
     ) -> Verdict:
+        if unseen:
+            found = [*found, whole.coverage_tier(unseen)]
         # What ran tells more than what was computed, unless the computation is exact.
         order = {"T2": 1} if foreign else {}
         broken = sorted(
@@ -291,6 +339,7 @@ class Judge:
             feeds=tuple(_feed_note(c) for c in used),
             excuses=() if outcomes is None else tuple(outcomes.excuses),
             domains={} if self._cases is None else dict(self._cases.domains),
+            unseen=unseen,
             notes=notes,
             warnings=warnings,
             first_failure="" if failure is None else failure.message,

@@ -32,7 +32,7 @@ class Tier(Struct, frozen=True):
     """One stage of the comparison.
 
     Attributes:
-        code: ``T0`` to ``T4``.
+        code: ``T0`` to ``T5``.
         title: what it looks at.
         status: ``info`` if what was found does not decide.
         message: what was found, one sentence.
@@ -84,6 +84,8 @@ class Verdict(Struct, frozen=True):
         feeds: the feeds that were used.
         domains: what each input was taken to hold, by name.
         excuses: which differences beyond the rule were taken for chance, and why.
+        unseen: outputs, branches and weights that differ or may, and that nothing was compared
+            for, each in a sentence.
         notes: what a reader should know, such as what was left out for lack of time.
         warnings: what does not decide but is likely to be wrong.
         first_failure: the first thing that is wrong, one sentence, or "".
@@ -108,6 +110,7 @@ class Verdict(Struct, frozen=True):
     feeds: tuple[FeedNote, ...] = ()
     domains: Mapping[str, str] | None = None
     excuses: tuple[Excuse, ...] = ()
+    unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_failure: str = ""
@@ -171,6 +174,7 @@ class Verdict(Struct, frozen=True):
             worst = max(excuse.times for excuse in self.excuses)
             count = f"{len(self.excuses)} breach{'' if len(self.excuses) == 1 else 'es'}"
             parts.append(f"{count} excused as rounding, up to {worst:.2g}× what is allowed")
+        parts += [sentence for sentence in self.unseen if sentence not in self.first_failure]
         if self.feeds:
             parts.append(self._feeds())
         parts += [self._where(), self.kernels]
@@ -179,7 +183,9 @@ class Verdict(Struct, frozen=True):
     def _headline(self) -> list[str]:
         told = self._told()
         if told is None:
-            return ["discrete outputs equal"] if self.outputs else []
+            if self.outputs:
+                return ["discrete outputs equal"]
+            return [t.message for t in self.tiers if t.code == "T5"]
         names = {r.output for r in self.outputs if not r.inner}
         among = f" (farthest of {len(names)} outputs)" if len(names) > 1 else ""
         name = told.farthest.output
@@ -246,6 +252,7 @@ class Verdict(Struct, frozen=True):
             ],
             "domains": dict(self.domains or {}),
             "excuses": list(map(to_builtins, self.excuses)),
+            "unseen": list(self.unseen),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
             "grade": self.grade,

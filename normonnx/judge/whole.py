@@ -26,6 +26,9 @@ from normonnx.oracle.execution import (
 )
 from normonnx.oracle.oracle import Oracle
 
+EQUAL = "equal by structure: nothing to run"
+"""What is said of two models that do the same to the same inputs and weights."""
+
 _DOUBLE = np.dtype(np.float64)
 
 
@@ -99,6 +102,12 @@ def certificate_tier(certified: int) -> Tier:
     plural = "" if certified == 1 else "s"
     message = f"{certified} rewrite{plural} proved one by one"
     return Tier("T1", "certificates", "pass", message)
+
+
+def coverage_tier(unseen: Sequence[str]) -> Tier:
+    """T5, where something was not seen."""
+    message = f"{'; '.join(unseen)}: give --data that does"
+    return Tier("T5", "coverage", "inconclusive", message)
 
 
 def algebra_tier(

@@ -24,6 +24,9 @@ _CACHE_BYTES = 1 << 28
 Attributes = Mapping[str, ir.Attr]
 # (inputs, frame, in float64 or else in the model's own types) → outputs
 Runner = Callable[[Inputs, "Frame", bool], Outputs]
+# Is told of each step that was run, those inside subgraphs before the node that has the subgraph:
+# (step, inputs, outputs, frame)
+Observer = Callable[["Step", Inputs, Sequence[Any], "Frame"], None]
 
 
 class OverBudgetError(Exception):
@@ -47,12 +50,14 @@ class Step(Struct):
         depends: the inputs on whose numbers the outputs depend, and on nothing else; None where
             the node may do more than compute: a call, control flow, random numbers.
         drops: the values that nobody reads after it.
+        lacking: whether nothing here computes it.
     """
 
     node: ir.Node
     run: Runner
     depends: tuple[ir.Value | None, ...] | None = None
     drops: tuple[ir.Value, ...] = ()
+    lacking: bool = False
 
 
 class Plan(Struct, frozen=True):
@@ -120,6 +125,7 @@ class Frame(Struct):
         narrow: operators that gave a float narrower than float64.
         spent: how many multiplications were made, the callers' included.
         roundoff: what rounds the computed values, if anything does.
+        observer: what is told of each step.
     """
 
     values: dict[ir.Value, Any]
@@ -132,6 +138,7 @@ class Frame(Struct):
     narrow: set[str] = field(default_factory=set)
     spent: list[int] = field(default_factory=lambda: [0])
     roundoff: Roundoff | None = None
+    observer: Observer | None = None
 
     def __getitem__(self, value: ir.Value) -> Any:
         """The value: computed before, or a weight."""
@@ -166,6 +173,7 @@ class Frame(Struct):
             narrow=self.narrow,
             spent=self.spent,
             roundoff=self.roundoff,
+            observer=self.observer,
         )
 
 
@@ -186,6 +194,8 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         outputs = _outputs(step, inputs, frame) if constants is None else constants
         frame.spent[0] += multiplications(node, inputs, outputs)
         _keep(node, inputs, outputs, frame)
+        if frame.observer is not None:
+            frame.observer(step, inputs, outputs, frame)
         frame.drop(step.drops)
     return [frame[v] for v in plan.outputs]
 

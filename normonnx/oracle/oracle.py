@@ -20,13 +20,14 @@ from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import (
     Frame,
     LacksOperatorError,
+    Observer,
     OracleFailedError,
     OverBudgetError,
     Plan,
     Weights,
     walk,
 )
-from normonnx.oracle.planner import Planner
+from normonnx.oracle.planner import Planner, computable
 from normonnx.oracle.promotion import promote, widened
 from normonnx.oracle.roundoff import Roundoff
 
@@ -56,9 +57,11 @@ class Oracle:
         model: the model; it is read and never changed, its weights when they are needed.
         exact: float64 values of initializers by name, taken instead of the stored ones.
         exact_attributes: float attributes of nodes as they were meant, before float32.
+        partly: where an operator is missing, run what does not depend on it, and give the outputs
+            that are left.
 
     Attributes:
-        missing: operators that nothing here computes, sorted; a model with any cannot be run.
+        missing: operators that nothing here computes, sorted; a model with any can be run in part.
     """
 
     def __init__(
@@ -67,11 +70,15 @@ class Oracle:
         *,
         exact: Mapping[str, Array] | None = None,
         exact_attributes: Mapping[ir.Node, Mapping[str, float]] | None = None,
+        partly: bool = False,
     ) -> None:
         planner = Planner(model.functions, exact_attributes=exact_attributes)
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
         self.missing: tuple[str, ...] = tuple(sorted(planner.missing))
+        self._refuses = bool(self.missing) and not partly
+        if self.missing and partly:
+            self._plan = computable(self._plan)
 
     def run(
         self,
@@ -80,6 +87,7 @@ class Oracle:
         also: Collection[ir.Value] = (),
         deadline: float = float("inf"),
         roundoff: Roundoff | None = None,
+        observer: Observer | None = None,
     ) -> Evaluation:
         """Evaluate the model.
 
@@ -88,13 +96,14 @@ class Oracle:
             also: further values of the main graph to hand back.
             deadline: when to give up, on the clock of `time.monotonic`.
             roundoff: rounds the values, instead of carrying them in float64.
+            observer: is told of each step that was run.
 
         Raises:
             LacksOperatorError: if there is an operator that nothing here computes.
             OracleFailedError: if an operator fails on these inputs.
             OverBudgetError: if the deadline passes.
         """
-        if self.missing:
+        if self._refuses:
             raise LacksOperatorError(", ".join(self.missing))
         start = time.monotonic()
         given = {v: promote(feeds[str(v.name)]) for v in self._plan.inputs if v.name in feeds}
@@ -102,7 +111,14 @@ class Oracle:
         if roundoff is not None:
             given = {value: roundoff.given(value, array) for value, array in given.items()}
             weights = Weights(weights.exact, roundoff) if roundoff.weights else weights
-        frame = Frame(given, weights, keep=frozenset(also), deadline=deadline, roundoff=roundoff)
+        frame = Frame(
+            given,
+            weights,
+            keep=frozenset(also),
+            deadline=deadline,
+            roundoff=roundoff,
+            observer=observer,
+        )
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outputs = _walked(self._plan, frame)

@@ -62,10 +62,11 @@ class Planner:
         self._exact_attributes = exact_attributes or {}
         self._plans: dict[ir.OperatorIdentifier, Plan] = {}
         self.missing: set[str] = set()
+        self._lacks = 0
 
     def plan(self, graph: ir.Graph | ir.GraphView | ir.Function, opsets: Mapping[str, int]) -> Plan:
         """Prepare a graph: a runner for each node, and when each value is dropped."""
-        steps = [Step(node, self._prepared(node, opsets), self._depends(node)) for node in graph]
+        steps = [self._step(node, opsets) for node in graph]
         local = {v for step in steps for v in step.node.outputs} | set(graph.inputs)
         local -= set(graph.outputs)
         last: dict[ir.Value, Step] = {}
@@ -76,6 +77,11 @@ class Planner:
         for value, step in last.items():
             step.drops = (*step.drops, value)
         return Plan(tuple(graph.inputs), tuple(graph.outputs), tuple(steps))
+
+    def _step(self, node: ir.Node, opsets: Mapping[str, int]) -> Step:
+        before = self._lacks
+        run = self._prepared(node, opsets)
+        return Step(node, run, self._depends(node), lacking=self._lacks > before)
 
     def _depends(self, node: ir.Node) -> tuple[ir.Value | None, ...] | None:
         """As `depends_on`; a call of a function may do anything."""
@@ -146,6 +152,7 @@ class Planner:
 
     def _lack(self, title: str) -> Runner:
         self.missing.add(title)
+        self._lacks += 1
 
         def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
             raise LacksOperatorError(title)
@@ -210,6 +217,19 @@ class Planner:
             return outputs
 
         return run
+
+
+def computable(plan: Plan) -> Plan:
+    """The part of a plan that needs no operator that nothing here computes."""
+    gone: set[ir.Value] = set()
+    steps = []
+    for step in plan.steps:
+        if step.lacking or not gone.isdisjoint(control_flow.reads(step.node)):
+            gone.update(step.node.outputs)
+        else:
+            steps.append(step)
+    outputs = tuple(value for value in plan.outputs if value not in gone)
+    return Plan(plan.inputs, outputs, tuple(steps))
 
 
 def compute(

@@ -64,7 +64,7 @@ def _details(model: Judged) -> list[str]:
     blocks = _numbers(model.name, verdict)
     if verdict.divergence is not None:
         blocks.append(f"- {escaped(verdict.divergence.sentence())}")
-    blocks += [f"- {escaped(warning)}" for warning in verdict.warnings]
+    blocks += [f"- {escaped(told)}" for told in (*verdict.unseen, *verdict.warnings)]
     return blocks
 
 

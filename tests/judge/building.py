@@ -91,6 +91,20 @@ def replace_weight(model: onnx.ModelProto, name: str, weight: Array) -> onnx.Mod
     raise KeyError(name)
 
 
+def respelled(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model that computes the same, with a Cast to its own type behind each output."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for output in result.graph.output:
+        for node in result.graph.node:
+            node.output[:] = [f"{n} inside" if n == output.name else n for n in node.output]
+            node.input[:] = [f"{n} inside" if n == output.name else n for n in node.input]
+        kind = output.type.tensor_type.elem_type
+        made = helper.make_node("Cast", [f"{output.name} inside"], [output.name], to=kind)
+        result.graph.node.append(made)
+    return result
+
+
 FLOAT = TensorProto.FLOAT
 
 

@@ -19,7 +19,7 @@ from normonnx.errors import EnvironmentLacksError, UsageError
 from normonnx.judge import Judge, Verdict, VerifyOptions, verify
 from normonnx.oracle.execution import OverBudgetError
 from normonnx.oracle.oracle import Oracle
-from tests.judge.building import graph_model, judge, replace_weight
+from tests.judge.building import graph_model, judge, replace_weight, respelled
 from tests.judge.networks import FAULTS, folded, original, random_network
 
 
@@ -171,7 +171,7 @@ def test_the_last_row_of_a_table_is_looked_up() -> None:
 
 
 def test_open_dimensions_are_bound_at_several_sizes() -> None:
-    verdict = judge(token_model(), token_model())
+    verdict = judge(token_model(), respelled(token_model()))
     sizes = [dict(f.binding) for f in verdict.feeds if f.decisive]
     assert {(s["batch"], s["seq"]) for s in sizes} == {(2, 17), (3, 8), (1, 1)}
     assert "batch = 2, 3, 1" in verdict.line()
@@ -186,7 +186,7 @@ def test_a_model_that_takes_only_multiples_is_asked() -> None:
         y = Exp(r)
     }"""
     model = graph_model(text, rows=np.array([-1, 32]))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.passed
     decisive = [f for f in verdict.feeds if f.decisive]
     assert all(f.shapes["x"][0] * f.shapes["x"][1] % 32 == 0 for f in decisive)
@@ -270,7 +270,7 @@ def test_a_choice_between_equals_is_free() -> None:
 def test_nothing_but_nan_is_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { a = Abs(x) n = Neg(a) m = Sub(n, one) y = Log(m) }"
     model = graph_model(text, one=np.ones(1, np.float32))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.status == "inconclusive"
     assert verdict.first_failure == "nothing of 'y' is finite on any feed"
     assert not verdict.passed
@@ -333,7 +333,7 @@ def test_random_numbers_in_a_branch_are_not_compared_and_said_so() -> None:
             else_branch = b () => (float[N, 4] q) { q = Exp(x) }
         >
     }"""
-    verdict = judge(graph_model(text), graph_model(text))
+    verdict = judge(graph_model(text), respelled(graph_model(text)))
     assert verdict.status == "inconclusive"
     assert "not compared, as random numbers decide: 'y'" in verdict.first_failure
 
@@ -348,7 +348,7 @@ def test_an_original_that_does_not_load_is_inconclusive() -> None:
 def test_an_original_that_accepts_nothing_is_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[5, 7] y) { r = Reshape(x, shape) y = Tanh(r) }"
     model = graph_model(text, shape=np.array([5, 7]))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.status == "inconclusive"
     assert "accepts no generated inputs" in verdict.first_failure
 
@@ -373,12 +373,13 @@ def without_reference() -> onnx.ModelProto:
 
 def test_without_a_truth_the_originals_own_noise_decides() -> None:
     model = without_reference()
-    verdict = judge(model, model)
+    other = respelled(model)
+    verdict = judge(model, other)
     assert verdict.passed
     assert verdict.grade == "original"
     assert "no float64 reference for com.microsoft.NGramRepeatBlock" in str(verdict.tiers)
     assert "grade original" in verdict.line()
-    judged = judge(model, model, rtol=1e-5)
+    judged = judge(model, other, rtol=1e-5)
     assert judged.passed
     assert judged.approximate
     assert judged.grade == "truth"
@@ -453,7 +454,7 @@ def test_tolerances_by_output_leave_the_others_to_the_rule() -> None:
 
 
 def test_data_from_a_function() -> None:
-    before, after = two_outputs(1.0), two_outputs(1.0)
+    before, after = two_outputs(1.0), respelled(two_outputs(1.0))
     verdict = judge(before, after, data=lambda: [{"x": [1.0, 2.0]}, {"x": np.zeros(3)}])
     assert verdict.passed
     assert [feed.title for feed in verdict.feeds] == ["data 0", "data 1"]
@@ -464,9 +465,9 @@ def test_data_from_a_function() -> None:
 
 
 def test_the_originals_own_difference_is_measured() -> None:
-    assert judge(two_outputs(1), two_outputs(1)).own_difference == 0.0
+    assert judge(two_outputs(1), respelled(two_outputs(1))).own_difference == 0.0
     random = graph_model("(float[n] x) => (float[n] y) { r = RandomNormalLike(x) y = Add(x, r) }")
-    verdict = judge(random, random)
+    verdict = judge(random, respelled(random))
     assert verdict.own_difference == 0.0  # it is fed the same random numbers
 
 
@@ -537,7 +538,7 @@ def test_costly_models_get_fewer_feeds() -> None:
     }"""
     weight = np.random.default_rng(0).standard_normal((64, 64, 3, 3)).astype(np.float32)
     model = graph_model(text, w=weight)
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert verdict.passed
     assert len(verdict.feeds) == 2
     assert any("2 feeds only" in note for note in verdict.notes)
@@ -548,7 +549,7 @@ def test_no_time_is_inconclusive_and_never_a_pass() -> None:
         "(float[1, 8, 32, 32] x) => (float[1, 8, 32, 32] y) { y = Conv<pads = [1, 1, 1, 1]>(x, w) }"
     )
     model = graph_model(text, w=np.ones((8, 8, 3, 3), np.float32))
-    starved = judge(model, model, budget_seconds=1e-9)
+    starved = judge(model, respelled(model), budget_seconds=1e-9)
     assert starved.status == "inconclusive"
     assert "it takes too long" in starved.first_failure
 
@@ -561,7 +562,7 @@ def test_without_time_for_the_truth_a_tolerance_still_decides(
 
     monkeypatch.setattr(Oracle, "run", too_slow)
     before, after = scaled(1.001)
-    verdict = judge(before, before)
+    verdict = judge(before, respelled(before))
     assert verdict.passed
     assert verdict.grade == "original"
     assert "the float64 truth takes more than 60 s" in str(verdict.tiers)
@@ -576,14 +577,14 @@ def test_small_outputs_are_seen_on_more_feeds() -> None:
     model = graph_model(
         text, w=np.random.default_rng(0).standard_normal((16, 1)).astype(np.float32)
     )
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert sum(f.decisive for f in verdict.feeds) == 8
 
 
 def test_outputs_that_say_nothing_are_noted() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { z = Mul(x, zero) y = Sigmoid(z) }"
     model = graph_model(text, zero=np.zeros(1, np.float32))
-    verdict = judge(model, model)
+    verdict = judge(model, respelled(model))
     assert any("'y' has the same value everywhere" in note for note in verdict.notes)
 
 
