@@ -152,3 +152,17 @@ def test_a_new_product_of_a_transpose_and_a_vector_is_not_made() -> None:
     result = commit(proposal, summary="")
     assert isinstance(result, Refusal)
     assert "by a vector, and wrongly" in result.reason
+
+
+def test_what_is_withdrawn_leaves_nothing() -> None:
+    m = model(
+        "(float[2,3] x) => (float[2,3] y) { a = Mul (x, two)\n b = Mul (a, two)\n y = Relu (b) }",
+        two=np.float32(2),
+    )
+    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "b"), kind="test")
+    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, "four")
+    proposal.replace(value(m, "b"), proposal.node("Mul", [value(m, "x"), four]))
+    proposal.withdraw()
+    assert not proposal.nodes
+    assert not proposal.replacements
+    assert value(m, "x").consumers() == (node(m, "a"),)
