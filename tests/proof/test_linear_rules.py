@@ -312,6 +312,9 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "another output": (
         pair(X, "y, u = Split <axis=1, num_outputs=2> (x)",
              "n1, z = Split <axis=1, num_outputs=2> (x)"), {}),
+    "another value": (pair(XU, "y = Softmax <axis=1> (x)", "z = Softmax <axis=1> (u)"), {}),
+    "another value behind the first": (
+        pair(XU, "y = Max (x, u)", "n1 = Neg (u) z = Max (x, n1)"), {}),
     "another attribute": (pair(X, "y = Softmax <axis=1> (x)", "z = Softmax <axis=2> (x)"), {}),
     "another padding": (
         pair(X, "y = Conv <pads=[1,1,0,0]> (x, k)", "z = Conv <pads=[0,0,1,1]> (x, k)"), {"k": K}),
@@ -396,3 +399,13 @@ def test_a_pad_with_attributes_is_evaluated() -> None:
     found = certificate(text, opset=10, c=C)
     assert found
     assert "same operators" not in found
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_up_to_opset_6_a_batch_normalization_is_told_not_to_train(told: bool) -> None:
+    """γ/√σ² = 2γ/√4σ² where the statistics are those that are stored, and the numbers show it."""
+    form = f"BatchNormalization <epsilon=0.0, is_test={int(told)}>"
+    text = pair(X, f"y = {form} (x, a, b, m, v)", f"z = {form} (x, n, b, m, w)")
+    a, b, m, v = (part.reshape(-1) for part in (G, D, E, C))
+    found = certificate(text, opset=6, a=a, b=b, m=m, v=v, n=2 * a, w=4 * v)
+    assert ("same operators" in found) == told
