@@ -189,6 +189,11 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
              "n1 = Mul (x, f) z = Add (n1, o)"),
         {"a": G.reshape(-1), "b": D.reshape(-1), "m": E.reshape(-1), "v": C.reshape(-1),
          "f": G / np.sqrt(C + 0.5), "o": D - E * G / np.sqrt(C + 0.5)}),
+    "a BatchNormalization with the epsilon of the standard": (
+        pair(X, "y = BatchNormalization (x, a, b, m, v)", "n1 = Mul (x, f) z = Add (n1, o)"),
+        {"a": G.reshape(-1), "b": D.reshape(-1), "m": E.reshape(-1), "v": C.reshape(-1),
+         "f": G / np.sqrt(C + np.float64(np.float32(1e-5))),
+         "o": D - E * G / np.sqrt(C + np.float64(np.float32(1e-5)))}),
     "a BatchNormalization of rows": (
         pair("double[5,4] x", "y = BatchNormalization <epsilon=0.5> (x, a, b, m, v)",
              "n1 = Mul (x, f) z = Add (n1, o)"),

@@ -166,3 +166,28 @@ def test_what_is_withdrawn_leaves_nothing() -> None:
     assert not proposal.nodes
     assert not proposal.replacements
     assert value(m, "x").consumers() == (node(m, "a"),)
+
+
+def test_what_is_rewound_redirects_nothing() -> None:
+    """A redirect to what stays is kept, and one to a new value that goes is not."""
+    m = model(
+        "(float[2,3] x) => (float[2,3] y, int64[2] h, int64[2] k) { a = Mul (x, two)\n"
+        "b = Mul (a, two)\n h = Shape (a)\n k = Shape (b)\n y = Relu (b) }",
+        two=np.float32(2),
+    )
+    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "b"), kind="test")
+    proposal.redirect(value(m, "a"), value(m, "x"))
+    mark = proposal.mark()
+    proposal.redirect(value(m, "b"), proposal.node("Neg", [value(m, "x")]))
+    assert len(proposal.redirects) == 2
+    proposal.rewind(mark)
+    assert proposal.redirects == {value(m, "a"): value(m, "x")}
+
+
+def test_a_constant_that_is_made_again_knows_how() -> None:
+    m = model(TWO_READERS, w=(64,))
+    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "y"), kind="test")
+    made = proposal.constant(np.ones(3), ir.DataType.FLOAT, "made", maker=lambda: np.ones(3))
+    kept = proposal.constant(np.ones(3), ir.DataType.FLOAT, "kept")
+    assert set(proposal.makers) == {made}
+    assert set(proposal.constants) == {made, kept}
