@@ -192,7 +192,7 @@ class Judge:
         if aligned is not None:
             compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
             names = (str(v.name) for v in self._original.graph.outputs)
-            unseen += [f"output '{name}' is not compared" for name in names if name not in compared]
+            unseen += whole.uncompared((n for n in names if n not in compared), cases.random)
         return outcomes
 
     def _cover(
