@@ -38,21 +38,30 @@ def row_feeds(
     """
     for value in inputs:
         array = np.asarray(drawn[str(value.name)])
-        ways = {
-            reading.way: lookups[reading.node]
-            for reading in readings(value, {})
-            if reading.node in lookups and reading.index == (onnx_name(reading.node) != "OneHot")
-        }
-        if not ways or not array.size or array.dtype.kind not in "iuf":
-            continue
-        wanted = sorted({round(n) for way, rows in ways.items() for n in _given(way, rows)})
-        for start in range(0, len(wanted), array.size):
-            chosen = np.resize(wanted[start : start + array.size], array.shape)
-            yield {str(value.name): chosen.astype(array.dtype)}
-        if len(wanted) < array.size:  # where a model does not take them alone
-            mixed = array.copy()
-            mixed.reshape(-1)[-len(wanted) :] = wanted
-            yield {str(value.name): mixed}
+        wanted = _indices(value, lookups)
+        if wanted and array.size and array.dtype.kind in "iuf":
+            yield from ({str(value.name): filled} for filled in _holding(array, wanted))
+
+
+def _indices(value: ir.Value, lookups: Mapping[ir.Node, Sequence[int]]) -> list[int]:
+    """What an input has to hold for the rows to be looked up."""
+    ways = {
+        reading.way: lookups[reading.node]
+        for reading in readings(value, {})
+        if reading.node in lookups and reading.index == (onnx_name(reading.node) != "OneHot")
+    }
+    return sorted({round(n) for way, rows in ways.items() for n in _given(way, rows)})
+
+
+def _holding(array: Array, wanted: Sequence[int]) -> Iterator[Array]:
+    """Arrays that hold all these numbers between them, and nothing else if that may be."""
+    for start in range(0, len(wanted), array.size):
+        chosen = np.resize(wanted[start : start + array.size], array.shape)
+        yield chosen.astype(array.dtype)
+    if len(wanted) < array.size:  # where a model does not take them alone
+        mixed = array.copy()
+        mixed.reshape(-1)[-len(wanted) :] = wanted
+        yield mixed
 
 
 def condition_feeds(

@@ -24,6 +24,8 @@ from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import schema_of
 
 _NO_VALUE = 0
+_OVERRIDABLE = 4
+"""The IR version before which every initializer had to be listed as an input."""
 _PLAIN = {
     "value_float": np.float32,
     "value_floats": np.float32,
@@ -69,7 +71,9 @@ class Numbering:
         self._functions: dict[ir.OperatorIdentifier, int] = {}
         for value in model.graph.inputs:
             default = 0 if value.const_value is None else self._content(value.const_value)
-            self.of[value] = keys.number(("input", value.name, default))
+            is_listed = bool(default) and model.ir_version < _OVERRIDABLE
+            given = keys.number(("input", value.name, default))
+            self.of[value] = default if is_listed else given
         self._graph(model.graph, dict(model.opset_imports))
 
     def outputs(self) -> dict[str, int]:

@@ -140,7 +140,7 @@ class Judge:
         compared: _Compared | None = None
         if report.tier.status != "fail":
             aligned = align(self._original, optimized) if certified is None else None
-            if self._needs_no_run(aligned):
+            if self._needs_no_run(aligned) and not report.notes:
                 self._load_only(optimized, found)
             elif self._cases is None:
                 self._judge_unrun(optimized, certified, found)
@@ -232,7 +232,7 @@ class Judge:
         if aligned is not None:
             compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
             names = (str(v.name) for v in self._original.graph.outputs)
-            unseen += [f"output '{name}' is not compared" for name in names if name not in compared]
+            unseen += whole.uncompared((n for n in names if n not in compared), what.cases.random)
         return replace(what, outcomes=outcomes)
 
     def _compare(

@@ -18,6 +18,7 @@ from normonnx.judge import Judge
 from normonnx.ops.presence import carries_functions, needs_kernels
 from normonnx.runtime.isolation import IsolatedSession
 from tests.graphs import proto
+from tests.judge.building import respelled
 
 # What a library exports that Python asks; its registration is up to the test.
 _LIBRARY = """
@@ -98,7 +99,7 @@ def test_the_line_says_what_ran() -> None:
         "CPU, optimisations off, with the library",
         "CPU, optimisations on, with the library",
     }
-    plain = normonnx.verify(norm_model(), norm_model())
+    plain = normonnx.verify(norm_model(), respelled(norm_model()))
     assert plain.kernels == ""
     assert plain.line().endswith("CPU")
 

@@ -14,7 +14,7 @@ import pytest
 
 import normonnx
 from normonnx.judge import Verdict, VerifyOptions, verify
-from tests.judge.building import graph_model
+from tests.judge.building import graph_model, respelled
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -86,7 +86,7 @@ def test_optimize_says_how_it_is_written_all_the_same(run: Run, tmp_path: Path) 
 
 
 def test_a_result_that_loads_nowhere_is_wrong_though_the_original_runs_on_nothing() -> None:
-    same = judged(graph_model(NOWHERE), graph_model(NOWHERE))
+    same = judged(graph_model(NOWHERE), respelled(graph_model(NOWHERE)))
     assert (same.status, same.grade) == ("inconclusive", "proof")
     verdict = judged(graph_model(NOWHERE), foreign(FOREIGN))
     assert verdict.status == "fail"
@@ -108,7 +108,7 @@ def test_a_result_that_does_not_run_is_wrong_though_the_original_misses_a_feed()
         for index in (1, 9):
             yield {"x": np.eye(3, dtype=np.float32), "i": np.array([index], np.int64)}
 
-    same = judged(before, before, data=feeds)
+    same = judged(before, respelled(before), data=feeds)
     assert same.status == "inconclusive"
     assert "does not run on feed 1" in same.first_failure
     verdict = judged(before, after, data=feeds)
@@ -130,7 +130,7 @@ def test_the_provider_that_really_ran_is_named() -> None:
         pytest.skip("nothing falls back where there is a GPU")
     model = graph_model(NEG)
     for asked in (("cuda",), ("cpu", "cuda")):
-        verdict = judged(model, model, providers=asked, allow_cpu_fallback=True)
+        verdict = judged(model, respelled(model), providers=asked, allow_cpu_fallback=True)
         assert verdict.passed
         assert verdict.line().endswith(" · CPU (CUDA asked for)")
         assert verdict.providers == ("cpu",)

@@ -53,21 +53,22 @@ class Recorder:
         """Take note of a step."""
         node, name = step.node, onnx_name(step.node)
         self._ran.add(node)
-        for made in node.outputs:
-            if made not in self._tables:
-                self._traced.pop(made, None)  # of the iteration before
+        for made in set(node.outputs) - self._tables:
+            self._traced.pop(made, None)  # of the iteration before
         if name in BRANCHES:
             self._branch(node, name, inputs)
-            return
-        if self._makes_sizes(node, outputs):
+        elif self._makes_sizes(node, outputs):
             self.record.passed.update((node, index) for index in range(len(node.inputs)))
             for traced in self._into(node):
                 self._read(traced, node)
-            return
-        for index in range(len(node.inputs)):
+        else:
+            self._operator(step, inputs, outputs, frame)
+
+    def _operator(self, step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
+        node, name = step.node, onnx_name(step.node)
+        for index, value in enumerate(node.inputs):
             if selects(node, index, self._levels) and _passes(name, index, inputs, outputs):
                 self.record.passed.add((node, index))
-        for index, value in enumerate(node.inputs):
             for traced in self._traced.get(value, ()) if value is not None else ():
                 self._follow(step, index, traced, inputs, outputs, frame)
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import onnx_ir as ir
 
+from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.judge.alignment import constant_tensor
 from normonnx.judge.graph_facts import is_random
@@ -51,8 +52,9 @@ Levels = Mapping[ir.Value, Level]
 
 def levels_of(model: ir.Model) -> dict[ir.Value, Level]:
     """On what each value depends; sizes are constants where all inputs have fixed ones."""
-    levels: dict[ir.Value, Level] = dict.fromkeys(model.graph.inputs, Level.ELEMENTS)
-    sizes = Level.CONSTANT if all(map(_has_sizes, model.graph.inputs)) else Level.SIZES
+    inputs = required_inputs(model)
+    levels: dict[ir.Value, Level] = dict.fromkeys(inputs, Level.ELEMENTS)
+    sizes = Level.CONSTANT if all(map(_has_sizes, inputs)) else Level.SIZES
     _follow(model.graph, levels, sizes)
     return levels
 

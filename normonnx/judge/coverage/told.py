@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,25 +10,30 @@ from normonnx.judge.coverage.changed import Selection
 from normonnx.judge.coverage.record import Record
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.kernels import Array
+from normonnx.operators.names import onnx_name
 
 _MOST_NAMED = 4
 
 
 def sentences(
     left: Sequence[tuple[Table, Array]], untaken: Sequence[Selection], record: Record
-) -> Iterator[str]:
-    """A sentence for each table and branch.
+) -> list[str]:
+    """A sentence for each table and branch, the last with what can be done.
 
     Args:
         left: the tables, with the numbers that no feed reached.
         untaken: the branches that no feed took.
         record: what the feeds reached.
     """
+    found = []
     for selection in untaken:
-        verb = "picks" if str(selection).startswith("input") else "takes"
-        yield f"no feed {verb} {selection}, which is not the original's"
-    for table, missing in left:
-        yield f"no feed reaches {_part(table, missing, record)}, which the original does not have"
+        verb = "picks" if onnx_name(selection.node) == "Where" else "takes"
+        found.append(f"no feed {verb} {selection}, which is not the original's")
+    found += [
+        f"no feed reaches {_part(table, missing, record)}, which the original does not have"
+        for table, missing in left
+    ]
+    return [*found[:-1], *(f"{last}: give --data that does" for last in found[-1:])]
 
 
 def _part(table: Table, missing: Array, record: Record) -> str:

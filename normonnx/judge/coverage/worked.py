@@ -50,8 +50,8 @@ def _sized(value: ir.Value | None) -> list[Array | None] | None:
 
 
 def _constant(value: ir.Value, found: dict[ir.Value, Array]) -> Array | None:
-    if value in found or value.is_graph_input():
-        return found.get(value)
+    if value in found:
+        return found[value]
     producer = value.producer()
     tensor = value.const_value if producer is None else constant_tensor(producer)
     if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.size > _MOST:
