@@ -402,7 +402,7 @@ def behind_no_reference(factor: float) -> onnx.ModelProto:
             helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2, 8]),
             helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, [2, 3]),
         ],
-        [onnx.ValueInfoProto(name="y")],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 16])],
         [numpy_helper.from_array(weight.astype(np.float32), "w")],
     )
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
