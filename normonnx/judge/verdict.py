@@ -136,7 +136,7 @@ class Verdict(Struct, frozen=True):
         measured = [r for r in self.outputs if r.metrics is not None and r.decisive]
         broken = [r for r in measured if not r.passed]
         outer = [r for r in measured if not r.inner]
-        return max(broken or outer, key=lambda r: r.excess, default=None)
+        return max(broken or outer or measured, key=lambda r: r.excess, default=None)
 
     @property
     def summaries(self) -> list[Summary]:
@@ -186,7 +186,7 @@ class Verdict(Struct, frozen=True):
             if self.outputs:
                 return ["discrete outputs equal"]
             return [t.message for t in self.tiers if t.code == "T5"]
-        names = {r.output for r in self.outputs if not r.inner}
+        names = {r.output for r in self.outputs if not r.inner and r.metrics is not None}
         among = f" (farthest of {len(names)} outputs)" if len(names) > 1 else ""
         name = told.farthest.output
         return [f"{name}: {self._distance(told)}{among}", *self._farthest(name)]
