@@ -19,8 +19,9 @@ from normonnx.graph.interface import required_inputs
 from normonnx.judge.comparison import flattened, is_float
 from normonnx.judge.cut_feeds import Complete, CutFeeds
 from normonnx.judge.graph_facts import random_outputs
+from normonnx.judge.noise import widest
 from normonnx.judge.options import VerifyOptions
-from normonnx.judge.subject import Case, NotComparableError, Subject, widest
+from normonnx.judge.subject import Case, NotComparableError, Subject
 from normonnx.judge.tiers.magnitudes import BySize
 from normonnx.judge.tiers.rounding import Allowance
 from normonnx.operators.kernels import Array

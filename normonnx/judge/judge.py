@@ -17,44 +17,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
-from msgspec import Struct
-from msgspec.structs import replace
 
 from normonnx.errors import UsageError
 from normonnx.feeds.source import shapes_of
 from normonnx.judge import whole
 from normonnx.judge.alignment import Alignment, align
-from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
-from normonnx.judge.coverage.changed import changed
-from normonnx.judge.coverage.coverage import Coverage
-from normonnx.judge.cutting import lone_random
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
-from normonnx.judge.running import load, settings, unloadable, worse_loaded
+from normonnx.judge.running import load, settings, worse_loaded
+from normonnx.judge.side_by_side import Compared, SideBySide
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.tiers import algebra
 from normonnx.judge.verdict import FeedNote, Grade, Tier, Verdict
 from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
-from normonnx.runtime.parking import AnySession
-from normonnx.runtime.sessions import Setting
 
 _PACKAGES = ("normonnx", "onnx", "onnxruntime", "onnxruntime-gpu", "onnx-ir", "numpy")
-
-
-class _Compared(Struct, frozen=True):
-    """What is compared: both models whole, or cut."""
-
-    original: ir.Model
-    optimized: ir.Model
-    cases: Cases
-    sessions: Mapping[Setting, AnySession]
-    meant: whole.Meant
-    inner: frozenset[str] = frozenset()
-    outcomes: Outcomes | None = None
 
 
 class Judge:
@@ -90,7 +71,7 @@ class Judge:
         _refuse_unknown(self._options.named_outputs, original)
         self._with_kernels = kernels or needs_kernels(original)
         self._wanted = settings(self._options, kernels=self._with_kernels)
-        self._cutter = Cutter(original, self._options, readings)
+        self._side_by_side = SideBySide(original, self._options, readings)
         self._cases: Cases | None = None
         try:
             self._cases = Cases(original, self._options, self._wanted, readings)
@@ -137,7 +118,7 @@ class Judge:
         used: list[Case] = []
         notes: list[str] = []
         unseen: list[str] = []
-        compared: _Compared | None = None
+        compared: Compared | None = None
         if report.tier.status != "fail":
             aligned = align(self._original, optimized) if certified is None else None
             if self._needs_no_run(aligned) and not report.notes:
@@ -147,7 +128,7 @@ class Judge:
             else:
                 self._cases.restart_clock()
                 meant = whole.Meant(exact, exact_attributes or {})
-                compared = self._run(
+                compared = self._side_by_side.run(
                     optimized, self._cases, meant, aligned, found, unseen, progress
                 )
                 notes += (self._cases if compared is None else compared.cases).notes
@@ -181,93 +162,6 @@ class Judge:
             time.monotonic() - start,
             foreign=exact is None,
         )
-
-    def _run(
-        self,
-        optimized: ir.Model,
-        cases: Cases,
-        meant: whole.Meant,
-        aligned: Alignment | None,
-        found: list[Tier],
-        unseen: list[str],
-        progress: Progress | None,
-    ) -> _Compared | None:
-        """T2 to T4, as far as they come; None where the outputs could not be compared."""
-        loaded = load(optimized, self._options, cases.settings)
-        for setting in cases.settings:
-            if setting in loaded.sessions:
-                continue
-            complaint = loaded.complaints.get(setting, "ONNX Runtime takes another provider")
-            found[0] = Tier("T0", "interface", "fail", unloadable(setting, complaint))
-            return None
-        try:
-            apart = self._cutter.apart(optimized, cases)
-            differences = () if aligned is None else changed(aligned)
-            reaching: list[Case] = []
-            if aligned is not None and differences:
-                used = cases.first(progress)
-                coverage = Coverage(aligned, differences)
-                reaching, left = coverage.look(cases, used, progress)
-                unseen += left
-            if apart is None:
-                what = _Compared(self._original, optimized, cases, loaded.sessions, meant)
-            elif unlike := cases.unlike(loaded.sessions):
-                found[0] = Tier("T0", "interface", "fail", unlike)
-                return None
-            else:
-                what = _Compared(
-                    apart.pair.original,
-                    apart.pair.optimized,
-                    apart.cases,
-                    apart.sessions,
-                    meant.of_copy(optimized, apart.pair.optimized),
-                    apart.pair.read,
-                )
-                reaching = apart.cases.completed(reaching)
-                found.append(Tier("T3", "rounding", "info", apart.note))
-            outcomes = self._compare(what, reaching, found, progress)
-        except NotComparableError as error:
-            found.append(Tier("T3", "rounding", "inconclusive", str(error)))
-            return None
-        if aligned is not None:
-            compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
-            names = (str(v.name) for v in self._original.graph.outputs)
-            unseen += whole.uncompared((n for n in names if n not in compared), what.cases.random)
-        return replace(what, outcomes=outcomes)
-
-    def _compare(
-        self,
-        what: _Compared,
-        reaching: Sequence[Case],
-        found: list[Tier],
-        progress: Progress | None,
-    ) -> Outcomes:
-        """T2, and the outputs of both models as they run.
-
-        Raises:
-            NotComparableError: if the original runs on no feed.
-        """
-        try:
-            used = what.cases.first(progress)
-        except NotComparableError as error:
-            used = what.cases.known
-            if not used:
-                raise
-            found.append(Tier("T3", "rounding", "inconclusive", str(error)))
-        used = [*used, *reaching]
-        equal = whole.algebra_tier(
-            what.optimized, what.cases, used, what.meant, self._options, progress
-        )
-        found.append(equal)
-        lone = lone_random(what.original, what.optimized)
-        if lone:
-            message = f"{', '.join(lone)}: the optimised model has no such random operator"
-            found.append(Tier("T2", "algebra", "fail", message))
-        outcomes = Outcomes(
-            what.original, what.cases, used, what.sessions, self._options, what.inner
-        )
-        outcomes.compare(progress, may_redraw=equal.status != "fail")
-        return outcomes
 
     def _judge_unrun(self, optimized: ir.Model, certified: int | None, found: list[Tier]) -> None:
         """What can be said of a model where the original gives nothing to compare with."""

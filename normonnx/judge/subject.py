@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from normonnx.feeds.source import Feed
-from normonnx.graph.ulps import ulps_at
 from normonnx.judge.comparison import flattened, is_float
 from normonnx.judge.graph_facts import jumps
+from normonnx.judge.noise import (
+    comparable,
+    grouped,
+    is_beyond,
+    mean,
+    moved,
+    moved_weights,
+    nudged,
+    widest,
+)
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted, load
 from normonnx.judge.tiers.declared import declared_types
@@ -24,13 +32,8 @@ from normonnx.judge.tiers.magnitudes import (
     BySize,
     Distance,
     Level,
-    Levels,
-    by_size,
-    groups,
     levels,
-    together,
 )
-from normonnx.judge.tiers.rounding import MOST_PROMISED
 from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.oracle.oracle import Oracle
@@ -164,13 +167,13 @@ class Subject:
         There the truth says nothing about how far rounding takes the original.
         """
         suspects: dict[str, list[Level]] = {}
-        for name, t in _comparable(case.truth or {}).items():
+        for name, t in comparable(case.truth or {}).items():
             o = next(iter(case.originals.values()))[name]
             defined = np.isfinite(o.astype(np.float64)) & np.isfinite(t)
             if not is_float(o) or not defined.any():
                 continue
             far = np.abs(o[defined].astype(np.float64) - t[defined])
-            found = _grouped(levels(t[defined], far, far))
+            found = grouped(levels(t[defined], far, far))
             if any(g.original.rms > _SUSPECT * g.magnitude for g in found):
                 suspects[name] = found
         if not suspects:
@@ -179,7 +182,7 @@ class Subject:
         return frozenset(
             name
             for name, found in suspects.items()
-            if name in promised and any(_beyond(g, promised[name]) for g in found)
+            if name in promised and any(is_beyond(g, promised[name]) for g in found)
         )
 
     def promised(self, case: Case, *, deadline: float) -> dict[str, BySize]:
@@ -217,7 +220,7 @@ class Subject:
 
         ``beyond`` is that of outputs of which rounding leaves infinities or no numbers.
         """
-        wanted = _comparable(case.truth or {})
+        wanted = comparable(case.truth or {})
         count = next((n for most, n in _SAMPLES if case.multiplications <= most), 1)
         runs: dict[str, list[BySize]] = {name: [] for name in wanted}
         for seed in range(count):
@@ -227,8 +230,8 @@ class Subject:
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)
             for name, t in wanted.items():
-                runs[name].append(_moved(t, outputs[name], BY_CHANCE, beyond))
-        return {name: _mean(found) for name, found in runs.items()}
+                runs[name].append(moved(t, outputs[name], BY_CHANCE, beyond))
+        return {name: mean(found) for name, found in runs.items()}
 
     def moved(self, case: Case) -> dict[Setting, dict[str, BySize]]:
         """How far each float output moves, as the model runs, if its inputs move by an ulp.
@@ -238,8 +241,8 @@ class Subject:
         result: dict[Setting, dict[str, BySize]] = {}
         feeds = [nudged(case.feed.inputs, seed=seed) for seed in range(_NUDGES)]
         for setting, session in self.sessions.items():
-            base = _comparable(case.originals[setting])
-            centre = _comparable(case.truth or {}) if case.truth is not None else base
+            base = comparable(case.originals[setting])
+            centre = comparable(case.truth or {}) if case.truth is not None else base
             try:
                 runs = [flattened(session.run(feed)) for feed in feeds if feed is not None]
                 if not runs:
@@ -247,8 +250,8 @@ class Subject:
             except SessionFailedError:
                 return {}
             result[setting] = {
-                name: _mean(
-                    [_moved(centre.get(name, o), run.get(name), 1.0, NOWHERE, o) for run in runs]
+                name: mean(
+                    [moved(centre.get(name, o), run.get(name), 1.0, NOWHERE, o) for run in runs]
                 )
                 for name, o in base.items()
             }
@@ -265,9 +268,9 @@ class Subject:
     def across_settings(self, case: Case) -> dict[str, BySize]:
         """How far the outputs in the different settings are from each other."""
         first, *others = case.originals.values()
-        base = _comparable(first)
+        base = comparable(first)
         runs = {
-            name: [_moved(o, other.get(name), 1.0, NOWHERE) for other in others]
+            name: [moved(o, other.get(name), 1.0, NOWHERE) for other in others]
             for name, o in base.items()
         }
         return {name: widest(found) for name, found in runs.items() if found}
@@ -283,95 +286,6 @@ class Subject:
                     difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
                 largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
         return largest
-
-
-def moved_weights(model: ir.Model) -> ir.Model:
-    """A copy with every float weight of the main graph moved by an ulp, up or down by chance."""
-    clone = model.clone()
-    for name, value in clone.graph.initializers.items():
-        stored = None if value.const_value is None else np.asarray(value.const_value.numpy())
-        if stored is not None and value not in clone.graph.inputs and stored.ndim:
-            given = nudged({name: stored}, seed=len(name))
-            value.const_value = ir.tensor(stored if given is None else given[name], name=name)
-    return clone
-
-
-def _grouped(found: Levels) -> list[Level]:
-    """The groups of one output on one feed, each with the size of its largest elements."""
-    grouping = groups([found])
-    return [
-        together([level for level in found if grouping[level.size] == group])
-        for group in dict.fromkeys(grouping.values())
-    ]
-
-
-def _beyond(group: Level, promised: BySize) -> bool:
-    """Whether elements are farther from the truth than what rounding does to any of them."""
-    most = max((d.rms for d in promised.values()), default=0.0)
-    return group.original.rms > MOST_PROMISED * most
-
-
-def nudged(inputs: Mapping[str, Any], *, seed: int) -> dict[str, Any] | None:
-    """The inputs with every float moved by an ulp, up or down by chance; zeros stay.
-
-    None where there is none to be moved.
-    """
-    random = np.random.Generator(np.random.PCG64(seed))
-    result, any_moved = dict(inputs), False
-    for name, value in inputs.items():
-        if not isinstance(value, np.ndarray) or not is_float(value) or not value.size:
-            continue
-        wide = value.astype(np.float64)
-        signs = random.choice((-1.0, 1.0), value.shape) * (wide != 0)
-        result[name] = np.asarray(wide + signs * ulps_at(np.abs(wide), value.dtype), value.dtype)
-        any_moved = True
-    return result if any_moved else None
-
-
-def _comparable(outputs: Mapping[str, Any]) -> dict[str, Array]:
-    """The float outputs that have elements, in float64."""
-    return {n: a.astype(np.float64) for n, a in outputs.items() if is_float(a) and a.size}
-
-
-def _moved(
-    t: Array, other: Any, scale: float, beyond: Distance, base: Array | None = None
-) -> BySize:
-    """How far another run is from a base, by the levels of t; ``beyond`` where it is not finite."""
-    o = t if base is None else base
-    if other is None or np.shape(other) != o.shape or t.shape != o.shape:
-        return {}
-    with np.errstate(invalid="ignore"):
-        far = np.abs(np.asarray(other, np.float64) - o) / scale
-    defined = np.isfinite(far) & np.isfinite(t)
-    found = by_size(t[defined], far[defined])
-    lost = np.isfinite(t) & np.isfinite(o) & ~np.isfinite(far)
-    return found | dict.fromkeys(by_size(t[lost], np.zeros(int(lost.sum()))), beyond)
-
-
-def _mean(runs: Sequence[BySize]) -> dict[int, Distance]:
-    """The distances of several runs as those of one."""
-    sizes = {size for run in runs for size in run}
-    found = {size: [run.get(size, NOWHERE) for run in runs] for size in sizes}
-    count = max(1, len(runs))
-    return {
-        size: Distance(
-            math.hypot(*(d.rms for d in all_)) / math.sqrt(count),
-            sum(d.largest for d in all_) / count,
-        )
-        for size, all_ in found.items()
-    }
-
-
-def widest(runs: Sequence[BySize]) -> dict[int, Distance]:
-    """For each level the largest distance of several runs."""
-    sizes = {size for run in runs for size in run}
-    return {
-        size: Distance(
-            max(run.get(size, NOWHERE).rms for run in runs),
-            max(run.get(size, NOWHERE).largest for run in runs),
-        )
-        for size in sizes
-    }
 
 
 def _otherwise(originals: Mapping[Setting, Mapping[str, Any]], truth: Mapping[str, Any]) -> str:
