@@ -129,17 +129,29 @@ def _candidates(model: ir.Model) -> Iterator[ir.Node]:
 
 def _places(old: Sequence[ir.Node], new: Sequence[ir.Node]) -> Iterator[Place]:
     """The nodes that both models have: by the names of their outputs, else by their order."""
-    named = {tuple(v.name for v in node.outputs): node for node in new}
-    partners = {node: named.get(tuple(v.name for v in node.outputs)) for node in old}
-    taken = set(partners.values())
-    for kind in dict.fromkeys(map(_kind, old)):
-        lone = [n for n in old if partners[n] is None and _kind(n) == kind]
-        free = [n for n in new if n not in taken and _kind(n) == kind]
-        if len(lone) == len(free):
-            partners.update(zip(lone, free, strict=True))
+    named = {_names(node): node for node in new}
+    partners = {node: named.get(_names(node)) for node in old}
+    partners |= _by_order(
+        [node for node in old if partners[node] is None],
+        [node for node in new if node not in set(partners.values())],
+    )
     for node, partner in partners.items():
         if partner is not None and _kind(node) == _kind(partner):
             yield _place(node, partner)
+
+
+def _names(node: ir.Node) -> tuple[str | None, ...]:
+    return tuple(value.name for value in node.outputs)
+
+
+def _by_order(old: Sequence[ir.Node], new: Sequence[ir.Node]) -> dict[ir.Node, ir.Node]:
+    """Partners of nodes under other names, where both models have as many of a kind."""
+    result: dict[ir.Node, ir.Node] = {}
+    for kind in dict.fromkeys(map(_kind, old)):
+        lone, free = ([n for n in nodes if _kind(n) == kind] for nodes in (old, new))
+        if len(lone) == len(free):
+            result.update(zip(lone, free, strict=True))
+    return result
 
 
 def _place(old: ir.Node, new: ir.Node) -> Place:

@@ -17,7 +17,7 @@ from normonnx.judge.coverage.coverage import Coverage
 from normonnx.judge.cutting import lone_random
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
-from normonnx.judge.running import load, unloadable
+from normonnx.judge.running import Loaded, load, unloadable
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.verdict import Tier
 from normonnx.operators.kernels import Array
@@ -78,11 +78,8 @@ class SideBySide:
     ) -> Compared | None:
         """T2 to T4, as far as they come; None where the outputs could not be compared."""
         loaded = load(optimized, self._options, cases.settings)
-        for setting in cases.settings:
-            if setting in loaded.sessions:
-                continue
-            complaint = loaded.complaints.get(setting, "ONNX Runtime takes another provider")
-            found[0] = Tier("T0", "interface", "fail", unloadable(setting, complaint))
+        if failure := _not_loaded(loaded, cases):
+            found[0] = failure
             return None
         try:
             apart = self._cutter.apart(optimized, cases)
@@ -152,3 +149,12 @@ class SideBySide:
         )
         outcomes.compare(progress, may_redraw=equal.status != "fail")
         return outcomes
+
+
+def _not_loaded(loaded: Loaded, cases: Cases) -> Tier | None:
+    """The tier of a model that does not load where the original does."""
+    for setting in cases.settings:
+        if setting not in loaded.sessions:
+            complaint = loaded.complaints.get(setting, "ONNX Runtime takes another provider")
+            return Tier("T0", "interface", "fail", unloadable(setting, complaint))
+    return None

@@ -239,23 +239,26 @@ class Subject:
         If none of them is a float, its weights are moved. Empty where it does not run so.
         """
         result: dict[Setting, dict[str, BySize]] = {}
-        feeds = [nudged(case.feed.inputs, seed=seed) for seed in range(_NUDGES)]
-        for setting, session in self.sessions.items():
+        for setting in self.sessions:
             base = comparable(case.originals[setting])
-            centre = comparable(case.truth or {}) if case.truth is not None else base
+            centre = base if case.truth is None else comparable(case.truth)
             try:
-                runs = [flattened(session.run(feed)) for feed in feeds if feed is not None]
-                if not runs:
-                    runs = [flattened(one.run(case.feed.inputs)) for one in self._others(setting)]
+                runs = self._runs_moved(case, setting)
             except SessionFailedError:
                 return {}
             result[setting] = {
-                name: mean(
-                    [moved(centre.get(name, o), run.get(name), 1.0, NOWHERE, o) for run in runs]
-                )
+                name: mean([moved(centre.get(name, o), r.get(name), 1.0, NOWHERE, o) for r in runs])
                 for name, o in base.items()
             }
         return result
+
+    def _runs_moved(self, case: Case, setting: Setting) -> list[dict[str, Any]]:
+        """The outputs with the inputs, or else the weights, moved by an ulp."""
+        feeds = [nudged(case.feed.inputs, seed=seed) for seed in range(_NUDGES)]
+        session = self.sessions[setting]
+        runs = [flattened(session.run(feed)) for feed in feeds if feed is not None]
+        others = [] if runs else self._others(setting)
+        return runs or [flattened(other.run(case.feed.inputs)) for other in others]
 
     def _others(self, setting: Setting) -> list[AnySession]:
         """The model with its weights moved by an ulp, for inputs that cannot be moved."""

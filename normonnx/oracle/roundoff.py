@@ -106,14 +106,19 @@ def steering(graph: ir.Graph) -> set[ir.Value]:
     """
     read: set[ir.Value | None] = set(graph.outputs)
     for node in reversed(list(graph)):
-        steered_by = facts_of(node).steered_by
         if not read.isdisjoint(node.outputs):
-            read.update(v for i, v in enumerate(node.inputs) if i not in steered_by)
+            read.update(_as_numbers(node))
         for inner in subgraphs(node):
             read.update(v for one in inner.all_nodes() for v in one.inputs)
             read.update(inner.outputs)
     values = {v for node in graph for v in node.outputs} | set(graph.initializers.values())
     return {value for value in values if value not in read}
+
+
+def _as_numbers(node: ir.Node) -> list[ir.Value | None]:
+    """What a node reads and does not only go by."""
+    steered_by = facts_of(node).steered_by
+    return [value for index, value in enumerate(node.inputs) if index not in steered_by]
 
 
 def _is_double(array: Any) -> bool:
