@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+import normonnx
+
 ROOT = Path(__file__).resolve().parent.parent
 BASH = shutil.which("bash")
 
@@ -59,7 +61,7 @@ def act(tmp_path: Path, **inputs: str) -> tuple[int, str]:
 def test_the_action_verifies(tmp_path: Path, models_dir: Path) -> None:
     model = models_dir / "tutorial_dense_batchnorm.onnx"
     spaced = tmp_path / "my model.onnx"
-    shutil.copy(model, spaced)
+    normonnx.optimize(model).save(spaced)
     code, text = act(
         tmp_path,
         original=str(model),

@@ -12,6 +12,7 @@ from msgspec import Struct, to_builtins
 from normonnx.judge.compared import OutputResult
 from normonnx.judge.metrics import ULP_CLASSES
 from normonnx.judge.summary import Numbers, Summary, summaries
+from normonnx.judge.tiers.rounding import MOST_PROMISED
 
 if TYPE_CHECKING:
     from normonnx.judge.divergence import Divergence
@@ -193,7 +194,7 @@ class Verdict(Struct, frozen=True):
 
     def _distance(self, told: Numbers) -> str:
         """How far the output that decides is from what it is compared with."""
-        if self.approximate or self.grade != "truth" or not math.isfinite(told.ratio):
+        if self.approximate or self.grade != "truth" or not told.ratio <= MOST_PROMISED:
             return f"at most {told.max_abs:.3g} from the original"
         if told.original == told.optimized == 0:
             return "exactly the float64 value"

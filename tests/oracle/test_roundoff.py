@@ -124,8 +124,8 @@ def test_a_fold_in_half_precision_whose_output_is_wide() -> None:
     after = graph_model(text.format("h = MatMul(x, w)"), w=exact.astype(np.float16))
     verdict = judge(before, after, {"w": exact})
     assert verdict.passed, verdict.line()
-    assert verdict.headline_ratio is not None
-    assert verdict.headline_ratio < 2
+    assert verdict.excuses
+    assert "excused as rounding" in verdict.line()
     if "promise" in verdict.line():  # other runtimes may round between the operators
         assert any("than its types let the original be" in note for note in verdict.notes)
     wrong = exact.copy()

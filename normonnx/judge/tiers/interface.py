@@ -113,7 +113,12 @@ def _compare_value(kind: str, was: ir.Value, now: ir.Value, report: InterfaceRep
         report.violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
     else:
         for axis, (a, b) in enumerate(zip(was.shape, now.shape, strict=True)):
-            _compare_dims(f"{title}, axis {axis},", kind, a, b, report)
+            _compare_dims(f"{title}, axis {axis},", kind, _open(a), _open(b), report)
+
+
+def _open(dim: int | ir.SymbolicDim) -> int | ir.SymbolicDim:
+    """A dimension, where −1 and 0, as some exporters write what is not known, are no sizes."""
+    return ir.SymbolicDim(None) if isinstance(dim, int) and dim <= 0 else dim
 
 
 def _compare_dims(
