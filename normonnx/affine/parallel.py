@@ -13,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.affine.attempts import IDENTITY
+from normonnx.affine.precision import data_of, must_keep_digits
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.affine.weights import constant_weight, describe, float_type, optional, parameter
 from normonnx.journal import Refusal, RefusedError
@@ -101,7 +103,9 @@ def _merged(
     assert first is not None
     one = _of_convolution(proposal, first)
     two = (
-        _of_map(proposal, node, other, one) if second is None else _of_convolution(proposal, second)
+        _of_map(proposal, node, other, one, first)
+        if second is None
+        else _of_convolution(proposal, second)
     )
     larger = first
     if second is not None and one.weight[0, 0].size < two.weight[0, 0].size:
@@ -141,8 +145,18 @@ def _of_convolution(proposal: Proposal, node: ir.Node) -> _Branch:
     )
 
 
-def _of_map(proposal: Proposal, node: ir.Node, value: ir.Value | None, like: _Branch) -> _Branch:
-    """a·x + b as a convolution with a kernel of one tap."""
+def _of_map(
+    proposal: Proposal, node: ir.Node, value: ir.Value | None, like: _Branch, beside: ir.Node
+) -> _Branch:
+    """a·x + b as a convolution with a kernel of one tap.
+
+    Args:
+        proposal: where it is proposed.
+        node: the sum.
+        value: a·x + b, or x itself.
+        like: the convolution beside it.
+        beside: its node.
+    """
     context = proposal.context
     producer = None if value is None else value.producer()
     site = None if producer is None else recognise(context, producer)
@@ -154,6 +168,10 @@ def _of_map(proposal: Proposal, node: ir.Node, value: ir.Value | None, like: _Br
         if site.map.axis is not None and site.map.a.shape[0] != out:
             raise RefusedError(f"the branches of {describe(node)} have other channels")
         a, b = site.map.full(out)
+        data = data_of(site, IDENTITY, None)
+        dtype = float_type(proposal, beside.inputs[1], beside)
+        doing = f"taking it into {describe(beside)}"
+        must_keep_digits(context, data, like.source, dtype, doing)
     dims = context.shapes.dims(like.source)
     if depth * like.group != out or dims is None or dims[1] != out:
         raise RefusedError(f"the convolution beside {describe(node)} changes the channels")

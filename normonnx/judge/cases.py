@@ -234,7 +234,8 @@ class Cases:
                 for name in {*told, *moved}
             }
         return {
-            name: Allowance(told.get(name, {}), moved.get(name, {})) for name in {*told, *moved}
+            name: Allowance(promised=widest([told.get(name, {}), moved.get(name, {})]))
+            for name in {*told, *moved}
         }
 
     def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, BySize] | None:

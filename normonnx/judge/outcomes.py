@@ -24,6 +24,7 @@ from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import discrete, rounding
+from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.verdict import Excuse, Grade, Tier
 from normonnx.operators.kernels import Array
 from normonnx.oracle.oracle import Oracle
@@ -74,6 +75,7 @@ class Outcomes:
         self._sessions = sessions
         self._options = options
         self._jumps = graph_facts.jumps(original)
+        self._coarse = narrowest_weight(original)
         self._raises = False
 
     def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
@@ -182,6 +184,7 @@ class Outcomes:
             [r.metrics.levels for r in measured if r.metrics is not None],
             [least[r.draw] for r in measured],
             dtype=_dtype(name, cases, setting),
+            coarse=self._coarse,
         )
         return [judged(r, rule, least[r.draw]) for r in row]
 

@@ -11,8 +11,8 @@ towards what the same group shows on all feeds:
 
 Before a breach counts, the original's own distance is raised to what else rounding may do to it:
 to what its types promise (`roundoff`), as a runtime that computes float16 in float32, or is lucky
-once, sets no standard; and to how far it moves itself when its inputs move by an ulp. What was not
-seen but is promised counts at most 16 times what was seen.
+once, sets no standard; and to how far it moves itself when its inputs move by an ulp. So the
+optimised model is never farther than 16 times (rms) what was seen, or an ulp of its narrowest type.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DOUBLE_FLOOR = 256.0
 _PRIOR_ELEMENTS = 8
 # A breach below ten times the original's distance may be chance, and is drawn again.
 CHANCE = 10.0 / RMS_FACTOR
-# How much farther than what is seen rounding may be said to reach.
+# How much farther than what is seen the optimised model may be, whatever explains it.
 MOST_PROMISED = 16.0
 
 
@@ -54,8 +54,9 @@ class Allowance(Struct, frozen=True):
     """What the original's own distance on one feed is raised to, by size of level.
 
     Attributes:
-        promised: what its types promise; no more than 16 times what is seen is made of it.
-        seen: how far the original was seen to move when it was run otherwise.
+        promised: what its types promise, and how far it moves with its inputs; not more is made of
+            it than lets the optimised model be 16 times as far as was seen.
+        seen: how far the original is from itself in other runs, where there is no truth.
     """
 
     promised: BySize = {}
@@ -103,6 +104,8 @@ class Rule:
         feeds: the levels of the output on each feed.
         allowances: what the original's own distances are raised to, one per feed, or nothing.
         dtype: the type of the output.
+        coarse: the narrowest type in the model, of which a runtime that computes in a wider one
+            shows nothing.
     """
 
     def __init__(
@@ -111,8 +114,10 @@ class Rule:
         allowances: Sequence[Allowance] = (),
         *,
         dtype: np.dtype[Any],
+        coarse: np.dtype[Any] | None = None,
     ) -> None:
         self._dtype = dtype
+        self._coarse = dtype if coarse is None else coarse
         self._floor = _DOUBLE_FLOOR if dtype == np.float64 else 1.0
         self._groups = groups(feeds)
         self._seen: dict[int, float] = {}
@@ -165,9 +170,9 @@ class Rule:
         seen = allowance.seen.get(level.size, NOWHERE)
         promised = allowance.promised.get(level.size, NOWHERE)
         group = self._groups.get(level.size, level.size)
-        most = MOST_PROMISED * max(
-            self._seen.get(group, 0.0), level.original.rms, seen.rms, self._unit(level)
-        )
+        coarse = float(ulps_at(np.asarray(level.magnitude), self._coarse))
+        own_rms = max(self._seen.get(group, 0.0), level.original.rms, seen.rms)
+        most = MOST_PROMISED / RMS_FACTOR * max(own_rms, self._unit(level), coarse)
         if promised.rms > most:
             promised = (
                 promised.times(most / promised.rms)
