@@ -254,16 +254,12 @@ class Outcomes:
     def _may_be_chance(self, broken: Sequence[OutputResult]) -> bool:
         """Whether what is broken could be a rare rounding rather than an error.
 
-        A small breach can be; and of a model that jumps, a larger one or another integer.
+        A small breach can be; and of a model that jumps, a larger one.
         """
         if any(self._options.replaces_rule(r.output) for r in broken):
             return False
-        if self._jumps:
-            most = rounding.MOST_PROMISED / rounding.RMS_FACTOR
-            return all(
-                r.flaw == "discrete" or (r.flaw == "rounding" and r.excess <= most) for r in broken
-            )
-        return all(r.flaw == "rounding" and r.excess <= rounding.CHANCE for r in broken)
+        most = rounding.MOST_PROMISED / rounding.RMS_FACTOR if self._jumps else rounding.CHANCE
+        return all(r.flaw == "rounding" and r.excess <= most for r in broken)
 
     def _redraw(self) -> None:
         """Look again on fresh feeds: an output that most of them clear is cleared."""

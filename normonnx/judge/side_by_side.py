@@ -111,7 +111,9 @@ class SideBySide:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
         if aligned is not None:
-            compared = {r.output for r in outcomes.results if r.decisive} | aligned.equal
+            named = {r.output for r in outcomes.results if r.decisive}
+            # An element of a sequence is called by its output, and its place in brackets.
+            compared = named | {name.rpartition("[")[0] for name in named} | aligned.equal
             names = (str(v.name) for v in self._original.graph.outputs)
             unseen += whole.uncompared((n for n in names if n not in compared), what.cases.random)
         return replace(what, outcomes=outcomes)

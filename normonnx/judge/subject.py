@@ -168,9 +168,11 @@ class Subject:
         """
         suspects: dict[str, list[Level]] = {}
         for name, t in comparable(case.truth or {}).items():
-            o = next(iter(case.originals.values()))[name]
+            o = next(iter(case.originals.values())).get(name)
+            if o is None or not is_float(o):
+                continue
             defined = np.isfinite(o.astype(np.float64)) & np.isfinite(t)
-            if not is_float(o) or not defined.any():
+            if not defined.any():
                 continue
             far = np.abs(o[defined].astype(np.float64) - t[defined])
             found = grouped(levels(t[defined], far, far))
@@ -225,7 +227,11 @@ class Subject:
         runs: dict[str, list[BySize]] = {name: [] for name in wanted}
         for seed in range(count):
             roundoff = Roundoff(
-                types, seed=seed, weights=True, inputs=types == _DOUBLE, steady=self._steady
+                types,
+                seed=seed,
+                weights=True,
+                inputs=isinstance(types, np.dtype),
+                steady=self._steady,
             )
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)

@@ -146,12 +146,12 @@ class Verdict(Struct, frozen=True):
 
     @property
     def headline_ratio(self) -> float | None:
-        """The ratio that the line of a pass tells; None if it is infinite.
+        """The ratio that the line of a pass tells; None where it tells a distance instead.
 
         What fails tells another: by how much one output breaks the rule on one feed.
         """
         told = self._told() if self.passed else None
-        return told.ratio if told is not None and math.isfinite(told.ratio) else None
+        return told.ratio if told is not None and told.ratio <= MOST_PROMISED else None
 
     def _told(self) -> Numbers | None:
         """The numbers of the output that decides the headline."""

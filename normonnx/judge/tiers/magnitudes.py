@@ -143,6 +143,17 @@ def groups(feeds: Iterable[Levels]) -> dict[int, int]:
     return {level.size: group[0].size for group in found for level in group}
 
 
+def tops(feeds: Iterable[Levels]) -> dict[int, float]:
+    """For the size of each level |t| of the largest element of the unbroken row it belongs to."""
+    found: dict[int, float] = {}
+    above: Level | None = None
+    for level in _joined(feeds):
+        is_next = above is not None and above.size - level.size == 1
+        found[level.size] = found[above.size] if is_next and above is not None else level.magnitude
+        above = level
+    return found
+
+
 def _joined(feeds: Iterable[Levels]) -> list[Level]:
     """The levels of all feeds, those of one size together; from the largest down."""
     found: dict[int, list[Level]] = {}

@@ -12,7 +12,9 @@ towards what the same group shows on all feeds:
 Before a breach counts, the original's own distance is raised to what else rounding may do to it:
 to what its types promise (`roundoff`), as a runtime that computes float16 in float32, or is lucky
 once, sets no standard; and to how far it moves itself when its inputs move by an ulp. So the
-optimised model is never farther than 16 times (rms) what was seen, or an ulp of its narrowest type.
+optimised model is never farther than 16 times (rms) what was seen, or an ulp of its narrowest type
+at the largest element of an unbroken row of levels: what is small by cancellation is rounded with
+those.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from normonnx.judge.tiers.magnitudes import (
     groups,
     pooled,
     together,
+    tops,
 )
 from normonnx.operators.kernels import Array
 
@@ -120,6 +123,7 @@ class Rule:
         self._coarse = dtype if coarse is None else coarse
         self._floor = _DOUBLE_FLOOR if dtype == np.float64 else 1.0
         self._groups = groups(feeds)
+        self._tops = tops(feeds)
         self._seen: dict[int, float] = {}
         self._pooled: dict[int, Distance] = {}
         for group, same in self._by_group([level for one in feeds for level in one]).items():
@@ -170,7 +174,8 @@ class Rule:
         seen = allowance.seen.get(level.size, NOWHERE)
         promised = allowance.promised.get(level.size, NOWHERE)
         group = self._groups.get(level.size, level.size)
-        coarse = float(ulps_at(np.asarray(level.magnitude), self._coarse))
+        top = max(level.magnitude, self._tops.get(level.size, 0.0))
+        coarse = float(ulps_at(np.asarray(top), self._coarse))
         own_rms = max(self._seen.get(group, 0.0), level.original.rms, seen.rms)
         most = MOST_PROMISED / RMS_FACTOR * max(own_rms, self._unit(level), coarse)
         if promised.rms > most:
