@@ -151,7 +151,7 @@ class Numbering:
 
     def _attributes(self, node: ir.Node, imports: Mapping[str, int]) -> Hashable:
         stated = []
-        given = _defaults(node.domain, node.op_type, imports.get(node.domain, 0))
+        given = defaults_of(node.domain, node.op_type, imports.get(node.domain, 0))
         for name, attribute in sorted(node.attributes.items()):
             key = self._attribute(name, attribute, imports)
             if given.get(name) != key:
@@ -252,7 +252,7 @@ def _meaning(domain: str, op_type: str, version: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _defaults(domain: str, op_type: str, version: int) -> Mapping[str, Hashable]:
+def defaults_of(domain: str, op_type: str, version: int) -> Mapping[str, Hashable]:
     """What an operator takes an attribute for that is not stated."""
     schema = schema_of(domain, op_type, version)
     attributes = {} if schema is None else schema.attributes

@@ -2,10 +2,10 @@
 
 A random operator gives other numbers each time; a selection (TopK, ArgMax, Round, a comparison)
 turns a difference in the last digit into a large one, so that nothing behind it says how far
-rounding alone may take a model. At each such node that both models have, with the same attributes
-and constants, both are cut: what the node reads becomes an output, which is compared like any
-other, and what it gives becomes an input, which is fed with what the original gives. So the same
-operator reads what agrees, and what follows it starts from the same numbers.
+rounding alone may take a model. At each such node that both models have, with the same attributes,
+both are cut: what the node reads, constants that differ included, becomes an output, which is
+compared like any other, and what it gives becomes an input, which is fed with what the original
+gives. So the same operator reads what agrees, and what follows it starts from the same numbers.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.inlining import inline_functions
+from normonnx.judge.alignment import defaults_of
 from normonnx.judge.graph_facts import is_random, selections
 from normonnx.operators.attributes import attribute_key
 
+# An attribute that is not stated means the same in every operator set so far.
+_NEWEST = onnx.defs.onnx_opset_version()
 # What is fed in the place of selections, on one feed, at most.
 _MOST_BYTES = 1 << 28
 
@@ -106,6 +110,13 @@ def cut(pair: Pair, values: Mapping[str, object]) -> Pair | None:
     return Pair(pair.original, pair.optimized, tuple(places))
 
 
+def altered(original: ir.Model, optimized: ir.Model) -> list[str]:
+    """The original's selections that are others in the other model, by their outputs' names."""
+    named = {_names(node): node for node in optimized.graph}
+    pairs = ((node, named.get(_names(node))) for node in selections(original))
+    return [_title(n) for n, other in pairs if other is not None and _kind(n) != _kind(other)]
+
+
 def lone_random(original: ir.Model, optimized: ir.Model) -> list[str]:
     """The random operators of the original's main graph that the other model has not likewise."""
     old = [node for node in _candidates(original) if is_random(node)]
@@ -163,8 +174,8 @@ def _place(old: ir.Node, new: ir.Node) -> Place:
     }
     read = {
         i: f"what {title} reads{_number(i)}"
-        for i, v in enumerate(old.inputs)
-        if v is not None and v.const_value is None
+        for i, (v, w) in enumerate(zip(old.inputs, new.inputs, strict=False))
+        if v is not None and w is not None and not _are_one_constant(v, w)
     }
     return Place(title, old, new, given, read)
 
@@ -182,20 +193,22 @@ def _is_read(value: ir.Value) -> bool:
 
 
 def _kind(node: ir.Node) -> Hashable:
-    """What two nodes have in common that are the same operator with the same constants."""
-    return (
-        node.op_identifier(),
-        tuple(sorted((name, attribute_key(a)) for name, a in node.attributes.items())),
-        tuple(map(_constant, node.inputs)),
-        len(node.outputs),
-    )
+    """What two nodes have in common that are the same operator with the same attributes."""
+    given = dict(defaults_of(node.domain, node.op_type, _NEWEST))
+    given |= {name: attribute_key(a) for name, a in node.attributes.items()}
+    inputs = [value is not None for value in node.inputs]
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    return node.op_identifier(), tuple(sorted(given.items())), tuple(inputs), len(node.outputs)
 
 
-def _constant(value: ir.Value | None) -> Hashable:
-    if value is None:
-        return None
-    stored = value.const_value
-    return "computed" if stored is None else (stored.dtype, tuple(stored.shape), stored.tobytes())
+def _are_one_constant(old: ir.Value, new: ir.Value) -> bool:
+    one, other = old.const_value, new.const_value
+    if one is None or other is None or one.dtype != other.dtype:
+        return False
+    if one.dtype == ir.DataType.STRING:
+        return bool(np.array_equal(one.numpy(), other.numpy()))
+    return tuple(one.shape) == tuple(other.shape) and one.tobytes() == other.tobytes()
 
 
 def _are_arrays(place: Place, values: Mapping[str, object]) -> bool:

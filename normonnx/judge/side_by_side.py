@@ -14,7 +14,7 @@ from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.coverage.changed import changed
 from normonnx.judge.coverage.coverage import Coverage
-from normonnx.judge.cutting import lone_random
+from normonnx.judge.cutting import altered, lone_random
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
 from normonnx.judge.running import Loaded, load, unloadable
@@ -111,6 +111,10 @@ class SideBySide:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
         if aligned is not None:
+            unseen += [
+                f"{title} is another operator, and no feed tells whether that matters"
+                for title in altered(what.original, what.optimized)
+            ]
             named = {r.output for r in outcomes.results if r.decisive}
             # An element of a sequence is called by its output, and its place in brackets.
             compared = named | {name.rpartition("[")[0] for name in named} | aligned.equal

@@ -144,3 +144,35 @@ def test_another_selection_is_not_the_same() -> None:
 def test_a_model_without_selections_is_not_cut() -> None:
     model = ir.from_proto(graph_model("(float[N, 8] x) => (float[N, 8] y) { y = Tanh(x) }"))
     assert pair_of(model, model) is None
+
+
+@pytest.mark.parametrize("factor", [1.001, 1.02])
+def test_a_threshold_is_compared_as_what_it_decides(factor: float) -> None:
+    text = """(float[N, 8] x) => (bool[N, 12] y) {
+        h = MatMul(x, w)
+        y = Greater(h, t)
+    }"""
+    right, wrong = (graph_model(text, w=W, t=np.array([f * 2.5], np.float32)) for f in (1, factor))
+    assert judge(right, wrong).status == "fail"
+    near = graph_model(text, w=W, t=np.nextafter(np.array([2.5], np.float32), np.float32(9)))
+    assert judge(right, near).passed
+
+
+def test_another_comparison_is_no_pass() -> None:
+    text = "(float[N, 8] x) => (bool[N, 8] y) {{ h = Tanh(x) y = {}(h, t) }}"
+    right, other = (
+        graph_model(text.format(op), t=np.array([0.25], np.float32))
+        for op in ("Greater", "GreaterOrEqual")
+    )
+    verdict = judge(right, other)
+    assert verdict.status == "inconclusive"
+    assert "is another operator" in verdict.first_failure
+
+
+def test_defaults_that_are_stated_change_nothing() -> None:
+    text = "(float[N, 8] x) => (int64[N, 1] i) {{ h = Tanh(x) i = ArgMax<axis = 1{}>(h) }}"
+    stated = graph_model(text.format(", keepdims = 1, select_last_index = 0"))
+    silent = graph_model(text.format(""))
+    verdict = judge(silent, respelled(stated))
+    assert verdict.passed
+    assert any(r.inner for r in verdict.outputs)

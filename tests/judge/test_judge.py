@@ -669,3 +669,38 @@ def test_no_error_hides_in_a_small_probability() -> None:
     assert "among its elements up to" in verdict.first_failure
     assert judge(before, before, exact={}).passed
     assert "'y' differs in float64" in judge(before, after, exact={}).first_failure
+
+
+def test_chance_excuses_no_other_integer() -> None:
+    """A row that a chosen feed finds is not outvoted by feeds that do not reach it."""
+    text = """(int64[N] ids, float[N] x, bool c) => (int64[N] y, float[N] z) {
+        y = Gather(table, ids)
+        z = If(c) <
+            then_branch = a () => (float[N] p) { p = Round(x) },
+            else_branch = b () => (float[N] q) { q = Exp(x) }
+        >
+    }"""
+    table = np.arange(3000, dtype=np.int64)
+    other = table.copy()
+    other[2345] = -1
+    right, wrong = (graph_model(text, table=t) for t in (table, other))
+    assert judge(right, wrong).status == "fail"
+
+
+def test_elements_of_a_sequence_are_compared() -> None:
+    text = """(float[N, 4] x) => (seq(float[N, 4]) y) {{
+        a = Mul(x, k)
+        b = {}(a)
+        y = SequenceConstruct(a, b)
+    }}"""
+    right = graph_model(text.format("Relu"), k=np.array([3], np.float32))
+    same = graph_model(
+        text.format("Max<>").replace("Max<>(a)", "Max(a, zero)"),
+        k=np.array([3], np.float32),
+        zero=np.zeros(1, np.float32),
+    )
+    verdict = judge(right, same)
+    assert verdict.passed, verdict.line()
+    assert {r.output for r in verdict.outputs} == {"y[0]", "y[1]"}
+    wrong = graph_model(text.format("Abs"), k=np.array([3], np.float32))
+    assert judge(right, wrong).status == "fail"
