@@ -230,7 +230,7 @@ class Judge:
             status="fail" if broken else "inconclusive" if undecided else "pass",
             tiers=tuple(found),
             outputs=() if outcomes is None else tuple(outcomes.results),
-            feeds=tuple(_feed_note(c) for c in used),
+            feeds=tuple(_feed_note(c, self._original) for c in used),
             excuses=() if outcomes is None else tuple(outcomes.excuses),
             domains={} if self._cases is None else dict(self._cases.domains),
             unseen=unseen,
@@ -292,9 +292,12 @@ def _refuse_unknown(names: frozenset[str], model: ir.Model) -> None:
             )
 
 
-def _feed_note(case: Case) -> FeedNote:
+def _feed_note(case: Case, original: ir.Model) -> FeedNote:
+    """What a feed was; what was fed in the place of nodes is none of the model's inputs."""
     feed = case.feed
-    return FeedNote(feed.draw, feed.title, feed.binding, shapes_of(feed.inputs), feed.decisive)
+    names = {value.name for value in original.graph.inputs}
+    inputs = {name: value for name, value in feed.inputs.items() if name in names}
+    return FeedNote(feed.draw, feed.title, feed.binding, shapes_of(inputs), feed.decisive)
 
 
 @cache
