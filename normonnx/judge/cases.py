@@ -233,9 +233,10 @@ class Cases:
                 name: Allowance(seen=widest([told.get(name, {}), moved.get(name, {})]))
                 for name in {*told, *moved}
             }
+        raised = {n: widest([told.get(n, {}), moved.get(n, {})]) for n in {*told, *moved}}
         return {
-            name: Allowance(promised=widest([told.get(name, {}), moved.get(name, {})]))
-            for name in {*told, *moved}
+            name: Allowance(seen=far) if name in case.disowned else Allowance(promised=far)
+            for name, far in raised.items()
         }
 
     def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, BySize] | None:

@@ -28,6 +28,7 @@ from normonnx.judge.running import hosted, load
 from normonnx.judge.tiers.declared import declared_types
 from normonnx.judge.tiers.magnitudes import (
     ANYWHERE,
+    FEW,
     NOWHERE,
     BySize,
     Distance,
@@ -176,8 +177,11 @@ class Subject:
                 continue
             far = np.abs(o[defined].astype(np.float64) - t[defined])
             found = grouped(levels(t[defined], far, far))
-            if any(g.original.rms > _SUSPECT * g.magnitude for g in found):
-                suspects[name] = found
+            # A lone element that is small by cancellation says nothing.
+            least = min(FEW, far.size)
+            odd = [g for g in found if g.count >= least and g.original.rms > _SUSPECT * g.magnitude]
+            if odd:
+                suspects[name] = odd
         if not suspects:
             return frozenset()
         promised = self.promised(case, deadline=deadline)

@@ -87,3 +87,13 @@ def test_what_is_promised_counts_sixteen_times_what_is_seen() -> None:
     assert promised.rms == pytest.approx(1e-3 / 16e-6, rel=0.01)
     # What was seen counts as it is.
     assert rule.excess([level], rounding.Allowance(seen=far)).worst < 1
+
+
+def test_what_was_seen_says_which_levels_belong_together() -> None:
+    """Without a truth, a lone element that is small by cancellation is judged with its like."""
+    still = Distance()
+    large = Level(0, 700, 6.0, still, Distance(8e-7, 3e-6))
+    lone = Level(-4, 1, 1.2e-5, still, Distance(2e-7, 2e-7))
+    seen = rounding.Allowance(seen={0: Distance(1e-6, 3e-6)})
+    rule = rounding.Rule([[large, lone]], [seen], dtype=np.dtype(np.float32))
+    assert rule.excess([large, lone], seen).worst < 1

@@ -122,7 +122,10 @@ class Rule:
         self._dtype = dtype
         self._coarse = dtype if coarse is None else coarse
         self._floor = _DOUBLE_FLOOR if dtype == np.float64 else 1.0
-        self._groups = groups(feeds)
+        known = allowances or [NOTHING] * len(feeds)
+        self._groups = groups(
+            [_with_seen(level, a) for level in one] for one, a in zip(feeds, known, strict=True)
+        )
         self._tops = tops(feeds)
         self._seen: dict[int, float] = {}
         self._pooled: dict[int, Distance] = {}
@@ -196,6 +199,13 @@ class Rule:
         both = pooled([level.count, _PRIOR_ELEMENTS], [level.original, prior])
         rms = max(level.original.rms, both.rms)
         return Distance(rms, max(level.original.largest, rms))
+
+
+def _with_seen(level: Level, allowance: Allowance) -> Level:
+    """A level with the original as far as it was seen to be from itself."""
+    seen = allowance.seen.get(level.size, NOWHERE)
+    own = Distance(max(level.original.rms, seen.rms), max(level.original.largest, seen.largest))
+    return Level(level.size, level.count, level.magnitude, own, level.optimized)
 
 
 def alone(found: Levels, dtype: np.dtype[Any]) -> float:
