@@ -167,21 +167,10 @@ class Subject:
 
         There the truth says nothing about how far rounding takes the original.
         """
-        suspects: dict[str, list[Level]] = {}
-        for name, t in comparable(case.truth or {}).items():
-            o = next(iter(case.originals.values())).get(name)
-            if o is None or not is_float(o):
-                continue
-            defined = np.isfinite(o.astype(np.float64)) & np.isfinite(t)
-            if not defined.any():
-                continue
-            far = np.abs(o[defined].astype(np.float64) - t[defined])
-            found = grouped(levels(t[defined], far, far))
-            # A lone element that is small by cancellation says nothing.
-            least = min(FEW, far.size)
-            odd = [g for g in found if g.count >= least and g.original.rms > _SUSPECT * g.magnitude]
-            if odd:
-                suspects[name] = odd
+        outputs = next(iter(case.originals.values()))
+        truths = comparable(case.truth or {})
+        found = {name: _odd(outputs.get(name), t) for name, t in truths.items()}
+        suspects = {name: odd for name, odd in found.items() if odd}
         if not suspects:
             return frozenset()
         promised = self.promised(case, deadline=deadline)
@@ -299,6 +288,22 @@ class Subject:
                     difference = np.abs(again[name].astype(np.float64) - before.astype(np.float64))
                 largest = max(largest, float(difference[np.isfinite(difference)].max(initial=0.0)))
         return largest
+
+
+def _odd(o: Array | None, t: Array) -> list[Level]:
+    """The groups of elements that are suspiciously far from the truth.
+
+    A lone element that is small by cancellation says nothing.
+    """
+    if o is None or not is_float(o):
+        return []
+    defined = np.isfinite(o.astype(np.float64)) & np.isfinite(t)
+    far = np.abs(o[defined].astype(np.float64) - t[defined])
+    if not far.size:
+        return []
+    least = min(FEW, far.size)
+    found = grouped(levels(t[defined], far, far))
+    return [g for g in found if g.count >= least and g.original.rms > _SUSPECT * g.magnitude]
 
 
 def _otherwise(originals: Mapping[Setting, Mapping[str, Any]], truth: Mapping[str, Any]) -> str:

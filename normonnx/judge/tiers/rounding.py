@@ -131,14 +131,8 @@ class Rule:
         self._pooled: dict[int, Distance] = {}
         for group, same in self._by_group([level for one in feeds for level in one]).items():
             self._seen[group] = together(same).original.rms
-        if allowances:
-            raised = [
-                self._raised(level, a)
-                for one, a in zip(feeds, allowances, strict=True)
-                for level in one
-            ]
-        else:
-            raised = [level for one in feeds for level in one]
+        pairs = [(level, a) for one, a in zip(feeds, known, strict=True) for level in one]
+        raised = [self._raised(level, a) for level, a in pairs]
         for group, same in self._by_group(raised).items():
             self._pooled[group] = together(same).original
 
