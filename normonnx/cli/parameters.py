@@ -206,6 +206,13 @@ custom_operators: Decorator = click.option(
 )
 """Option of every command that runs a model."""
 
+
+def _tolerance(name: str, told: str) -> Decorator:
+    """An option that takes tolerances by output."""
+    kind = ToleranceType()
+    return click.option(name, type=kind, multiple=True, callback=_by_output, help=told)
+
+
 judging: Decorator = _together(
     click.option(
         "--provider",
@@ -227,20 +234,11 @@ judging: Decorator = _together(
         metavar="PATH",
         help="Inputs to use: .npz, .npy, or ONNX test data directory.",
     ),
-    click.option(
+    _tolerance(
         "--rtol",
-        type=ToleranceType(),
-        multiple=True,
-        callback=_by_output,
-        help="Judge by a fixed relative tolerance, of all outputs or of one; repeat for several.",
+        "Judge by a fixed relative tolerance, of all outputs or of one; repeat for several.",
     ),
-    click.option(
-        "--atol",
-        type=ToleranceType(),
-        multiple=True,
-        callback=_by_output,
-        help="As --rtol, an absolute tolerance.",
-    ),
+    _tolerance("--atol", "As --rtol, an absolute tolerance."),
     custom_operators,
 )
 """Options of every command that compares models."""

@@ -60,7 +60,11 @@ class Cutter:
         self._original = original
         self._options = options
         self._readings = readings
-        self._cases: dict[tuple[str, ...], Cases] = {}
+        self._cases: dict[frozenset[str], Cases] = {}
+        # What the user demands of all outputs is demanded of what really comes out.
+        self._at_selections = not all(
+            options.replaces_rule(str(v.name)) for v in original.graph.outputs
+        )
 
     def apart(self, optimized: ir.Model, cases: Cases) -> Apart | None:
         """Both models cut where they can be; None where they cannot or need not be.
@@ -69,7 +73,7 @@ class Cutter:
             optimized: the model to judge.
             cases: the original on its feeds.
         """
-        pair = pair_of(self._original, optimized)
+        pair = pair_of(self._original, optimized, at_selections=self._at_selections)
         if pair is None:
             return None
         try:
@@ -88,7 +92,7 @@ class Cutter:
         done = cut(pair, given(cases.any_feed().inputs))
         if done is None:
             return None
-        fed = {alias for place in done.places for alias in place.given.values()}
+        fed = done.given
 
         def complete(inputs: Mapping[str, Any]) -> dict[str, Any]:
             try:
@@ -96,15 +100,17 @@ class Cutter:
             except SessionFailedError as error:
                 raise NotComparableError(f"the original does not run: {error}") from error
 
-        if done.titles not in self._cases:
-            self._cases[done.titles] = Cases(
+        # Another model may be cut at the same nodes and have another of what they read compared.
+        key = done.read | fed
+        if key not in self._cases:
+            self._cases[key] = Cases(
                 done.original,
                 self._options,
                 cases.settings,
                 self._readings,
                 feeds=cases.cut_feeds(complete),
             )
-        its = self._cases[done.titles]
+        its = self._cases[key]
         its.restart_clock()
         loaded = load(done.optimized, self._options, its.settings)
         return None if loaded.complaints else Apart(done, its, loaded.sessions)

@@ -16,17 +16,9 @@ from normonnx.judge.metrics import Metrics, measure
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.tiers import discrete, rounding
 from normonnx.operators.kernels import Array
+from normonnx.oracle.promotion import OF_EIGHT_BITS
 
-_FLOATS_BESIDE_NUMPY = frozenset(
-    np.dtype(t)
-    for t in (
-        ml_dtypes.bfloat16,
-        ml_dtypes.float8_e4m3fn,
-        ml_dtypes.float8_e4m3fnuz,
-        ml_dtypes.float8_e5m2,
-        ml_dtypes.float8_e5m2fnuz,
-    )
-)
+_FLOATS_BESIDE_NUMPY = OF_EIGHT_BITS | {np.dtype(ml_dtypes.bfloat16)}
 
 
 class Place(Struct, frozen=True):

@@ -74,18 +74,30 @@ class Pair(Struct, frozen=True):
         return frozenset(name for place in self.places for name in place.read.values())
 
     @property
+    def given(self) -> frozenset[str]:
+        """The names of the inputs that stand for what the nodes give."""
+        return frozenset(name for place in self.places for name in place.given.values())
+
+    @property
     def titles(self) -> tuple[str, ...]:
         """The nodes at which the models are cut."""
         return tuple(place.title for place in self.places)
 
 
-def pair_of(original: ir.Model, optimized: ir.Model) -> Pair | None:
-    """Two models and the nodes at which both can be cut; None where there are none."""
+def pair_of(original: ir.Model, optimized: ir.Model, *, at_selections: bool = True) -> Pair | None:
+    """Two models and the nodes at which both can be cut; None where there are none.
+
+    Args:
+        original: the original.
+        optimized: the optimised model.
+        at_selections: whether to cut at selections, too, and not at random operators only.
+    """
     if not any(True for _ in _candidates(original)) and not original.functions:
         return None
     old, new = _inlined(original), _inlined(optimized)
-    places = tuple(_places(list(_candidates(old)), list(_candidates(new))))
-    return Pair(old, new, places) if places else None
+    places = _places(list(_candidates(old)), list(_candidates(new)))
+    chosen = tuple(p for p in places if at_selections or is_random(p.old))
+    return Pair(old, new, chosen) if chosen else None
 
 
 def cut(pair: Pair, values: Mapping[str, object]) -> Pair | None:

@@ -22,6 +22,7 @@ from normonnx.errors import UsageError
 from normonnx.feeds.source import shapes_of
 from normonnx.judge import whole
 from normonnx.judge.alignment import Alignment, align
+from normonnx.judge.apart import Cutter
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.divergence import Divergence
 from normonnx.judge.locating.failure import located
@@ -71,7 +72,8 @@ class Judge:
         _refuse_unknown(self._options.named_outputs, original)
         self._with_kernels = kernels or needs_kernels(original)
         self._wanted = settings(self._options, kernels=self._with_kernels)
-        self._side_by_side = SideBySide(original, self._options, readings)
+        cutter = Cutter(original, self._options, readings)
+        self._side_by_side = SideBySide(original, self._options, cutter)
         self._cases: Cases | None = None
         try:
             self._cases = Cases(original, self._options, self._wanted, readings)

@@ -121,12 +121,10 @@ class Outcomes:
     def _undecided(self) -> list[str]:
         """Why the comparison says too little, if it does."""
         decisive = [r for r in self.results if r.decisive and not r.inner]
-        random = ", ".join(f"'{name}'" for name in self._source.random)
-        unseen = [f"not compared, as random numbers decide: {random}"] if random else []
         if not decisive:
-            return unseen or ["there is no output to compare"]
+            return ["there is no output to compare"]
         self._note_uninformative()
-        return unseen + [
+        return [
             f"nothing of '{name}' is finite on any feed"
             for name in {r.output: 0 for r in decisive}
             if not _has_finite(decisive, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from normonnx.judge import whole
 from normonnx.judge.alignment import Alignment
-from normonnx.judge.apart import Cutter
+from normonnx.judge.apart import Apart, Cutter
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.coverage.changed import changed
 from normonnx.judge.coverage.coverage import Coverage
@@ -20,7 +20,6 @@ from normonnx.judge.outcomes import Outcomes
 from normonnx.judge.running import Loaded, load, unloadable
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.verdict import Tier
-from normonnx.operators.kernels import Array
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import Setting
 
@@ -53,18 +52,13 @@ class SideBySide:
     Args:
         original: the model to compare with.
         options: how to compare.
-        readings: float64 values of constants of the original, as its rewrites read them.
+        cutter: cuts both where they have to be.
     """
 
-    def __init__(
-        self,
-        original: ir.Model,
-        options: VerifyOptions,
-        readings: Mapping[str, Array] | None,
-    ) -> None:
+    def __init__(self, original: ir.Model, options: VerifyOptions, cutter: Cutter) -> None:
         self._original = original
         self._options = options
-        self._cutter = Cutter(original, options, readings)
+        self._cutter = cutter
 
     def run(
         self,
@@ -83,44 +77,36 @@ class SideBySide:
             return None
         try:
             apart = self._cutter.apart(optimized, cases)
-            differences = () if aligned is None else changed(aligned)
-            reaching: list[Case] = []
-            if aligned is not None and differences:
-                used = cases.first(progress)
-                coverage = Coverage(aligned, differences)
-                reaching, left = coverage.look(cases, used, progress)
-                unseen += left
-            if apart is None:
-                what = Compared(self._original, optimized, cases, loaded.sessions, meant)
-            elif unlike := cases.unlike(loaded.sessions):
+            if apart is not None and (unlike := cases.unlike(loaded.sessions)):
                 found[0] = Tier("T0", "interface", "fail", unlike)
                 return None
+            reaching = _reaching(aligned, cases, unseen, progress)
+            if apart is None:
+                what = Compared(self._original, optimized, cases, loaded.sessions, meant)
             else:
-                what = Compared(
-                    apart.pair.original,
-                    apart.pair.optimized,
-                    apart.cases,
-                    apart.sessions,
-                    meant.of_copy(optimized, apart.pair.optimized),
-                    apart.pair.read,
-                )
+                what = _cut(apart, meant.of_copy(apart.pair.optimized))
                 reaching = apart.cases.completed(reaching)
                 found.append(Tier("T3", "rounding", "info", apart.note))
             outcomes = self._compare(what, reaching, found, progress)
         except NotComparableError as error:
             found.append(Tier("T3", "rounding", "inconclusive", str(error)))
             return None
-        if aligned is not None:
-            unseen += [
-                f"{title} is another operator, and no feed tells whether that matters"
-                for title in altered(what.original, what.optimized)
-            ]
-            named = {r.output for r in outcomes.results if r.decisive}
-            # An element of a sequence is called by its output, and its place in brackets.
-            compared = named | {name.rpartition("[")[0] for name in named} | aligned.equal
-            names = (str(v.name) for v in self._original.graph.outputs)
-            unseen += whole.uncompared((n for n in names if n not in compared), what.cases.random)
+        unseen += self._uncompared(what, outcomes, aligned)
         return replace(what, outcomes=outcomes)
+
+    def _uncompared(
+        self, what: Compared, outcomes: Outcomes, aligned: Alignment | None
+    ) -> Iterator[str]:
+        """A sentence for each output, and for each selection, that was not compared."""
+        named = {r.output for r in outcomes.results if r.decisive}
+        # An element of a sequence is called by its output, and its place in brackets.
+        compared = named | {name.rpartition("[")[0] for name in named}
+        if aligned is not None:
+            compared |= aligned.equal
+            for title in altered(what.original, what.optimized):
+                yield f"{title} is another operator, and no feed tells whether that matters"
+        names = (str(v.name) for v in self._original.graph.outputs)
+        yield from whole.uncompared((n for n in names if n not in compared), what.cases.random)
 
     def _compare(
         self,
@@ -155,6 +141,25 @@ class SideBySide:
         )
         outcomes.compare(progress, may_redraw=equal.status != "fail")
         return outcomes
+
+
+def _reaching(
+    aligned: Alignment | None, cases: Cases, unseen: list[str], progress: Progress | None
+) -> list[Case]:
+    """The original on feeds that are chosen for what differs; what none reaches is noted."""
+    differences = None if aligned is None else changed(aligned)
+    if aligned is None or not differences:
+        return []
+    coverage = Coverage(aligned, differences)
+    chosen, left = coverage.look(cases, cases.first(progress), progress)
+    unseen += left
+    return chosen
+
+
+def _cut(apart: Apart, meant: whole.Meant) -> Compared:
+    """What is compared of two models with nodes cut."""
+    pair = apart.pair
+    return Compared(pair.original, pair.optimized, apart.cases, apart.sessions, meant, pair.read)
 
 
 def _not_loaded(loaded: Loaded, cases: Cases) -> Tier | None:

@@ -39,6 +39,7 @@ from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
 from normonnx.oracle.oracle import Oracle
 from normonnx.oracle.roundoff import BY_CHANCE, Roundoff, Types, steering
+from normonnx.runtime.hosting import is_large
 from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError, Setting
 
@@ -262,9 +263,10 @@ class Subject:
     def _others(self, setting: Setting) -> list[AnySession]:
         """The model with its weights moved by an ulp, for inputs that cannot be moved."""
         if setting not in self._moved:
-            clone = moved_weights(self._model)
-            with hosted(clone, self._options) as host:
-                self._moved[setting] = [] if host.is_large else [host.session(setting)]
+            self._moved[setting] = []
+            if not is_large(self._model):
+                with hosted(moved_weights(self._model), self._options) as host:
+                    self._moved[setting].append(host.session(setting))
         return self._moved[setting]
 
     def across_settings(self, case: Case) -> dict[str, BySize]:

@@ -51,7 +51,7 @@ class Meant(Struct, frozen=True):
     weights: Mapping[str, Array] | None
     attributes: Mapping[ir.Node, Mapping[str, float]]
 
-    def of_copy(self, model: ir.Model, copy: ir.Model) -> Meant:
+    def of_copy(self, copy: ir.Model) -> Meant:
         """The same of a copy of the model, whose nodes have the same outputs by name."""
         if not self.attributes:
             return self

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from normonnx.operators.kernels import Array, Call, Inputs, Outputs
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
-_OF_EIGHT_BITS = frozenset(
+OF_EIGHT_BITS = frozenset(
     np.dtype(t)
     for t in (
         ml_dtypes.float8_e4m3fn,
@@ -25,6 +25,8 @@ _OF_EIGHT_BITS = frozenset(
         ml_dtypes.float8_e5m2fnuz,
     )
 )
+"""The types of NumPy for floats that only hold weights."""
+
 FLOATS = frozenset(
     (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE)
 )
@@ -54,7 +56,7 @@ def widened(value: Any) -> Any:
     """As `promote`, the types of eight bits too, in which no arithmetic is done."""
     if isinstance(value, list):
         return [widened(item) for item in value]
-    small = isinstance(value, np.ndarray) and value.dtype in _OF_EIGHT_BITS
+    small = isinstance(value, np.ndarray) and value.dtype in OF_EIGHT_BITS
     return value.astype(np.float64) if small else promote(value)
 
 

@@ -23,6 +23,11 @@ _PARKED_BYTES = 400_000_000
 _BYTES_LIMIT = 1_500_000_000
 
 
+def is_large(model: ir.Model) -> bool:
+    """Whether sessions of a model take turns in memory."""
+    return model_io.weight_bytes(model) > _PARKED_BYTES
+
+
 class Host:
     """Keeps a model as ONNX Runtime takes it: bytes, or files that go with the last session.
 
@@ -55,9 +60,8 @@ class Host:
         self._seconds = seconds
         self._folder: Folder | None = None
         self._form: bytes | str
-        size = model_io.weight_bytes(model)
-        self.is_large: bool = size > _PARKED_BYTES
-        if size <= _BYTES_LIMIT:
+        self.is_large: bool = is_large(model)
+        if model_io.weight_bytes(model) <= _BYTES_LIMIT:
             self._form = model_io.dump(model)
         else:
             self._folder = Folder()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
+from normonnx.judge import Judge
 from normonnx.judge.cutting import cut, pair_of
 from tests.judge.building import graph_model, judge, respelled
 
@@ -176,3 +179,32 @@ def test_defaults_that_are_stated_change_nothing() -> None:
     verdict = judge(silent, respelled(stated))
     assert verdict.passed
     assert any(r.inner for r in verdict.outputs)
+
+
+def test_one_judge_compares_what_each_model_reads() -> None:
+    """A threshold that differs in the second model only is compared there, and nowhere else."""
+    text = "(float[N, 8] x) => (bool[N, 12] y) { h = MatMul(x, w) y = Greater(h, t) }"
+    right, wrong = (graph_model(text, w=W, t=np.array([f * 2.5], np.float32)) for f in (1, 1.001))
+    shifted = W.copy()
+    shifted[0] += np.spacing(shifted[0])
+    near = graph_model(text, w=shifted, t=np.array([2.5], np.float32))
+    judging = Judge(ir.from_proto(right))
+    assert judging.judge(ir.from_proto(near)).passed
+    assert judging.judge(ir.from_proto(wrong)).status == "fail"
+    assert judging.judge(ir.from_proto(near)).passed
+
+
+@pytest.mark.parametrize("demand", [{"strict": True}, {"rtol": 1e-3}])
+def test_what_is_demanded_of_outputs_is_held_to_what_comes_out(demand: dict[str, Any]) -> None:
+    text = """(float[N, 8] x) => (int64[N] y) {{
+        h = MatMul(x, w)
+        {}
+        y = ArgMax<axis = 1, keepdims = 0>(c)
+    }}"""
+    sums = ("a = Add(h, b) c = Add(a, b)", "a = Add(b, b) c = Add(h, a)")
+    one, other = (graph_model(text.format(s), w=W, b=np.full(12, 0.1, np.float32)) for s in sums)
+    verdict = judge(one, other, **demand)
+    assert verdict.passed, verdict.line()
+    assert not any(r.inner for r in verdict.outputs)
+    wrong = graph_model(text.format(sums[0]), w=-W, b=np.full(12, 0.1, np.float32))
+    assert judge(one, wrong, **demand).status == "fail"
