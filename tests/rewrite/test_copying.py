@@ -17,6 +17,14 @@ TWO_READERS = (
 )
 
 
+def by_four(m: ir.Model) -> Proposal:
+    """One product with four for the two products with two that make b of x."""
+    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "b"), kind="test")
+    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, "four")
+    proposal.replace(value(m, "b"), proposal.node("Mul", [value(m, "x"), four]))
+    return proposal
+
+
 def copy_of(m: ir.Model, bytes_: int = 256) -> Copy:
     exact = np.ones(bytes_ // 4)
     tensor = ir.Tensor(exact.astype(np.float32), name="w")
@@ -115,9 +123,7 @@ def test_a_reader_of_the_shape_moves_along() -> None:
         "{ a = Mul (x, two)\n h = Shape (a)\n b = Mul (a, two)\n y = Relu (b) }",
         two=np.float32(2),
     )
-    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "b"), kind="test")
-    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, "four")
-    proposal.replace(value(m, "b"), proposal.node("Mul", [value(m, "x"), four]))
+    proposal = by_four(m)
     proposal.redirect(value(m, "a"), value(m, "x"))
     assert isinstance(commit(proposal, summary=""), Rewrite)
     assert operators(m) == "Shape Mul Relu"
@@ -159,9 +165,7 @@ def test_what_is_withdrawn_leaves_nothing() -> None:
         "(float[2,3] x) => (float[2,3] y) { a = Mul (x, two)\n b = Mul (a, two)\n y = Relu (b) }",
         two=np.float32(2),
     )
-    proposal = Proposal(context(m), m.graph, key="k", rule="R", site=node(m, "b"), kind="test")
-    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, "four")
-    proposal.replace(value(m, "b"), proposal.node("Mul", [value(m, "x"), four]))
+    proposal = by_four(m)
     proposal.withdraw()
     assert not proposal.nodes
     assert not proposal.replacements
