@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from normonnx.graph.ulps import ulps_at
-from normonnx.judge.tiers.magnitudes import Level, levels
+from normonnx.judge.tiers.magnitudes import Level, levels, tops
 from normonnx.operators.kernels import Array
 
 # Upper ends of the classes of the ulp histogram: 0, 1, 2, 4, …, and all above.
@@ -58,7 +58,8 @@ class Metrics(Struct, frozen=True):
         histogram: how many elements differ from the original's by how many units of ``ulp``.
         agreement: share of rows (last axis) whose largest element is the same as the original's.
         worst: the worst element, None if nothing could be compared.
-        noise_original: root mean square of o − t, each element in ulp of its own size.
+        noise_original: root mean square of o − t in ulp, for elements that are apart in size, such
+            as a mask's fill and scores, each at the largest of their kind.
         noise_optimized: root mean square of y − t, likewise.
         levels: how far the elements of like size are from the truth.
     """
@@ -150,10 +151,11 @@ def _rms(values: Array) -> float:
 
 
 def _in_ulps(found: Sequence[tuple[Level, float]], dtype: np.dtype[Any]) -> float:
-    """Distances of levels in units of the last place of their largest elements."""
+    """Distances of levels in ulp at the largest element of the row of levels that each is of."""
+    top = tops([[level for level, _ in found]])
     total = math.hypot(
         *(
-            math.sqrt(v.count) * rms / float(ulps_at(np.asarray(v.magnitude), dtype))
+            math.sqrt(v.count) * rms / float(ulps_at(np.asarray(top[v.size]), dtype))
             for v, rms in found
         )
     )

@@ -1,8 +1,8 @@
 """One output over all feeds and settings: the numbers that every report tells of it.
 
-Its distances to float64 are pooled over the feeds that decide, each element in ulp: the distance
-between neighbouring numbers of its size. How far the models are from each other is told of the feed
-and setting where that is most.
+Its distances to float64 are pooled over the feeds that decide, in ulp: the distance between
+neighbouring numbers at the largest element, or at the largest of its kind where elements are apart
+in size. How far the models are from each other is told of the feed and setting where that is most.
 """
 
 from __future__ import annotations

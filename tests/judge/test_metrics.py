@@ -189,3 +189,16 @@ def test_ratio_of_two_exact_outputs_is_one() -> None:
     assert measure(exact, exact, np.ones(3)).ratio == 1
     assert isinstance(measure(exact, exact, np.ones(3)), Metrics)
     assert measure(exact, exact + 1, np.ones(3)).ratio == math.inf
+
+
+def test_a_ratio_is_told_by_what_matters_at_each_size() -> None:
+    """Elements that are small by cancellation weigh no more than others; a fill hides none."""
+    truth = np.concatenate([np.linspace(1e-3, 1.0, 200), np.full(10, -1e9)])
+    unit = float(np.spacing(F32(1)))
+    o, y = (truth.astype(F32), truth.astype(F32))
+    o[:200] += F32(2 * unit)
+    y[:200] += F32(2 * unit)
+    y[0] += F32(2 * unit)
+    assert 1 <= measure(o, y, truth).ratio < 1.02
+    y[:200] += F32(4 * unit)
+    assert measure(o, y, truth).ratio == pytest.approx(3, rel=0.1)
