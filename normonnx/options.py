@@ -33,6 +33,8 @@ class Options(Struct, frozen=True, kw_only=True):
         allow_duplicate: copy a layer, or a weight, that others read too, to fold into the copy.
         rules_on: codes of rules to use that are off by default.
         rules_off: codes of rules not to use.
+        simplify: whether to shorten the rest of the graph too: constants, sizes, nodes that do
+            nothing, or that nobody reads.
         verify: whether to judge the result against the original.
         providers: what to judge on, of "cpu" and "cuda".
         seed: of the generated feeds.
@@ -54,6 +56,7 @@ class Options(Struct, frozen=True, kw_only=True):
     allow_duplicate: bool = False
     rules_on: frozenset[str] = frozenset()
     rules_off: frozenset[str] = frozenset()
+    simplify: bool = True
     verify: bool = True
     providers: tuple[str, ...] = ("cpu",)
     seed: int = 0
@@ -128,6 +131,7 @@ class Asked(TypedDict, total=False):
     allow_duplicate: bool
     rules_on: Iterable[str]
     rules_off: Iterable[str]
+    simplify: bool
     verify: bool
     providers: Iterable[str]
     seed: int

@@ -1,11 +1,12 @@
-"""The two engines as passes of onnx_ir, to stand in a row with everyone else's.
+"""The three engines as passes of onnx_ir, to stand in a row with everyone else's.
 
     import onnx_ir.passes.common as common
-    from normonnx.passes import FoldAffine, FuseNorms
+    from normonnx.passes import FoldAffine, FuseNorms, Simplify
 
-    onnx_ir.passes.Sequential(FuseNorms(), FoldAffine(), common.RemoveUnusedNodesPass())(model)
+    passes = FuseNorms(), FoldAffine(), Simplify(), common.TopologicalSortPass()
+    onnx_ir.passes.Sequential(*passes)(model)
 
-Both take what `normonnx.options.Options` has, as keyword arguments. Every rewrite carries its
+All take what `normonnx.options.Options` has, as keyword arguments. Every rewrite carries its
 certificate here too. What is missing is the judge, who needs the original beside the result:
 `normonnx.verify`.
 """
@@ -22,7 +23,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from normonnx import raising, steps
 from normonnx.options import Asked, Options
 
-__all__ = ["FoldAffine", "FuseNorms"]
+__all__ = ["FoldAffine", "FuseNorms", "Simplify"]
 
 _logger = logging.getLogger(__name__)
 
@@ -61,3 +62,9 @@ class FuseNorms(_Engine):
     """Fuse each spelled-out norm into one operator, and raise the opset if that needs it."""
 
     own: ClassVar[Makers] = (raising.FuseNorms,)
+
+
+class Simplify(_Engine):
+    """Work out what follows from constants and sizes, and take out what does nothing."""
+
+    own: ClassVar[Makers] = (steps.Simplify,)

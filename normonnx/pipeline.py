@@ -26,6 +26,7 @@ from normonnx.steps import (
     FoldAffine,
     InlineFunctions,
     Settled,
+    Simplify,
     UnlistInitializers,
     Workspace,
 )
@@ -33,12 +34,12 @@ from normonnx.steps import (
 Array = np.ndarray[Any, Any]
 
 PREPARE = (InlineFunctions, UnlistInitializers)
-ENGINES = (FuseNorms, FoldAffine)
+ENGINES = (FuseNorms, FoldAffine, Simplify)
 PASSES = (*PREPARE, *ENGINES, Finish)
 """In this order; each sees what the one before changed."""
 
 _ROUNDS = 4
-"""A map that is folded may uncover a norm, and a norm that is fused a map: so often at most."""
+"""A map that is folded or a node that goes may uncover a norm: so often at most."""
 
 
 class Outcome(Struct, frozen=True):
@@ -114,12 +115,12 @@ def run(
 
 
 def _run_to_a_fixed_point(work: Workspace) -> None:
-    """Run the passes, the engines as long as the last of them leaves something new to the first."""
+    """Run the passes, the engines as long as one of them leaves something new to the first."""
     work.run(make(work) for make in PREPARE)
-    *earlier, last = ENGINES
+    first, *others = ENGINES
     for _ in range(_ROUNDS):
-        work.run(make(work) for make in earlier)
-        if not work.run([last(work)]):
+        work.run([first(work)])
+        if not work.run(make(work) for make in others):
             break
     work.run([Finish(work)])
 

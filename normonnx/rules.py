@@ -298,6 +298,107 @@ _PAGES = (
         exactness="rounding",
         why="One node reads and writes the activations once; the operator is in every opset.",
     ),
+    Rule(
+        code="NX201",
+        name="work-out-constants",
+        title="What depends on constants alone is stored as a constant",
+        before="W ─ Transpose ─ Mul(k) ─┐\n                        x ─ MatMul ─ y",
+        after="x ─ MatMul(W′) ─ y",
+        equation=("W′ is the value of the nodes in float64, rounded once to their type",),
+        conditions=(
+            "nothing random is among the nodes, and nothing that a caller may override",
+            "the constant is at most 256 KiB larger than those that go with it",
+            "casts round and integers wrap as the standard says",
+            _STORED,
+        ),
+        exactness="rounding",
+        why="Exporters leave weights to transpose, scales to multiply and masks to build in the "
+        "graph. Constant nodes become initializers.",
+    ),
+    Rule(
+        code="NX202",
+        name="write-known-sizes",
+        title="What follows from the sizes of tensors is written as numbers",
+        before=(
+            "x ─┬─ Shape ─ Gather ─ Concat(…, 64) ─┐\n   └───────────────────────────── Reshape ─ y"
+        ),
+        after="x ─ Reshape(0, 64) ─ y",
+        equation=(
+            "Dimensions are followed through Shape, Gather, Slice, Concat and arithmetic.",
+            "0 stands for the dimension that was there, −1 for the one that is left.",
+        ),
+        conditions=(
+            "the sizes follow from the inputs' declared dimensions, for every size of open ones",
+            "−1 stands for an open dimension only where no other dimension is open: with an empty "
+            "tensor it would have no value",
+        ),
+        exactness="exact",
+        why="A shape that is computed at every run costs nodes, and hides from runtimes that it is "
+        "always the same.",
+    ),
+    Rule(
+        code="NX203",
+        name="drop-what-does-nothing",
+        title="Nodes that give back what they read go",
+        before="x ─ Identity ─ Cast(float) ─ Reshape(its own shape) ─ y",
+        after="x ─ y",
+        equation=("f(x) = x for every x of this type and these dimensions",),
+        conditions=(
+            "Identity, Dropout at inference, Cast to its own type, Transpose that keeps the order",
+            "Reshape, Flatten, Squeeze, Unsqueeze, Expand, Resize and Split to the dimensions that "
+            "were there, at every size",
+            "Slice and Gather of everything in order, Pad of nothing, Tile of one",
+            "Concat, Sum, Max, Min and Mean of a single input; Relu of a Relu",
+            "an input of the model that is also an output keeps its Identity",
+        ),
+        exactness="exact",
+        why="Each is a node that runtimes schedule, and that keeps others from meeting.",
+    ),
+    Rule(
+        code="NX204",
+        name="say-once",
+        title="Nodes that compute the same, and equal initializers, become one",
+        before="x ─┬─ Transpose ─ a\n   └─ Transpose ─ b",
+        after="x ─ Transpose ─ a, b",
+        equation=("the same operator with the same attributes on the same inputs is the same",),
+        conditions=(
+            "the operator is deterministic",
+            "both are in one graph",
+            "initializers agree in type, shape and bits, and no BatchNormalization that trains "
+            "reads them: ONNX Runtime writes into its inputs",
+        ),
+        exactness="exact",
+        why="Exporters write the same shape arithmetic once for each use.",
+    ),
+    Rule(
+        code="NX205",
+        name="shorten-chains",
+        title="A chain of nodes that lay elements out anew becomes one node, or none",
+        before="x ─ Transpose(0, 2, 1) ─ Transpose(0, 2, 1) ─ Squeeze ─ Unsqueeze ─ y",
+        after="x ─ y",
+        equation=(
+            "Transposes are composed; Reshape, Flatten, Squeeze and Unsqueeze keep the order of "
+            "elements, so the last shape counts",
+        ),
+        conditions=(
+            "the shape of the last one can be written as constants, for every size of the inputs",
+            "a Cast behind another is alone where the first loses nothing",
+            "Slices of one chain cut different axes; Concats join along the same one",
+        ),
+        exactness="exact",
+        why="Each of them may copy the whole tensor.",
+    ),
+    Rule(
+        code="NX206",
+        name="drop-what-nobody-reads",
+        title="What no output depends on goes",
+        before="x ─┬─ Conv ─ y\n   └─ Relu",
+        after="x ─ Conv ─ y",
+        equation=("an output does not change with what it does not read",),
+        conditions=("no output of the model, or of the graph it is in, depends on it",),
+        exactness="exact",
+        why="Nodes, initializers and functions that are left over cost load time and room.",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in _PAGES}

@@ -22,6 +22,7 @@ from normonnx.inlining import inline_functions
 from normonnx.journal import Journal
 from normonnx.options import Options
 from normonnx.rewrite import Context
+from normonnx.simplify import simplify
 from normonnx.sizes.recorded import Recorded
 from normonnx.sizes.walk import Walk
 from normonnx.targets import TARGETS
@@ -171,6 +172,19 @@ class FoldAffine(Step):
         """Run the affine engine."""
         before = len(self.work.journal.rewrites)
         fold_affine(self.work.context)
+        return PassResult(model, modified=len(self.work.journal.rewrites) > before)
+
+
+class Simplify(Step):
+    """Work out what follows from constants and sizes, and take out what does nothing."""
+
+    keeps_context = True
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Run the simplifying engine."""
+        before = len(self.work.journal.rewrites)
+        if self.work.options.simplify:
+            simplify(self.work.context)
         return PassResult(model, modified=len(self.work.journal.rewrites) > before)
 
 

@@ -177,6 +177,13 @@ rewriting: Decorator = _together(
         help="Copy a layer that others read too, to fold into the copy.",
     ),
     click.option(
+        "--no-simplify",
+        "simplify",
+        flag_value=False,
+        default=True,
+        help="Fold and fuse only; leave the rest of the graph as it is.",
+    ),
+    click.option(
         "--rule",
         "rules_on",
         type=RuleCodeType(),

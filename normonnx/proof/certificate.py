@@ -22,6 +22,7 @@ from normonnx.proof.agreement import TOLERANCE, DifferentError
 from normonnx.proof.linear import same_numbers
 from normonnx.proof.replay import UnknownSizeError, in_short, replayed
 from normonnx.proof.stored import flaw_of
+from normonnx.proof.structure import made_the_same
 from normonnx.proof.window import Flaw, Side, Window, related_sides, sides
 from normonnx.sizes.walk import Walk
 
@@ -52,6 +53,8 @@ def _certify(window: Window) -> str | Flaw:
     if flaw := flaw_of(window):
         return flaw
     window.constants.confirm(lambda value: _seen(window, value))
+    if made_the_same(window):
+        return "the same operators on the same values"
     old, new = sides(window)
     for walk in window.recorded.walks:
         walk.go_on(new.nodes, window.opsets)

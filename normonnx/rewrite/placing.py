@@ -50,9 +50,16 @@ def take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
         old.name = None
         new.name = name
         return
-    # The new value exists already under its own name, and an output of the graph keeps its own.
+    # The new value exists already, under its own name.
     if not old.is_graph_output():
         old.replace_all_uses_with(new)
+        return
+    # An output of the graph keeps its name: the value takes it, or is copied to it.
+    if successor is not None and successor.graph is node.graph and not new.is_graph_output():
+        new.type, new.shape = old.type, old.shape
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        old.name = None
+        new.name = name
         return
     identity = ir.node("Identity", [new])
     identity.name = context.fresh(f"{node.name}_Identity")

@@ -1,0 +1,74 @@
+"""The simplifying engine: every rule looks at every node, until none finds anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx_ir as ir
+
+from normonnx.graph.nesting import subgraphs, walk
+from normonnx.journal import Refusal
+from normonnx.operators.names import onnx_name
+from normonnx.rewrite import Context, commit
+from normonnx.simplify import chains, constants, nothing, sizes, twice, unread
+from normonnx.simplify.rule import Finder
+from normonnx.values.shapes import Shapes
+
+_ROUNDS = 16
+"""A round that changes nothing is the last; a chain of any length takes one or two."""
+
+
+def simplify(context: Context) -> None:
+    """Work out what can be, and take out what does nothing, is said twice or is not read."""
+    journal = context.journal
+    for _ in range(_ROUNDS):
+        before = len(journal.rewrites)
+        unread.drop_unread(context)
+        for node in list(walk(context.model.graph)):
+            if node.graph is not None:
+                _node(context, node)
+        for graph in _graphs(context.model):
+            twice.merge_nodes(context, graph)
+        if len(journal.rewrites) == before:
+            break
+        # A target that became a constant says how large what it makes is.
+        context.shapes = Shapes(context.model, context.constants)
+    unread.store_constants(context)
+    twice.merge_initializers(context)
+
+
+def _node(context: Context, node: ir.Node) -> None:
+    """Make the first simplification that can be made."""
+    for finder in _finders(node):
+        found = finder(context, node)
+        if found is None:
+            continue
+        result = commit(found.proposal, summary=found.summary)
+        if not isinstance(result, Refusal):
+            return
+
+
+def _finders(node: ir.Node) -> Iterator[Finder]:
+    if not node.outputs:
+        return
+    yield constants.worked_out
+    name = onnx_name(node)
+    if not name:
+        return
+    yield sizes.known_numbers
+    yield nothing.gives_back
+    if name in chains.FINDERS:
+        yield chains.FINDERS[name]
+    if name == "Reshape":
+        yield sizes.reshape
+    elif name == "Expand":
+        yield sizes.expand
+
+
+def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    """The main graph and those within it; functions are left alone."""
+    pending = [model.graph]
+    while pending:
+        graph = pending.pop()
+        yield graph
+        pending.extend(inner for node in graph for inner in subgraphs(node))

@@ -1,0 +1,185 @@
+"""NX203: nodes that give back what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.graph.dims import Dims
+from normonnx.operators.attributes import attribute_int, attribute_ints, normalized
+from normonnx.rewrite import Context
+from normonnx.simplify.rule import NOTHING, Found, in_place_of
+
+_WITH_RATIO_INPUT = 12
+"""The opset from which on Dropout is told by an input whether it trains."""
+
+_WITHOUT_ATTRIBUTE = 7
+"""The opset from which on it never trains, until then."""
+
+
+def gives_back(context: Context, node: ir.Node) -> Found | None:
+    """The first input in the place of the output, if the operator does nothing to it here."""
+    test = _TESTS.get(node.op_type)
+    if test is None or not node.inputs or node.inputs[0] is None:
+        return None
+    if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
+        return None
+    if context.constants.is_constant(node.outputs[0]) or not test(context, node):
+        return None
+    source, out = context.shapes.dtype(node.inputs[0]), context.shapes.dtype(node.outputs[0])
+    if source is None or source != out:
+        return None
+    return in_place_of(context, NOTHING, node, node.inputs[0])
+
+
+def keeps_dims(context: Context, node: ir.Node) -> bool:
+    """Whether the output has the dimensions of the input, at every size."""
+    source = context.shapes.dims(node.inputs[0])
+    return source is not None and source == context.shapes.dims(node.outputs[0])
+
+
+def _always(context: Context, node: ir.Node) -> bool:
+    return True
+
+
+def _is_at_inference(context: Context, node: ir.Node) -> bool:
+    """Whether a Dropout drops nothing."""
+    assert node.graph is not None
+    opset = context.opset_of(node.graph)
+    if opset < _WITHOUT_ATTRIBUTE:
+        return bool(attribute_int(node, "is_test", 0))
+    if opset < _WITH_RATIO_INPUT or len(node.inputs) < 3 or node.inputs[2] is None:
+        return True
+    training = context.constants.array(node.inputs[2])
+    return training is not None and not training.any()
+
+
+def _casts_nothing(context: Context, node: ir.Node) -> bool:
+    source = context.shapes.dtype(node.inputs[0])
+    return source is not None and source == attribute_int(node, "to", 0)
+
+
+def _keeps_order(context: Context, node: ir.Node) -> bool:
+    perm = attribute_ints(node, "perm")
+    return perm is not None and perm == tuple(range(len(perm)))
+
+
+def _slices_all(context: Context, node: ir.Node) -> bool:
+    """Whether a Slice takes every element, in its order."""
+    dims = context.shapes.dims(node.inputs[0])
+    parts = _slice_parts(context, node)
+    if dims is None or parts is None:
+        return False
+    starts, ends, axes, steps = parts
+    axes = tuple(range(len(starts))) if axes is None else axes
+    steps = (1,) * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        return False
+    return all(
+        start == 0 and step == 1 and isinstance(axis, int) and _is_end(dims, axis, end)
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
+    )
+
+
+_ANY_LENGTH = 1 << 31
+"""No axis is as long as this; exporters write it, or more, for the end."""
+
+
+def _is_end(dims: Dims, axis: int, end: object) -> bool:
+    dim = dims[normalized(axis, len(dims))]
+    if isinstance(end, int):
+        return end >= _ANY_LENGTH - 1 or (isinstance(dim, int) and end >= dim)
+    return end == dim
+
+
+def _slice_parts(
+    context: Context, node: ir.Node
+) -> tuple[Dims, Dims, Dims | None, Dims | None] | None:
+    """Starts, ends, axes and steps, the last two None where they are left out."""
+    if len(node.inputs) == 1:
+        starts, ends = attribute_ints(node, "starts"), attribute_ints(node, "ends")
+        return (
+            None
+            if starts is None or ends is None
+            else (starts, ends, attribute_ints(node, "axes"), None)
+        )
+    given = [*node.inputs[1:], None, None][:4]
+    found = [context.shapes.vector(value) for value in given]
+    if any(one is None and value is not None for one, value in zip(found, given, strict=True)):
+        return None
+    starts_, ends_, axes, steps = found
+    return None if starts_ is None or ends_ is None else (starts_, ends_, axes, steps)
+
+
+def _pads_nothing(context: Context, node: ir.Node) -> bool:
+    pads = attribute_ints(node, "pads")
+    if pads is None and len(node.inputs) > 1:
+        array = context.constants.array(node.inputs[1])
+        pads = None if array is None else tuple(int(n) for n in array.reshape(-1))
+    return pads is not None and not any(pads)
+
+
+def _is_alone(context: Context, node: ir.Node) -> bool:
+    return sum(value is not None for value in node.inputs) == 1
+
+
+def _is_in_one_part(context: Context, node: ir.Node) -> bool:
+    return len(node.outputs) == 1 and keeps_dims(context, node)
+
+
+def _scales_by_one(context: Context, node: ir.Node) -> bool:
+    """Whether a Resize or Upsample keeps each axis, by scales of 1 or by its sizes."""
+    mode = node.attributes.get("coordinate_transformation_mode")
+    if mode is not None and mode.as_string() == "tf_crop_and_resize":
+        return False
+    if not keeps_dims(context, node):
+        return False
+    scales = [context.constants.array(value) for value in node.inputs[1:3] if value is not None]
+    told = [array for array in scales if array is not None and array.size]
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        return True
+    return bool(told) and bool(np.all(told[-1] == 1))
+
+
+def _takes_all_in_order(context: Context, node: ir.Node) -> bool:
+    dims, indices = context.shapes.dims(node.inputs[0]), context.constants.array(node.inputs[1])
+    if not dims or indices is None or indices.ndim != 1:
+        return False
+    length = dims[normalized(attribute_int(node, "axis", 0), len(dims))]
+    return length == indices.size and bool(np.array_equal(indices, np.arange(indices.size)))
+
+
+def _repeats_once(context: Context, node: ir.Node) -> bool:
+    repeats = context.constants.array(node.inputs[1]) if len(node.inputs) == 2 else None
+    return repeats is not None and bool(np.all(repeats == 1))
+
+
+def _follows_itself(context: Context, node: ir.Node) -> bool:
+    """Whether the same operator was applied just before: once more changes nothing."""
+    source = node.inputs[0]
+    producer = None if source is None else source.producer()
+    return (
+        producer is not None
+        and producer.op_identifier() == node.op_identifier()
+        and source is producer.outputs[0]
+    )
+
+
+_TESTS: Mapping[str, Callable[[Context, ir.Node], bool]] = {
+    "Identity": _always,
+    "Dropout": _is_at_inference,
+    "Cast": _casts_nothing,
+    "Transpose": _keeps_order,
+    **dict.fromkeys(("Reshape", "Expand", "Flatten", "Squeeze", "Unsqueeze"), keeps_dims),
+    "Slice": _slices_all,
+    "Pad": _pads_nothing,
+    **dict.fromkeys(("Concat", "Sum", "Max", "Min", "Mean"), _is_alone),
+    "Split": _is_in_one_part,
+    **dict.fromkeys(("Resize", "Upsample"), _scales_by_one),
+    "Gather": _takes_all_in_order,
+    "Tile": _repeats_once,
+    **dict.fromkeys(("Relu", "Abs", "Floor", "Ceil", "Round", "Sign"), _follows_itself),
+}
+"""When an operator of ONNX's gives back its first input."""

@@ -1,0 +1,67 @@
+"""What a simplification is: a function from a node to a proposal, under a rule's code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import onnx_ir as ir
+from msgspec import Struct
+
+from normonnx.rewrite import Context, Proposal
+
+CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD = (f"NX20{i}" for i in range(1, 7))
+"""The codes of the rules; their pages stand in `normonnx.rules`."""
+
+
+class Found(Struct, frozen=True):
+    """A simplification that was found.
+
+    Attributes:
+        proposal: the new nodes and what they stand for.
+        summary: one line, such as ``Reshape·Reshape → Reshape``.
+    """
+
+    proposal: Proposal
+    summary: str
+
+
+Finder: TypeAlias = "Callable[[Context, ir.Node], Found | None]"
+"""Looks at one node; None where there is nothing to simplify."""
+
+
+def begin(context: Context, rule: str, node: ir.Node) -> Proposal:
+    """A proposal about a node, which may also leave the graph as long as it was."""
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    proposal = Proposal(
+        context,
+        graph,
+        key=f"{rule}:{node.outputs[0].name}",
+        rule=rule,
+        site=node,
+        kind=node.op_type,
+    )
+    proposal.least_gain = 0
+    return proposal
+
+
+def in_place_of(context: Context, rule: str, node: ir.Node, value: ir.Value) -> Found | None:
+    """An existing value in the place of a node's first output, if it may stand there.
+
+    An output of a graph keeps its own node where the value is no result of a node of that graph, or
+    is an output itself.
+    """
+    out = node.outputs[0]
+    if out.is_graph_output():
+        maker = value.producer()
+        if maker is None or maker.graph is not node.graph or value.is_graph_output():
+            return None
+    proposal = begin(context, rule, node)
+    proposal.replace(out, value)
+    return Found(proposal, f"{node.op_type} → nothing")
+
+
+def chained(nodes: Sequence[ir.Node], new: str) -> str:
+    """The summary of a chain of nodes that becomes one."""
+    return f"{'·'.join(node.op_type for node in nodes)} → {new}"

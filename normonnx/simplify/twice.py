@@ -1,0 +1,119 @@
+"""NX204: what is said twice is said once: nodes, and initializers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import onnx_ir as ir
+
+from normonnx.graph.contents import Contents
+from normonnx.graph.nesting import walk
+from normonnx.journal import Refusal, Rewrite
+from normonnx.operators.attributes import attribute_int, attribute_key
+from normonnx.operators.names import onnx_name
+from normonnx.operators.table import is_deterministic
+from normonnx.rewrite import Context, commit
+from normonnx.simplify.rule import TWICE, begin
+
+
+def merge_nodes(context: Context, graph: ir.Graph) -> None:
+    """Let one node stand for all that are the same operator on the same inputs."""
+    first: dict[Hashable, ir.Node] = {}
+    contents = Contents()
+    for node in list(graph):
+        key = _key(context, node, contents)
+        if key is None:
+            continue
+        other = first.setdefault(key, node)
+        if other is not node and _merged(context, other, node):
+            continue
+
+
+def _key(context: Context, node: ir.Node, contents: Contents) -> Hashable | None:
+    """What is equal for nodes that compute the same; None where that cannot be told."""
+    if not node.outputs or not is_deterministic(node) or onnx_name(node) == "Constant":
+        return None
+    if all(map(context.constants.is_constant, node.outputs)):
+        return None
+    attributes = node.attributes.data
+    if any(attribute.is_ref() for attribute in attributes.values()):
+        return None
+    return (
+        node.domain,
+        node.op_type,
+        node.overload,
+        len(node.outputs),
+        tuple(_input_key(context, value, contents) for value in node.inputs),
+        tuple((name, attribute_key(attributes[name])) for name in sorted(attributes)),
+    )
+
+
+def _input_key(context: Context, value: ir.Value | None, contents: Contents) -> Hashable:
+    stored = None if value is None else value.const_value
+    if value is not None and stored is not None and context.constants.is_constant(value):
+        return ("constant", contents.number(stored))
+    return value
+
+
+def _merged(context: Context, stays: ir.Node, goes: ir.Node) -> bool:
+    """Propose that the outputs of one node stand for those of another."""
+    pairs = list(zip(stays.outputs, goes.outputs, strict=True))
+    if any(gone.is_graph_output() for _, gone in pairs):
+        return False
+    proposal = begin(context, TWICE, goes)
+    for kept, gone in pairs:
+        if gone.uses():
+            proposal.replace(gone, kept)
+    if not proposal.replacements:
+        return False
+    summary = f"{goes.op_type} twice → once"
+    return not isinstance(commit(proposal, summary=summary), Refusal)
+
+
+def merge_initializers(context: Context) -> None:
+    """Let one initializer of a graph stand for all of its type, shape and bits."""
+    graph = context.model.graph
+    key = f"{TWICE}:initializers"
+    if not context.journal.allows(key) or TWICE in context.rules_off:
+        return
+    contents, first = Contents(), dict[int, ir.Value]()
+    gone: list[str] = []
+    apart = _overwritten(context)
+    for name, value in list(graph.initializers.items()):
+        stored = value.const_value
+        if stored is None or value in apart or value.is_graph_input() or value.is_graph_output():
+            continue
+        kept = first.setdefault(contents.number(stored), value)
+        if kept is not value and _exact(context, kept) == _exact(context, value):
+            value.replace_all_uses_with(kept)
+            graph.initializers.pop(name)
+            gone.append(name)
+    if gone:
+        context.journal.record(
+            Rewrite(
+                key=key,
+                rule=TWICE,
+                site=str(graph.name),
+                summary="initializers with the same content → one",
+                removed=tuple(("initializer", name) for name in gone),
+                added=(),
+                certificate="the same type, shape and bits",
+            )
+        )
+
+
+def _exact(context: Context, value: ir.Value) -> bytes | None:
+    """What was rounded to a new constant, which another one of the same bits need not share."""
+    name = str(value.name)
+    return context.constants.exact[name].tobytes() if name in context.constants.exact else None
+
+
+def _overwritten(context: Context) -> set[ir.Value]:
+    """The inputs of BatchNormalizations that train: ONNX Runtime writes into some of them."""
+    return {
+        value
+        for node in walk(context.model.graph)
+        if onnx_name(node) == "BatchNormalization" and attribute_int(node, "training_mode", 0)
+        for value in node.inputs
+        if value is not None
+    }
