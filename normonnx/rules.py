@@ -399,6 +399,21 @@ _PAGES = (
         exactness="exact",
         why="Nodes, initializers and functions that are left over cost load time and room.",
     ),
+    Rule(
+        code="NX207",
+        name="take-known-branch",
+        title="An If whose condition is known gives way to the branch that is taken",
+        before="true ─ If(then: Squeeze, else: Identity) ─ y",
+        after="x ─ Squeeze ─ y",
+        equation=("If(true, f, g) = f,   If(false, f, g) = g",),
+        conditions=(
+            "the condition is a constant, or follows from sizes that are known",
+            "the branch holds no graphs of its own, and nothing random",
+        ),
+        exactness="exact",
+        why="Exporters ask for a size that is always the same, and hide half of the model in "
+        "branches.",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in _PAGES}

@@ -91,7 +91,13 @@ FACTS = (
         vector=vectors.arithmetic(vectors.largest),
         kernel=kernels.variadic(np.maximum),
     ),
-    Facts(name="Min", elementwise=True, dims=broadcast, kernel=kernels.variadic(np.minimum)),
+    Facts(
+        name="Min",
+        elementwise=True,
+        dims=broadcast,
+        vector=vectors.arithmetic(vectors.smallest),
+        kernel=kernels.variadic(np.minimum),
+    ),
     Facts(name="Mod", elementwise=True, jumps=True, dims=broadcast, kernel=kernels.remainder),
     Facts(name="Pow", elementwise=True, dims=broadcast, kernel=kernels.power),
 )

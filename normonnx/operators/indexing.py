@@ -41,6 +41,7 @@ FACTS = (
         linear_in=(1, 2),
         linear_jointly=True,
         dims=broadcast,
+        vector=vectors.chosen,
         kernel=arithmetic.where,
     ),
     # These may combine what they write with what was there (reduction): they only move by default.

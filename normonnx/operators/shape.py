@@ -32,7 +32,7 @@ FACTS = (
         kernel=kernels.shape,
     ),
     Facts(name="Size", reads_shape_only=True, vector=vectors.size, kernel=kernels.size),
-    Facts(name="ConstantOfShape", dims=as_asked),
+    Facts(name="ConstantOfShape", dims=as_asked, vector=vectors.filled),
     Facts(name="Range", kernel=kernels.count),
     *(Facts(name=name) for name in ("Constant", "EyeLike")),
 )

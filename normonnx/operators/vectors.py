@@ -161,3 +161,94 @@ def product(known: Known, node: ir.Node) -> Dims | None:
     if vector is None or attribute_int(node, "noop_with_empty_axes", 0):
         return None
     return (times(vector),)
+
+
+def smallest(a: Dim, b: Dim) -> Dim | None:
+    """The smaller one, where it is a number or both are the same."""
+    if isinstance(a, int) and isinstance(b, int):
+        return min(a, b)
+    return a if a == b else None
+
+
+def compared(decide: Callable[[int, int], bool]) -> Rule:
+    """A comparison of vectors, 1 where it holds and 0 where not, where all of it can be told.
+
+    Args:
+        decide: the comparison, of numbers. Of a size nothing else is known than that it is not
+            negative.
+    """
+
+    def element(a: Dim, b: Dim) -> Dim | None:
+        if isinstance(a, int) and isinstance(b, int):
+            return int(decide(a, b))
+        if a == b:
+            return int(decide(0, 0))
+        if isinstance(b, int):
+            return _beside_a_size(a, b, decide)
+        if isinstance(a, int):
+            return _beside_a_size(b, a, lambda size, number: decide(number, size))
+        return None
+
+    return arithmetic(element)
+
+
+def _beside_a_size(size: Dim, number: int, decide: Callable[[int, int], bool]) -> Dim | None:
+    """How any size compares with a negative number, None for other numbers."""
+    return int(decide(0, number)) if number < 0 and is_size(size) else None
+
+
+def chosen(known: Known, node: ir.Node) -> Dims | None:
+    """Of two vectors the elements that the first input says."""
+    if len(node.inputs) != 3:
+        return None
+    condition, *given = (known.vector(value) for value in node.inputs)
+    if condition is None or not all(isinstance(element, int) for element in condition):
+        return None
+    length = known.static(node.outputs[0])
+    if length is None or len(length) > 1:
+        return None
+    size = length[0] if length else 1
+    picks = [0 if condition[place % len(condition)] else 1 for place in range(size)]
+    found: list[Dim] = []
+    for place, pick in enumerate(picks):
+        vector = given[pick]
+        if vector is None or len(vector) not in (1, size):
+            return None
+        found.append(vector[place % len(vector)])
+    return tuple(found)
+
+
+def filled(known: Known, node: ir.Node) -> Dims | None:
+    """As many times the value as the vector is to be long, where it is a whole number."""
+    length = known.vector(node.inputs[0])
+    if length is None or len(length) != 1 or not isinstance(length[0], int) or length[0] < 0:
+        return None
+    attribute = node.attributes.get("value")
+    if attribute is None or attribute.is_ref():
+        return None  # zeros, in float32
+    array = attribute.as_tensor().numpy()
+    if array.dtype.kind not in "iub" or length[0] > _LONGEST:
+        return None
+    return (int(array.reshape(-1)[0]),) * length[0]
+
+
+_LONGEST = 64
+"""No tensor of more dimensions than this is of interest."""
+
+
+def negated(known: Known, node: ir.Node) -> Dims | None:
+    """1 for 0, and 0 for anything else."""
+    vector = known.vector(node.inputs[0])
+    if vector is None or not all(isinstance(element, int) for element in vector):
+        return None
+    return tuple(int(not element) for element in vector)
+
+
+def both(a: Dim, b: Dim) -> Dim | None:
+    """Whether both hold, where that can be told."""
+    return int(bool(a) and bool(b)) if isinstance(a, int) and isinstance(b, int) else None
+
+
+def either(a: Dim, b: Dim) -> Dim | None:
+    """Whether one of them holds, where that can be told."""
+    return int(bool(a) or bool(b)) if isinstance(a, int) and isinstance(b, int) else None

@@ -2,54 +2,104 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import onnx_ir as ir
 
-from normonnx.graph.contents import Contents
+from normonnx.graph.contents import differing
 from normonnx.operators.attributes import attribute_key
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import is_deterministic
 from normonnx.proof.window import Window
 
-_FARTHEST = 8
-"""How many nodes up two values are followed until they have to meet."""
+Array = np.ndarray[Any, Any]
+
+_MOST_PAIRS = 100_000
+"""So many pairs of values are compared at most."""
 
 
 def made_the_same(window: Window) -> bool:
-    """Whether each new value is made as the one that it stands for."""
-    contents = Contents()
-    return all(
-        _same(window, contents, old, new, _FARTHEST)
-        for old, new in zip(window.old, window.new, strict=True)
-    )
+    """Whether each new value is made as the one that it stands for.
+
+    An If whose condition is constant stands for the branch that is taken.
+    """
+    pending = list(zip(window.old, window.new, strict=True))
+    seen: set[tuple[ir.Value, ir.Value]] = set()
+    while pending:
+        one, other = pending.pop()
+        one = _behind_branches(window, one)
+        if one is other or (one, other) in seen:
+            continue
+        seen.add((one, other))
+        if len(seen) > _MOST_PAIRS:
+            return False
+        below = _made_of(window, one, other)
+        if below is None:
+            return False
+        pending.extend(below)
+    return True
 
 
-def _same(
-    window: Window, contents: Contents, one: ir.Value | None, other: ir.Value | None, left: int
-) -> bool:
-    if one is None or other is None or one is other:
-        return one is other
+def _made_of(
+    window: Window, one: ir.Value, other: ir.Value
+) -> list[tuple[ir.Value, ir.Value]] | None:
+    """The pairs that have to be the same for two values to be so; None where they are not."""
     first, second = one.producer(), other.producer()
-    if first is None or second is None:
-        return first is second and _same_constant(window, contents, one, other)
-    if first is second or not left or not _same_operator(first, second):
-        return False
+    if _is_stored(one) or _is_stored(other):
+        same = _is_stored(one) and _is_stored(other) and _same_constant(window, one, other)
+        return [] if same else None
+    assert first is not None
+    assert second is not None
+    if first is second or not _same_operator(first, second):
+        return None
     places = [list(node.outputs).index(v) for node, v in ((first, one), (second, other))]
-    return places[0] == places[1] and all(
-        _same(window, contents, a, b, left - 1)
-        for a, b in zip(first.inputs, second.inputs, strict=True)
+    pairs = list(zip(first.inputs, second.inputs, strict=True))
+    if places[0] != places[1] or any((a is None) != (b is None) for a, b in pairs):
+        return None
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
+
+
+def _behind_branches(window: Window, value: ir.Value) -> ir.Value:
+    """What a value is where it comes from an If of which one branch is always taken."""
+    node = value.producer()
+    while node is not None and onnx_name(node) == "If":
+        condition = window.constants.array(node.inputs[0])
+        if condition is None or condition.size != 1:
+            break
+        branch = node.attributes["then_branch" if condition.item() else "else_branch"].as_graph()
+        value = branch.outputs[list(node.outputs).index(value)]
+        node = value.producer()
+    return value
+
+
+def _is_stored(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is None or onnx_name(producer) == "Constant"
+
+
+def _same_constant(window: Window, one: ir.Value, other: ir.Value) -> bool:
+    """Whether both are constants of the same type, shape and bits, and mean these."""
+    first, second = (_held(window, value) for value in (one, other))
+    return (
+        first is not None
+        and second is not None
+        and first.dtype == second.dtype
+        and first.shape == second.shape
+        and not differing(first, second).any()
     )
 
 
-def _same_constant(window: Window, contents: Contents, one: ir.Value, other: ir.Value) -> bool:
-    """Whether both are stored with the same bits, and mean these."""
-    for value in (one, other):
-        meant = value in window.exact or value in window.readings
-        if meant or value.const_value is None or not window.constants.is_constant(value):
-            return False
-        if str(value.name) in window.constants.exact:
-            return False
-    stored = [value.const_value for value in (one, other) if value.const_value is not None]
-    return contents.number(stored[0]) == contents.number(stored[1])
+def _held(window: Window, value: ir.Value) -> Array | None:
+    """What a constant holds, None where it stands for a number that was rounded to it."""
+    if value in window.readings or value.name in window.constants.exact:
+        return None
+    if value not in window.exact:
+        return window.constants.array(value)
+    held = None if value.const_value is None else value.const_value.numpy()
+    exact = window.exact[value]
+    same = held is not None and np.array_equal(held.astype(exact.dtype), exact)
+    return held if same else None
 
 
 def _same_operator(one: ir.Node, other: ir.Node) -> bool:
@@ -57,7 +107,6 @@ def _same_operator(one: ir.Node, other: ir.Node) -> bool:
     return (
         one.op_identifier() == other.op_identifier()
         and is_deterministic(one)
-        and is_deterministic(other)
         and onnx_name(one) != "Constant"
         and len(one.inputs) == len(other.inputs)
         and len(one.outputs) == len(other.outputs)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.table import facts_of
 from normonnx.proof.certificate import Window, certify
+from normonnx.rewrite.context import Context
 from normonnx.rewrite.gain import copied, dying, saved
 from normonnx.rewrite.pitfalls import pitfall
 from normonnx.rewrite.placing import place, remove, take_place
@@ -126,11 +127,15 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
     context, graph = proposal.context, proposal.graph
     in_function = any(graph is f.graph for f in context.model.functions.values())
     prelude: list[ir.Node] = []
-    standing = {new for _, new in proposal.replacements}
+    standing = {new: old for old, new in proposal.replacements}
     for value, exact in proposal.constants.items():
         if not value.uses() and value not in standing:
             continue
-        name = context.fresh(str(value.name))
+        old = standing.get(value)
+        takes_name = old is not None and not in_function and _may_be_stored(context, old)
+        name = str(old.name) if old and takes_name else context.fresh(str(value.name))
+        if old is not None and takes_name:
+            old.name = None
         if in_function:
             prelude.append(_constant_node(value, name))
             context.constants.visit(prelude[-1])
@@ -144,6 +149,14 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
             else:
                 context.constants.exact.remake(name, exact, maker)
     return prelude
+
+
+def _may_be_stored(context: Context, value: ir.Value) -> bool:
+    """Whether an initializer may carry the name of a value; runtimes want branches to compute."""
+    producer = value.producer()
+    return producer is not None and (
+        not value.is_graph_output() or producer.graph is context.model.graph
+    )
 
 
 def _redirect(proposal: Proposal) -> None:

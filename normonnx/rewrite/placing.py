@@ -50,9 +50,13 @@ def take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
         old.name = None
         new.name = name
         return
-    # The new value exists already, under its own name.
+    # The new value exists already, under its own name, or is a constant that took the old one's.
     if not old.is_graph_output():
         old.replace_all_uses_with(new)
+        return
+    if old.name is None:
+        new.type, new.shape = old.type, old.shape
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
         return
     # An output of the graph keeps its name: the value takes it, or is copied to it.
     if successor is not None and successor.graph is node.graph and not new.is_graph_output():

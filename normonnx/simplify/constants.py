@@ -24,7 +24,8 @@ def worked_out(context: Context, node: ir.Node) -> Found | None:
     outs = [out for out in node.outputs if _is_read(context, out)]
     if not outs or not all(map(context.constants.is_constant, outs)):
         return None
-    if onnx_name(node) == "Constant" or any(out.is_graph_output() for out in node.outputs):
+    is_inner = node.graph is not context.model.graph
+    if onnx_name(node) == "Constant" or any(out.is_graph_output() and is_inner for out in outs):
         return None
     if not all(_may_be_small(context, out) for out in outs):
         return None
@@ -46,8 +47,8 @@ def worked_out(context: Context, node: ir.Node) -> Found | None:
 
 
 def _is_read(context: Context, out: ir.Value) -> bool:
-    """Whether a node reads it whose own outputs are not all constant, or that holds a graph."""
-    return any(
+    """Whether a node reads it whose own outputs are not all constant, or the model gives it."""
+    return out.is_graph_output() or any(
         use.node.graph is not None and not all(map(context.constants.is_constant, use.node.outputs))
         for use in out.uses()
     )
@@ -90,7 +91,7 @@ def _stored(context: Context, proposal: Proposal, out: ir.Value) -> ir.Value | N
         return None
     if not is_float(dtype):
         plain = array.dtype.kind in _WHOLE and ir.DataType.from_numpy(array.dtype) == dtype
-        return proposal.integers(np.ascontiguousarray(array), str(out.name)) if plain else None
+        return proposal.integers(array.copy(order="C"), str(out.name)) if plain else None
     exact = context.constants.float64(out)
     if exact is None or np.isnan(exact).any():
         return None

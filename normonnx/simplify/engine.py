@@ -10,8 +10,8 @@ from normonnx.graph.nesting import subgraphs, walk
 from normonnx.journal import Refusal
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, commit
-from normonnx.simplify import chains, constants, nothing, sizes, twice, unread
-from normonnx.simplify.rule import Finder
+from normonnx.simplify import branches, chains, constants, nothing, sizes, twice, unread
+from normonnx.simplify.rule import CONSTANTS, SHAPES, Finder
 from normonnx.values.shapes import Shapes
 
 _ROUNDS = 16
@@ -20,19 +20,24 @@ _ROUNDS = 16
 
 def simplify(context: Context) -> None:
     """Work out what can be, and take out what does nothing, is said twice or is not read."""
-    journal = context.journal
+    rewrites = context.journal.rewrites
+    told = len(rewrites)
     for _ in range(_ROUNDS):
-        before = len(journal.rewrites)
+        before = len(rewrites)
         unread.drop_unread(context)
         for node in list(walk(context.model.graph)):
             if node.graph is not None:
+                if len(rewrites) > told:
+                    context.shapes.look_again(node)
                 _node(context, node)
         for graph in _graphs(context.model):
             twice.merge_nodes(context, graph)
-        if len(journal.rewrites) == before:
-            break
-        # A target that became a constant says how large what it makes is.
-        context.shapes = Shapes(context.model, context.constants)
+        if len(rewrites) == before:
+            if not any(rewrite.rule in (CONSTANTS, SHAPES) for rewrite in rewrites[told:]):
+                break
+            # onnx infers more of a model whose targets have become constants.
+            context.shapes = Shapes(context.model, context.constants)
+            told = len(rewrites)
     unread.store_constants(context)
     twice.merge_initializers(context)
 
@@ -63,6 +68,8 @@ def _finders(node: ir.Node) -> Iterator[Finder]:
         yield sizes.reshape
     elif name == "Expand":
         yield sizes.expand
+    elif name == "If":
+        yield branches.taken
 
 
 def _graphs(model: ir.Model) -> Iterator[ir.Graph]:

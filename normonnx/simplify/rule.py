@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from normonnx.rewrite import Context, Proposal
 
-CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD = (f"NX20{i}" for i in range(1, 7))
+CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES = (f"NX20{i}" for i in range(1, 8))
 """The codes of the rules; their pages stand in `normonnx.rules`."""
 
 

@@ -26,7 +26,9 @@ def known_numbers(context: Context, node: ir.Node) -> Found | None:
         return None
     vector, shape = context.shapes.vector(out), context.shapes.static(out)
     dtype = context.shapes.dtype(out)
-    if vector is None or shape is None or dtype is None or not dtype.is_integer():
+    if vector is None or shape is None or dtype is None:
+        return None
+    if not dtype.is_integer() and dtype != ir.DataType.BOOL:
         return None
     if math.prod(shape) != len(vector) or not all(isinstance(dim, int) for dim in vector):
         return None

@@ -102,13 +102,12 @@ def store_constants(context: Context) -> None:
 
 
 def _store(context: Context, graph: ir.Graph, node: ir.Node) -> bool:
-    if onnx_name(node) != "Constant" or node.outputs[0].is_graph_output():
+    out = node.outputs[0] if node.outputs else None
+    if onnx_name(node) != "Constant" or out is None or out.is_graph_output():
         return False
-    out = node.outputs[0]
-    attribute = node.attributes.get("value")
-    if attribute is None or attribute.is_ref():
+    tensor = _tensor(context, node)
+    if tensor is None:
         return False
-    tensor: ir.TensorProtocol = attribute.value
     new = ir.Value(
         name=out.name,
         shape=ir.Shape(tensor.shape.numpy()),
@@ -123,3 +122,14 @@ def _store(context: Context, graph: ir.Graph, node: ir.Node) -> bool:
     graph.remove(node, safe=True)
     graph.register_initializer(new)
     return True
+
+
+def _tensor(context: Context, node: ir.Node) -> ir.TensorProtocol | None:
+    """What a Constant node holds, None for a sparse one or a reference to an attribute."""
+    attribute = node.attributes.get("value")
+    if attribute is not None:
+        return None if attribute.is_ref() else attribute.as_tensor()
+    array = context.constants.array(node.outputs[0])
+    if array is None or array.dtype.kind not in "if" or "sparse_value" in node.attributes:
+        return None
+    return ir.Tensor(array)

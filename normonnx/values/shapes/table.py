@@ -111,7 +111,7 @@ class Shapes:
             array = self._constants.array(value)
             if (
                 array is not None
-                and array.dtype.kind in "iu"
+                and array.dtype.kind in "iub"
                 and (array.ndim <= 1 or array.size == 1)
                 and array.size <= _LARGEST_VECTOR
             ):
@@ -125,7 +125,8 @@ class Shapes:
             return value.const_value.size <= _LARGEST_VECTOR
         dtype, dims = self.dtype(value), self.static(value)
         size = 1 if dims is None else math.prod(dims)
-        return (dtype is None or dtype.is_integer()) and size <= _LARGEST_VECTOR
+        whole = dtype is None or dtype.is_integer() or dtype == ir.DataType.BOOL
+        return whole and size <= _LARGEST_VECTOR
 
     def adopt(self, new: ir.Value, old: ir.Value) -> None:
         """Let a new value have what is known of the old one whose place it takes."""
@@ -139,6 +140,10 @@ class Shapes:
         self._dims[value] = None if dims is None else tuple(dims)
         if dtype is not None:
             self._dtypes[value] = dtype
+
+    def look_again(self, node: ir.Node) -> None:
+        """Note what has become known of a node's outputs since what it reads is known better."""
+        self._visit(node)
 
     # -- what onnx infers ------------------------------------------------------------------
 
