@@ -26,6 +26,8 @@ class Rule(Struct, frozen=True):
             when the same real number is computed with other roundings on the way.
         why: what is gained.
         by_default: whether it is used without being asked for.
+        by_content: whether what it finds depends on the numbers of the model, and not on its
+            architecture alone.
     """
 
     code: str
@@ -38,6 +40,7 @@ class Rule(Struct, frozen=True):
     exactness: Literal["exact", "rounding"]
     why: str
     by_default: bool = True
+    by_content: bool = False
 
 
 EXACTNESS = {
@@ -369,6 +372,7 @@ _PAGES = (
         ),
         exactness="exact",
         why="Exporters write the same shape arithmetic once for each use.",
+        by_content=True,
     ),
     Rule(
         code="NX205",
@@ -395,7 +399,10 @@ _PAGES = (
         before="x ─┬─ Conv ─ y\n   └─ Relu",
         after="x ─ Conv ─ y",
         equation=("an output does not change with what it does not read",),
-        conditions=("no output of the model, or of the graph it is in, depends on it",),
+        conditions=(
+            "no output of the model, or of the graph it is in, depends on it",
+            "inputs of the model stay, whether they are read or not",
+        ),
         exactness="exact",
         why="Nodes, initializers and functions that are left over cost load time and room.",
     ),

@@ -12,7 +12,7 @@ from onnx_ir.passes import Sequential
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 import normonnx
-from normonnx.passes import FoldAffine, FuseNorms
+from normonnx.passes import FoldAffine, FuseNorms, Simplify
 from normonnx.rules import RULES
 
 MODEL = "conformer_batchnorm_layernorm.onnx"
@@ -32,9 +32,8 @@ def path(models_dir: Path) -> Path:
 
 def test_in_a_row_they_are_what_optimize_does(path: Path) -> None:
     model = ir.load(path)
-    result = Sequential(TopologicalSortPass(), FuseNorms(), FoldAffine(), RemoveUnusedNodesPass())(
-        model
-    )
+    engines = FuseNorms(), FoldAffine(), Simplify()
+    result = Sequential(TopologicalSortPass(), *engines, RemoveUnusedNodesPass())(model)
     assert result.modified
     assert result.model is model
     expected = normonnx.optimize(path, verify=False).model
@@ -59,7 +58,7 @@ def test_each_alone(path: Path) -> None:
 
 def test_a_second_time_there_is_nothing_to_do(path: Path) -> None:
     model = ir.load(path)
-    both = Sequential(FuseNorms(), FoldAffine())
+    both = Sequential(FuseNorms(), FoldAffine(), Simplify())
     both(model)
     before = ir.to_proto(model).SerializeToString(deterministic=True)
     assert not both(model).modified

@@ -131,15 +131,12 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
     for value, exact in proposal.constants.items():
         if not value.uses() and value not in standing:
             continue
-        old = standing.get(value)
-        takes_name = old is not None and not in_function and _may_be_stored(context, old)
-        name = str(old.name) if old and takes_name else context.fresh(str(value.name))
-        if old is not None and takes_name:
-            old.name = None
         if in_function:
+            name = context.fresh(str(value.name))
             prelude.append(_constant_node(value, name))
             context.constants.visit(prelude[-1])
         else:
+            name = _name_for(context, value, standing.get(value))
             value.name = name
             graph.register_initializer(value)
         if exact.dtype == np.float64:
@@ -149,6 +146,14 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
             else:
                 context.constants.exact.remake(name, exact, maker)
     return prelude
+
+
+def _name_for(context: Context, value: ir.Value, old: ir.Value | None) -> str:
+    """A name for a new initializer: that of the value that it stands for, where it may have it."""
+    if old is None or not _may_be_stored(context, old):
+        return context.fresh(str(value.name))
+    name, old.name = str(old.name), None
+    return name
 
 
 def _may_be_stored(context: Context, value: ir.Value) -> bool:

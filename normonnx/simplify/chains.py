@@ -72,21 +72,9 @@ _AXES_AS_INPUT = 13
 
 def _same_kind(context: Context, before: ir.Node, node: ir.Node) -> Found | None:
     """Two Unsqueezes, or two Squeezes, as one with the axes of both."""
-    if before.op_type != node.op_type or node.op_type not in ("Unsqueeze", "Squeeze"):
+    axes = _axes_of_both(context, before, node) if before.op_type == node.op_type else None
+    if axes is None:
         return None
-    first, second = axes_of(before, context.shapes), axes_of(node, context.shapes)
-    ranks = [context.shapes.rank(v) for v in (before.inputs[0], node.inputs[0], node.outputs[0])]
-    if first is None or second is None or None in ranks:
-        return None
-    short, middle, long = (int(rank) for rank in ranks if rank is not None)
-    if node.op_type == "Unsqueeze":
-        taken = {normalized(axis, long) for axis in second}
-        free = [axis for axis in range(long) if axis not in taken]
-        axes = sorted(taken | {free[normalized(axis, middle)] for axis in first})
-    else:
-        gone = {normalized(axis, short) for axis in first}
-        left = [axis for axis in range(short) if axis not in gone]
-        axes = sorted(gone | {left[normalized(axis, middle)] for axis in second})
     proposal = begin(context, CHAINS, node)
     assert node.graph is not None
     as_input = context.opset_of(node.graph) >= _AXES_AS_INPUT
@@ -96,6 +84,24 @@ def _same_kind(context: Context, before: ir.Node, node: ir.Node) -> Found | None
     new = proposal.node(node.op_type, inputs, None if as_input else {"axes": axes})
     proposal.replace(node.outputs[0], new)
     return Found(proposal, chained([before, node], node.op_type))
+
+
+def _axes_of_both(context: Context, before: ir.Node, node: ir.Node) -> list[int] | None:
+    """The axes that two Unsqueezes put in, or two Squeezes take out, as one of them would."""
+    first, second = axes_of(before, context.shapes), axes_of(node, context.shapes)
+    came, between, left = (
+        context.shapes.rank(value) for value in (before.inputs[0], node.inputs[0], node.outputs[0])
+    )
+    if first is None or second is None or came is None or between is None or left is None:
+        return None
+    if node.op_type == "Unsqueeze":
+        outer, others = [normalized(axis, left) for axis in second], first
+    elif node.op_type == "Squeeze":
+        outer, others = [normalized(axis, came) for axis in first], second
+    else:
+        return None
+    rest = [axis for axis in range(max(came, left)) if axis not in outer]
+    return sorted([*outer, *(rest[normalized(axis, between)] for axis in others)])
 
 
 def casts(context: Context, node: ir.Node) -> Found | None:

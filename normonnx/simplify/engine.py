@@ -23,23 +23,35 @@ def simplify(context: Context) -> None:
     rewrites = context.journal.rewrites
     told = len(rewrites)
     for _ in range(_ROUNDS):
-        before = len(rewrites)
-        unread.drop_unread(context)
-        for node in list(walk(context.model.graph)):
-            if node.graph is not None:
-                if len(rewrites) > told:
-                    context.shapes.look_again(node)
-                _node(context, node)
-        for graph in _graphs(context.model):
-            twice.merge_nodes(context, graph)
-        if len(rewrites) == before:
-            if not any(rewrite.rule in (CONSTANTS, SHAPES) for rewrite in rewrites[told:]):
-                break
-            # onnx infers more of a model whose targets have become constants.
-            context.shapes = Shapes(context.model, context.constants)
-            told = len(rewrites)
+        if _round(context, told):
+            continue
+        if not any(rewrite.rule in (CONSTANTS, SHAPES) for rewrite in rewrites[told:]):
+            break
+        # onnx infers more of a model whose targets have become constants.
+        context.shapes = Shapes(context.model, context.constants)
+        told = len(rewrites)
     unread.store_constants(context)
     twice.merge_initializers(context)
+
+
+def _round(context: Context, told: int) -> bool:
+    """Let every rule look at every node; whether one found something.
+
+    Args:
+        context: of the run.
+        told: how many rewrites there were when the sizes were last inferred.
+    """
+    rewrites = context.journal.rewrites
+    before = len(rewrites)
+    unread.drop_unread(context)
+    for node in list(walk(context.model.graph)):
+        if node.graph is not None:
+            if len(rewrites) > told:
+                context.shapes.look_again(node)
+            _node(context, node)
+    for graph in _graphs(context.model):
+        twice.merge_nodes(context, graph)
+    return len(rewrites) > before
 
 
 def _node(context: Context, node: ir.Node) -> None:
