@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import onnx_ir as ir
 
 from normonnx.operators.attributes import attribute_int, attribute_ints, axes_of, normalized
@@ -229,12 +227,3 @@ def _inner_concat(node: ir.Node, value: ir.Value | None, axis: int, rank: int) -
     if producer.graph is not node.graph or value.is_graph_output() or len(value.uses()) != 1:
         return None
     return producer if normalized(attribute_int(producer, "axis", 1), rank) == axis else None
-
-
-FINDERS: Mapping[str, Callable[[Context, ir.Node], Found | None]] = {
-    "Transpose": transposes,
-    **dict.fromkeys(sorted(_VIEWS), views),
-    "Cast": casts,
-    "Slice": slices,
-    "Concat": concats,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -10,7 +10,17 @@ from normonnx.graph.nesting import subgraphs, walk
 from normonnx.journal import Refusal
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, commit
-from normonnx.simplify import branches, chains, constants, nothing, sizes, twice, unread
+from normonnx.simplify import (
+    branches,
+    chains,
+    constants,
+    nothing,
+    padding,
+    siblings,
+    sizes,
+    twice,
+    unread,
+)
 from normonnx.simplify.rule import CONSTANTS, SHAPES, Finder
 from normonnx.values.shapes import Shapes
 
@@ -66,22 +76,27 @@ def _node(context: Context, node: ir.Node) -> None:
 
 
 def _finders(node: ir.Node) -> Iterator[Finder]:
-    if not node.outputs:
-        return
-    yield constants.worked_out
-    name = onnx_name(node)
-    if not name:
-        return
-    yield sizes.known_numbers
-    yield nothing.gives_back
-    if name in chains.FINDERS:
-        yield chains.FINDERS[name]
-    if name == "Reshape":
-        yield sizes.reshape
-    elif name == "Expand":
-        yield sizes.expand
-    elif name == "If":
-        yield branches.taken
+    """The rules that may say something of a node, in the order in which they are asked."""
+    if node.outputs:
+        yield constants.worked_out
+        if name := onnx_name(node):
+            yield sizes.known_numbers
+            yield nothing.gives_back
+            yield from _OF_OPERATOR.get(name, ())
+
+
+_OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
+    "Transpose": (chains.transposes,),
+    "Reshape": (chains.views, sizes.reshape),
+    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (chains.views,)),
+    "Cast": (chains.casts,),
+    "Slice": (chains.slices, siblings.split),
+    "Concat": (chains.concats,),
+    "Conv": (padding.into_convolution,),
+    "Expand": (sizes.expand,),
+    "If": (branches.taken,),
+}
+"""The rules about one operator of ONNX's."""
 
 
 def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
