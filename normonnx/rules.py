@@ -421,6 +421,27 @@ _PAGES = (
         why="Exporters ask for a size that is always the same, and hide half of the model in "
         "branches.",
     ),
+    Rule(
+        code="NX208",
+        name="shorten-products",
+        title="A product of matrices takes the Transposes around it, and a vector that is added",
+        before="x ─ Transpose ─ MatMul(W, ·) ─ Transpose ─ y",
+        after="x ─ MatMul(·, Wᵀ) ─ y",
+        equation=(
+            "(W·xᵀ)ᵀ = x·Wᵀ",
+            "MatMul(x, W) + b = Gemm(x, W, b)",
+            "Gemm(xᵀ, W) = Gemm(x, W, transA)",
+        ),
+        conditions=(
+            "the Transposes swap the last two axes and no others",
+            "nothing else reads what lies in between",
+            "for Gemm, both factors are matrices, the vector is constant and as long as a row, and "
+            "all are float32 or float64",
+        ),
+        exactness="rounding",
+        why="ONNX Runtime writes MatMul and Add as Gemm itself; others do not. A Transpose copies "
+        "the whole tensor.",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in _PAGES}

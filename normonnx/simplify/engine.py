@@ -16,6 +16,7 @@ from normonnx.simplify import (
     constants,
     nothing,
     padding,
+    products,
     siblings,
     sizes,
     twice,
@@ -86,7 +87,9 @@ def _finders(node: ir.Node) -> Iterator[Finder]:
 
 
 _OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
-    "Transpose": (chains.transposes,),
+    "Transpose": (chains.transposes, products.transposed_product),
+    "Add": (products.added_bias,),
+    "Gemm": (products.transposed_operand,),
     "Reshape": (chains.views, sizes.reshape),
     **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (chains.views,)),
     "Cast": (chains.casts,),

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from normonnx.rewrite import Context, Proposal
 
-CODES = tuple(f"NX20{i}" for i in range(1, 8))
+CODES = tuple(f"NX20{i}" for i in range(1, 9))
 """The codes of the rules; their pages stand in `normonnx.rules`."""
 
-CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES = CODES
+CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES, PRODUCTS = CODES
 
 
 class Found(Struct, frozen=True):
