@@ -17,6 +17,7 @@ from normonnx import judge as judging
 from normonnx import model_io, pipeline
 from normonnx.errors import WriteError
 from normonnx.facts import facts_of
+from normonnx.graph.fixing import fix_sizes
 from normonnx.journal import Rewrite
 from normonnx.model_io import LoadedModel, SavedModel, Source
 from normonnx.ops.presence import needs_kernels
@@ -152,7 +153,7 @@ def optimize(
     judged = _judging(options) if options.verify else None
     start = time.perf_counter()
     _tell(progress, "load")
-    loaded = model_io.load(model, **_reading(options))
+    loaded, fixed = _loaded(model, options)
     _tell(progress, "rewrite")
     only = None if plan is None else plan.keys
 
@@ -172,7 +173,9 @@ def optimize(
         before=before,
         unfit=() if plan is None else plan.unfit(outcome.journal),
     )
-    is_original = not outcome.journal.rewrites and model_io.same(loaded.model, outcome.model)
+    is_original = (
+        not fixed and not outcome.journal.rewrites and model_io.same(loaded.model, outcome.model)
+    )
     reverted: tuple[Reverted, ...] = ()
     if report.unfit and not partial:
         report = replace(report, status="unfit")
@@ -193,7 +196,7 @@ def optimize(
             if miss.key not in taken_back and plan is None
         ),
         reverted=reverted,
-        notes=outcome.notes,
+        notes=(*fixed, *outcome.notes),
         pictures=outcome.pictures,
         seconds=time.perf_counter() - start,
     )
@@ -298,7 +301,7 @@ def inspect(model: Source, *, options: Options | None = None, **asked: Unpack[As
     from normonnx.inspection import survey
 
     options = (options or Options()).but(**asked)
-    loaded = model_io.load(model, **_reading(options))
+    loaded, _ = _loaded(model, options)
     return survey(loaded.model, loaded.name, options)
 
 
@@ -364,6 +367,18 @@ def bench(
         allow_hardlinks=allow_hardlinks,
         progress=progress,
     )
+
+
+def _loaded(model: Source, options: Options) -> tuple[LoadedModel, tuple[str, ...]]:
+    """The model as the user wants it judged, with its sizes set, and what was set."""
+    loaded = model_io.load(model, **_reading(options))
+    if not options.sizes and not options.input_shapes:
+        return loaded, ()
+    told: list[str] = []
+    loaded = loaded.changed(
+        lambda own: told.append(fix_sizes(own, options.sizes, options.input_shapes))
+    )
+    return loaded, (told[0],)
 
 
 def _reading(options: Options) -> dict[str, Any]:

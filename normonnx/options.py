@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeAlias, TypedDict
 
-from msgspec import Struct, ValidationError, convert, structs
+from msgspec import Struct, ValidationError, convert, field, structs
 from msgspec.structs import force_setattr
 
 from normonnx.errors import UsageError
@@ -33,6 +33,8 @@ class Options(Struct, frozen=True, kw_only=True):
         allow_duplicate: copy a layer, or a weight, that others read too, to fold into the copy.
         rules_on: codes of rules to use that are off by default.
         rules_off: codes of rules not to use.
+        sizes: of open dimensions of the inputs, by name; they are set for good.
+        input_shapes: of inputs, by name, as `sizes`.
         simplify: whether to shorten the rest of the graph too: constants, sizes, nodes that do
             nothing, or that nobody reads.
         verify: whether to judge the result against the original.
@@ -56,6 +58,8 @@ class Options(Struct, frozen=True, kw_only=True):
     allow_duplicate: bool = False
     rules_on: frozenset[str] = frozenset()
     rules_off: frozenset[str] = frozenset()
+    sizes: dict[str, int] = field(default_factory=dict)
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     simplify: bool = True
     verify: bool = True
     providers: tuple[str, ...] = ("cpu",)
@@ -82,6 +86,10 @@ class Options(Struct, frozen=True, kw_only=True):
             )
         if self.opset is not None and self.opset < 1:
             raise UsageError(f"no such opset: {self.opset}")
+        shapes = {**{name: (size,) for name, size in self.sizes.items()}, **self.input_shapes}
+        for name, shape in shapes.items():
+            if any(size < 1 for size in shape):
+                raise UsageError(f"no such size of '{name}': {', '.join(map(str, shape))}")
         for code in sorted(self.rules_on | self.rules_off):
             if code not in RULES:
                 raise UsageError(f"no such rule: {code!r}", hint=f"choose from {', '.join(RULES)}")
@@ -131,6 +139,8 @@ class Asked(TypedDict, total=False):
     allow_duplicate: bool
     rules_on: Iterable[str]
     rules_off: Iterable[str]
+    sizes: Mapping[str, int]
+    input_shapes: Mapping[str, Iterable[int]]
     simplify: bool
     verify: bool
     providers: Iterable[str]

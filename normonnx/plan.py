@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "freeze_initializers": (bool,),
     "allow_duplicate": (bool,),
     "rules_on": (list,),
+    "sizes": (dict,),
+    "input_shapes": (dict,),
     "model": (str,),
 }
 """What each entry of the file but the rewrites is."""
@@ -62,6 +64,8 @@ class Plan(Struct, frozen=True):
         freeze_initializers: see `Options`.
         allow_duplicate: see `Options`.
         rules_on: codes of rules that are off by default.
+        sizes: see `Options`.
+        input_shapes: see `Options`.
         model: the name of the model it was made on.
     """
 
@@ -71,6 +75,8 @@ class Plan(Struct, frozen=True):
     freeze_initializers: bool = False
     allow_duplicate: bool = False
     rules_on: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = {}
+    input_shapes: Mapping[str, Sequence[int]] = {}
     model: str = ""
 
     @classmethod
@@ -83,6 +89,8 @@ class Plan(Struct, frozen=True):
             options.freeze_initializers,
             options.allow_duplicate,
             tuple(sorted(options.rules_on)),
+            options.sizes,
+            options.input_shapes,
             model,
         )
 
@@ -101,6 +109,8 @@ class Plan(Struct, frozen=True):
             "allow_duplicate": self.allow_duplicate,
             "rules_on": self.rules_on,
             "rules_off": (),
+            "sizes": self.sizes,
+            "input_shapes": self.input_shapes,
         }
 
     def unfit(self, journal: Journal) -> tuple[NearMiss, ...]:

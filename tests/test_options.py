@@ -26,6 +26,8 @@ OTHERS: dict[str, Any] = {
     "allow_duplicate": True,
     "rules_on": ["NX103"],
     "rules_off": ["NX005"],
+    "sizes": {"batch": 1},
+    "input_shapes": {"x": [1, 3, 32, 32]},
     "simplify": False,
     "verify": False,
     "providers": ["cuda"],

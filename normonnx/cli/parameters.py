@@ -87,6 +87,24 @@ class SizeType(click.ParamType["tuple[str, int]"]):
         return name, int(size)
 
 
+class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
+    """``NAME=SIZE,SIZE,…`` of an input."""
+
+    name = "name=sizes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[int, ...]]:
+        """The name and the sizes."""
+        if isinstance(value, tuple):
+            return value
+        name, _, sizes = str(value).rpartition("=")
+        each = sizes.split(",")
+        if not name or not all(size.isdecimal() and int(size) > 0 for size in each):
+            self.fail(f"{value!r} is not NAME=SIZE,SIZE,… with sizes of at least 1.", param, ctx)
+        return name, tuple(map(int, each))
+
+
 class ToleranceType(click.ParamType["tuple[str, float]"]):
     """``VALUE`` for all outputs, or ``OUTPUT=VALUE``."""
 
@@ -118,6 +136,13 @@ def _by_output(
 ) -> dict[str, float] | None:
     """Tolerances by output, "" for all; None where none is given."""
     return dict(value) or None
+
+
+def _by_name(
+    _ctx: click.Context, _param: click.Parameter, value: Iterable[tuple[str, Any]]
+) -> dict[str, Any]:
+    """What was given for each name; the last counts."""
+    return dict(value)
 
 
 def _together(*decorators: Decorator) -> Decorator:
@@ -175,6 +200,24 @@ rewriting: Decorator = _together(
         "--allow-duplicate",
         is_flag=True,
         help="Copy a layer that others read too, to fold into the copy.",
+    ),
+    click.option(
+        "--set",
+        "sizes",
+        type=SizeType(),
+        multiple=True,
+        callback=_by_name,
+        metavar="NAME=SIZE",
+        help="Set an open dimension of the inputs for good; repeat for several.",
+    ),
+    click.option(
+        "--set-input",
+        "input_shapes",
+        type=ShapeType(),
+        multiple=True,
+        callback=_by_name,
+        metavar="NAME=SIZES",
+        help="Set the shape of an input for good, as x=1,3,640,640; repeat for several.",
     ),
     click.option(
         "--no-simplify",

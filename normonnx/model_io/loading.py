@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import onnx_ir as ir
-from msgspec import Struct
+from msgspec import Struct, structs
 from onnx import ModelProto, TensorProto
 
 from normonnx.errors import InvalidModelError, UnsupportedModelError, UsageError
@@ -90,6 +90,16 @@ class LoadedModel(Struct, frozen=True):
     def give(self) -> ir.Model:
         """The same model as one of the caller's own, to be changed at will."""
         return self.held.give()
+
+    def changed(self, change: Callable[[ir.Model], Any]) -> LoadedModel:
+        """The model with something changed in place, which is in no file."""
+
+        def again() -> ir.Model:
+            model = self.give()
+            change(model)
+            return model
+
+        return structs.replace(self, held=_Held(again(), again), path=None, content=None)
 
     def __repr__(self) -> str:
         return f"<LoadedModel {self.name!r}: {self.nbytes} bytes>"
