@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from normonnx.operators.broadcasting import each_like_first
 from normonnx.operators.facts import Facts
 from normonnx.operators.kernels import domain as kernels
 from normonnx.ops.operators import DOMAIN, OPERATORS
@@ -14,6 +15,6 @@ _KERNELS = {
 }
 
 FACTS = tuple(
-    Facts(name=name, domain=DOMAIN, kernel=_KERNELS[operator.base])
+    Facts(name=name, domain=DOMAIN, dims_of_each=each_like_first, kernel=_KERNELS[operator.base])
     for name, operator in OPERATORS.items()
 )
