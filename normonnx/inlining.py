@@ -1,8 +1,9 @@
 """The functions of a model in the place of their calls, so that no engine meets a function's body.
 
 The attributes of each call are bound. The operators of the domain normonnx stay calls: their
-functions are what runs where the library is not. A function for another opset than the model's
-stays too, and so does one that takes a graph as an attribute.
+functions are what runs where the library is not. A function for another opset stays too where an
+operator of it means, or may mean, something else in the model's, and so does one that takes a graph
+as an attribute.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
+from normonnx.graph.nesting import walk
+from normonnx.operators import meaning
+from normonnx.operators.names import ONNX
 from normonnx.ops.operators import DOMAIN
 
 _log = logging.getLogger(__name__)
@@ -40,7 +44,7 @@ def inline_functions(model: ir.Model) -> list[str]:
     # What the pass fails on halfway is no model; the weights of a clone are those of the model.
     trial = model.clone()
     for key in wanted:
-        _detach(trial.functions[key])
+        _detach(trial.functions[key], model.opset_imports)
     try:
         InlinePass(criteria=lambda function: function.identifier() in wanted)(trial)
     except (ValueError, ir.passes.PreconditionError) as error:
@@ -55,13 +59,13 @@ def inline_functions(model: ir.Model) -> list[str]:
 
 
 def _wanted(model: ir.Model) -> set[ir.OperatorIdentifier]:
-    """The functions that are called and may be inlined, all of them with one set of imports."""
+    """The functions that are called and may be inlined, all of them under one set of imports."""
     imports = dict(model.opset_imports)
     wanted: set[ir.OperatorIdentifier] = set()
     called = _called(model)
     for key, function in model.functions.items():
         if key in called and _may_go(function, imports):
-            imports |= function.opset_imports
+            imports = {**function.opset_imports, **imports}
             wanted.add(key)
     # What a kept function calls from its own body would be gone with the called function.
     kept = (function for key, function in model.functions.items() if key not in wanted)
@@ -103,22 +107,36 @@ def _expanded(model: ir.Model) -> float:
 
 def _may_go(function: ir.Function, imports: Mapping[str, int]) -> bool:
     """Whether the nodes of a function mean in a graph of these imports what they mean in it."""
-    same_opset = all(
+    means_the_same = all(
         imports.get(domain, version) == version
+        or (domain == ONNX and _means_the_same(function, version, imports[domain]))
         for domain, version in function.opset_imports.items()
     )
     graphs = any(attribute.type in _GRAPHS for attribute in function.attributes.values())
     # Inlined, an output that is an input as well would take the input's name away.
     passes_on = set(function.inputs) & set(function.outputs)
-    return function.domain != DOMAIN and same_opset and not graphs and not passes_on
+    return function.domain != DOMAIN and means_the_same and not graphs and not passes_on
 
 
-def _detach(function: ir.Function) -> None:
+def _means_the_same(function: ir.Function, written_for: int, opset: int) -> bool:
+    """Whether every operator of a function means the same in another opset."""
+    return all(
+        meaning.can_be_read(node.op_type, written_for, opset)
+        # Before opset 14 further outputs of it meant training.
+        and (node.op_type != "BatchNormalization" or len(node.outputs) == 1)
+        for node in walk(function)
+        if node.domain == ONNX
+    )
+
+
+def _detach(function: ir.Function, imports: Mapping[str, int]) -> None:
     """Make a body one that can stand anywhere.
 
     Its nodes get names that tell where they came from, and dimensions lose names that mean
-    something in the function alone: two calls may have other sizes.
+    something in the function alone: two calls may have other sizes. It is for the model's opset.
     """
+    for domain in function.opset_imports:
+        function.opset_imports[domain] = imports.get(domain, function.opset_imports[domain])
     for node in function.all_nodes():
         node.name = f"{function.name}/{node.name or node.op_type}"
         for value in node.outputs:

@@ -6,7 +6,7 @@ rewrites in the same order, which is what bisecting rests on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ ENGINES = (FuseNorms, FoldAffine, Simplify)
 PASSES = (*PREPARE, *ENGINES, Finish)
 """In this order; each sees what the one before changed."""
 
-_ROUNDS = 4
+_ROUNDS = 6
 """A map that is folded or a node that goes may uncover a norm: so often at most."""
 
 
@@ -51,7 +51,7 @@ class Outcome(Struct, frozen=True):
         exact: float64 value of each new initializer, by name.
         readings: float64 value of each constant of the original that was read as a rounded 1/N.
         exact_attributes: float attributes of new nodes before their rounding to float32.
-        settled: what the run settled on, for others on the same model.
+        settled: what the run settled on in each round, for others on the same model.
         notes: what was done besides rewrites, one sentence each.
         pictures: of each kind of rewrite, the most frequent first.
         is_inlined: whether functions were inlined and nothing else was done: the model as it came
@@ -60,7 +60,7 @@ class Outcome(Struct, frozen=True):
 
     model: ir.Model
     journal: Journal
-    settled: Settled | None = None
+    settled: Sequence[Settled] = ()
     exact: MutableMapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -78,7 +78,7 @@ def run(
     limit: int | None = None,
     read_large: bool = True,
     in_place: bool = False,
-    settled: Settled | None = None,
+    settled: Sequence[Settled] = (),
 ) -> Outcome:
     """Rewrite a copy of the model.
 
@@ -91,7 +91,7 @@ def run(
         read_large: whether large weights in data files may be read; a rewrite that needs one
             is a near miss otherwise.
         in_place: rewrite the model itself, which is the caller's own.
-        settled: what an earlier run on the model settled on: it is not weighed again.
+        settled: what an earlier run on the model settled on: nothing is weighed again.
 
     Returns:
         The rewritten model, the journal, the exact weights and notes.
@@ -99,12 +99,12 @@ def run(
     painter = Painter()
     journal = Journal(skip=skip, only=only, limit=limit, observer=painter)
     own = model if in_place else model.clone()
-    work = Workspace(own, options, journal, read_large=read_large, settled=settled)
+    work = Workspace(own, options, journal, read_large=read_large, given=settled)
     _run_to_a_fixed_point(work)
     return Outcome(
         work.model,
         journal,
-        work.settled,
+        tuple(work.settled),
         _living(work.context),
         tuple(dict.fromkeys(work.notes)),
         painter.pictures(journal.rewrites),
@@ -115,13 +115,18 @@ def run(
 
 
 def _run_to_a_fixed_point(work: Workspace) -> None:
-    """Run the passes, the engines as long as one of them leaves something new to the first."""
+    """Run the passes, the engines until a whole round of them finds nothing.
+
+    What is known of the model is worked out anew for each round: more may be known of the new nodes
+    than was of the old ones.
+    """
     work.run(make(work) for make in PREPARE)
-    first, *others = ENGINES
     for _ in range(_ROUNDS):
-        work.run([first(work)])
-        if not work.run(make(work) for make in others):
+        work.journal.near_misses.clear()
+        if not work.run(make(work) for make in ENGINES):
             break
+        work.run([Finish(work)])
+        work.forget()
     work.run([Finish(work)])
 
 

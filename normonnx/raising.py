@@ -7,6 +7,8 @@ leaves of the model as it came are counted against those of the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 from onnx_ir.passes import PassResult
 
@@ -31,20 +33,37 @@ class FuseNorms(Step):
         """Run the norm engine at the highest opset that it can use, or at the model's own."""
         work = self.work
         before, raised = len(work.journal.made), work.journal.raised
-        if work.settled is not None:
-            work.notes += work.settled.notes
-        cap, told = self._cap(), len(work.notes)
-        came = self._raised(model, cap)
-        norms_stay = False if work.settled is None else work.settled.norms_stay
+        given = self._given()
+        earlier = work.settled[-1].notes if work.settled else ()
+        if given is not None:
+            self._tell(given.notes, earlier)
+        cap, told = self._cap(given), len(work.notes)
+        came = self._raised(model, cap, weigh=given is None)
+        norms_stay = given is not None and given.norms_stay
         if work.journal.raised is raised and not norms_stay:
             norm.fuse_norms(work.context)
             norms_stay = came is not None and came.was_better and self._leaves_norms(came)
-        if work.settled is None:
-            why = (note for note in work.notes[told:] if not _is_of(note, work.journal))
-            work.settled = Settled(work.context.opset, norms_stay, tuple(why))
+        if given is None:
+            why = tuple(note for note in work.notes[told:] if not _is_of(note, work.journal))
+            if why or work.journal.raised is not raised:
+                self._tell(why, earlier)
+            given = Settled(work.context.opset, norms_stay, why or earlier)
+        work.settled.append(given)
         return PassResult(model, modified=len(work.journal.made) > before)
 
-    def _raised(self, model: ir.Model, cap: int | None) -> _AsItCame | None:
+    def _tell(self, notes: Sequence[str], earlier: Sequence[str]) -> None:
+        """Tell what was settled on in a round in the place of what was in the one before."""
+        kept = [note for note in self.work.notes if note not in earlier or note in notes]
+        self.work.notes[:] = dict.fromkeys((*kept, *notes))
+
+    def _given(self) -> Settled | None:
+        """What an earlier run settled on in this round, or this one with its raise."""
+        work = self.work
+        if work.given:
+            return work.given[min(len(work.settled), len(work.given) - 1)]
+        return work.settled[-1] if work.journal.raised is not None else None
+
+    def _raised(self, model: ir.Model, cap: int | None, *, weigh: bool) -> _AsItCame | None:
         """Raise the opset as far as it can be and pays, with the norms written there.
 
         Returns:
@@ -57,7 +76,7 @@ class FuseNorms(Step):
             cap = wanted - 1
             if not work.journal.allows_raise(_key(wanted)):
                 continue
-            if came is None and work.options.opset is None and work.settled is None:
+            if came is None and work.options.opset is None and weigh:
                 came = _AsItCame(work)
             if not self._raise(model, wanted):
                 continue
@@ -79,11 +98,11 @@ class FuseNorms(Step):
             work.notes.append(f"its norms stay as they are: {worse}")
         return bool(worse)
 
-    def _cap(self) -> int | None:
+    def _cap(self, given: Settled | None) -> int | None:
         """The highest opset that the model may get."""
         work, current = self.work, self.work.context.opset
         caps = [] if work.options.opset is None else [work.options.opset]
-        caps += [] if work.settled is None else [work.settled.opset]
+        caps += [] if given is None else [given.opset]
         if work.options.opset is not None and work.options.opset < current:
             work.notes.append(
                 f"opset stays {current}: a model is never brought down to {work.options.opset}"

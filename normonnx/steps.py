@@ -9,7 +9,7 @@ is worked out anew, so that a pass may stand anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx_ir as ir
 from msgspec import Struct, field
@@ -32,7 +32,7 @@ from normonnx.values.unread import UnreadConstants
 
 
 class Settled(Struct, frozen=True):
-    """What was weighed in ONNX Runtime, so that runs on the same model need not do it again.
+    """What was weighed in ONNX Runtime in one round, so that other runs need not do it again.
 
     Attributes:
         opset: the highest that the model may get.
@@ -53,7 +53,8 @@ class Workspace(Struct):
         options: what may be written and assumed.
         journal: the record of the run.
         read_large: whether large weights in data files may be read.
-        settled: what an earlier run on the same model settled on, or this one; None for nothing.
+        given: what an earlier run on the same model settled on in each round, nothing for none.
+        settled: what this run has settled on, round by round.
         notes: what was done besides rewrites, one sentence each.
         changes: the names of the passes that changed the model.
         exact: float64 values of new constants, by name.
@@ -64,7 +65,8 @@ class Workspace(Struct):
     options: Options
     journal: Journal = field(default_factory=Journal)
     read_large: bool = True
-    settled: Settled | None = None
+    given: Sequence[Settled] = ()
+    settled: list[Settled] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     changes: set[str] = field(default_factory=set)
     exact: ExactValues = field(default_factory=ExactValues)

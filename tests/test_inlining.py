@@ -186,10 +186,16 @@ def test_in_a_branch() -> None:
 
 
 def test_what_stays() -> None:
-    """Another opset's, one that hands an input on, and the operators of normonnx."""
-    old = function("Old", ["x"], ["y"], [helper.make_node("Abs", ["x"], ["y"])], opset=13)
+    """Another meaning's, one that hands an input on, and the operators of normonnx."""
+    old = function("Old", ["x"], ["y"], [helper.make_node("Softmax", ["x"], ["y"])], opset=12)
     nodes = [helper.make_node("Old", ["x"], ["y"], domain="local")]
-    check(model(nodes, [old], ["N", 8]), X2, left=1)
+    assert inline_functions(ir.from_proto(model(nodes, [old], ["N", 8]))) == []
+    trained = helper.make_node("BatchNormalization", [*"xssss"], ["y", "m", "v"])
+    old = function("Old", [*"xs"], ["y"], [trained], opset=9)
+    ones = np.ones(8, np.float32)
+    nodes = [helper.make_node("Old", ["x", "s"], ["y"], domain="local")]
+    assert inline_functions(ir.from_proto(model(nodes, [old], ["N", 8], s=ones))) == []
+    nodes = [helper.make_node("Old", ["x"], ["y"], domain="local")]
     through = function("Through", ["x"], ["y", "x"], [helper.make_node("Abs", ["x"], ["y"])])
     nodes = [helper.make_node("Through", ["x"], ["y", "same"], domain="local")]
     assert inline_functions(ir.from_proto(model(nodes, [through], ["N", 8]))) == []
@@ -198,6 +204,54 @@ def test_what_stays() -> None:
     proto = model([helper.make_node("Norm", ["x"], ["y"], domain="normonnx")], [norm], ["N", 8])
     proto.opset_import.append(helper.make_opsetid("normonnx", 1))
     check(proto, X2, left=1)
+
+
+@pytest.mark.parametrize(
+    ("written_for", "opset"), [(13, 17), (14, 17), (17, 14), (15, 17), (17, 16)]
+)
+def test_another_opset_in_which_the_operators_mean_the_same(written_for: int, opset: int) -> None:
+    """With attributes of each call: the axes of a norm, and its epsilon."""
+    told = {"axes": onnx.AttributeProto.INTS}
+    [mean, variance] = [
+        referring(helper.make_node("ReduceMean", [one], [other]), "axes", told["axes"], "axes")
+        for one, other in (("x", "m"), ("q", "v"))
+    ]
+    epsilon = referring(
+        helper.make_node("Constant", [], ["e"]), "value_float", onnx.AttributeProto.FLOAT, "eps"
+    )
+    body = [
+        mean,
+        helper.make_node("Sub", ["x", "m"], ["d"]),
+        helper.make_node("Mul", ["d", "d"], ["q"]),
+        variance,
+        epsilon,
+        helper.make_node("Add", ["v", "e"], ["w"]),
+        helper.make_node("Sqrt", ["w"], ["s"]),
+        helper.make_node("Div", ["d", "s"], ["y"]),
+    ]
+    f = function("Norm", ["x"], ["y"], body, attributes=["axes", "eps"], opset=written_for)
+    nodes = [
+        helper.make_node("Norm", ["x"], ["h"], domain="local", axes=[-1], eps=1e-3),
+        helper.make_node("Norm", ["h"], ["y"], domain="local", axes=[1], eps=0.25),
+    ]
+    proto = model(nodes, [f], ["N", 8])
+    proto.opset_import[0].version = opset
+    check(proto, X2)
+    result = normonnx.optimize(proto)
+    assert result.passed
+    assert len(result.report.rewrites) == 2
+
+
+@pytest.mark.parametrize(("written_for", "opset"), [(18, 17), (17, 18), (12, 11)])
+def test_another_opset_in_which_an_operator_has_another_form_stays(
+    written_for: int, opset: int
+) -> None:
+    """Its axes are an input, or it takes what it did not take before."""
+    made = helper.make_node("ReduceMin", ["x"], ["y"], keepdims=1)
+    f = function("Least", ["x"], ["y"], [made], opset=written_for)
+    proto = model([helper.make_node("Least", ["x"], ["y"], domain="local")], [f], ["N", 8])
+    proto.opset_import[0].version = opset
+    assert inline_functions(ir.from_proto(proto)) == []
 
 
 def test_more_nodes_than_fit_into_memory_are_not_made() -> None:

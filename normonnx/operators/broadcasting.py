@@ -13,6 +13,11 @@ def same(known: Known, node: ir.Node) -> Dims | None:
     return known.dims(node.inputs[0])
 
 
+def each_like_first(known: Known, node: ir.Node) -> list[Dims | None]:
+    """The dimensions of the first input for every output."""
+    return [known.dims(node.inputs[0])] * len(node.outputs)
+
+
 def broadcast(known: Known, node: ir.Node) -> Dims | None:
     """All inputs against each other; before opset 7 the second is part of the first's axes."""
     if "broadcast" in node.attributes:

@@ -95,6 +95,19 @@ def means_the_same(op_type: str, current: int, wanted: int) -> bool:
     return Change.OTHER not in changes
 
 
+def can_be_read(op_type: str, written_for: int, opset: int) -> bool:
+    """Whether an operator, as it is written for one opset, means the same in another.
+
+    In an earlier one only where it has the same form there: what is new may be used.
+    """
+    if written_for <= opset:
+        moved = axes_moved(op_type, written_for, opset)
+        return means_the_same(op_type, written_for, opset) and not moved
+    later = range(opset + 1, written_for + 1)
+    known = schema_of("", op_type, opset) is not None
+    return known and all(change_at(op_type, one) is None for one in later)
+
+
 def axes_moved(op_type: str, current: int, wanted: int) -> bool:
     """Whether the axes of an operator become an input on the way to a later opset."""
     opsets = range(current + 1, wanted + 1)

@@ -233,20 +233,26 @@ def computable(plan: Plan) -> Plan:
 
 
 def compute(
-    node: ir.Node, inputs: Inputs, opsets: Mapping[str, int], *, exact: bool = False
+    node: ir.Node,
+    inputs: Inputs,
+    opsets: Mapping[str, int],
+    *,
+    bound: Attributes | None = None,
+    exact: bool = False,
 ) -> Outputs:
     """The outputs of one operator without subgraphs, in the types of its inputs.
 
     Args:
-        node: the operator; its attributes are values, not references.
+        node: the operator.
         inputs: as many as the node has, None standing for an absent one.
         opsets: operator set version by domain.
+        bound: what a function that it is in is called with, for the attributes that refer to it.
         exact: whether what is cast to a float type becomes float64, as the inputs are.
 
     Raises:
         Exception: of whatever kind, where the operator or such inputs are not supported.
     """
-    run = Planner({})._operator(node, opsets, {})
+    run = Planner({})._operator(node, opsets, bound or {})
     return run(inputs, Frame({}, Weights({})), exact)
 
 

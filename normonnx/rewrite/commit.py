@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.table import facts_of
+from normonnx.ops.operators import DOMAIN
 from normonnx.proof.certificate import Window, certify
 from normonnx.rewrite.context import Context
 from normonnx.rewrite.gain import copied, dying, saved
@@ -46,7 +47,7 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             exact=proposal.constants,
             exact_attributes={**context.exact_attributes, **proposal.exact_attributes},
             readings=proposal.readings,
-            functions=context.model.functions,
+            functions=_of_others(context.model.functions),
             opsets=context.opsets_of(proposal.graph),
         )
     )
@@ -56,6 +57,13 @@ def commit(proposal: Proposal, *, summary: str) -> Rewrite | Refusal:
             value.replace_all_uses_with(twin)
         return _make(proposal, dead, dead_constants, summary=summary, certificate=certificate)
     return _decline(proposal, Refusal(f"no certificate: {certificate.reason}"))
+
+
+def _of_others(
+    functions: Mapping[ir.OperatorIdentifier, ir.Function],
+) -> dict[ir.OperatorIdentifier, ir.Function]:
+    """The functions that tell what an operator means; ours say less, of one model's nodes."""
+    return {key: function for key, function in functions.items() if function.domain != DOMAIN}
 
 
 def _moved(proposal: Proposal) -> str:

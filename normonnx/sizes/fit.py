@@ -23,11 +23,14 @@ def check(node: ir.Node, inputs: Tensors, attributes: Mapping[str, ir.Attr]) -> 
     if rule is None or not inputs or any(t is None for t in inputs[:2]):
         return
     shapes = [None if t is None else t.shape for t in inputs]
-    for found, wanted in rule(shapes, attributes):
-        if found != wanted:
-            raise ContradictionError(
-                f"{node.op_type} '{node.name}' takes {wanted} where it gets {found}", found, wanted
-            )
+    unmet = [(found, wanted) for found, wanted in rule(shapes, attributes) if found != wanted]
+    if unmet:
+        found, wanted = unmet[0]
+        error = ContradictionError(
+            f"{node.op_type} '{node.name}' takes {wanted} where it gets {found}", found, wanted
+        )
+        error.unmet = len(unmet)
+        raise error
 
 
 def _rule_of(node: ir.Node) -> Rule | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from normonnx.operators.names import MACHINE_LEARNING, MICROSOFT
+from normonnx.ops.operators import DEFAULT_AXIS, DOMAIN, OPERATORS, Operator
 from normonnx.sizes.pairs import (
     Attributes,
     Pairs,
@@ -45,6 +46,18 @@ def _along_last(shapes: Shapes, attributes: Attributes) -> Pairs:
     return scaled(shapes, {})
 
 
+def _own(operator: Operator) -> Rule:
+    """The rule of an operator of ours: a scale from an axis on, a residual of the same shape."""
+
+    def rule(shapes: Shapes, attributes: Attributes) -> Pairs:
+        x, scale = shapes[0], shapes[operator.scale]
+        first = integer(attributes, "axis", DEFAULT_AXIS) % max(len(x), 1)
+        pairs = list(zip(x[first:], scale or (), strict=False))
+        return [*zip(x, shapes[1], strict=False), *pairs] if operator.residual else pairs
+
+    return rule
+
+
 def _features(shapes: Shapes, attributes: Attributes) -> Pairs:
     """An offset or a scale for each feature, or one for all."""
     counts = {
@@ -78,4 +91,5 @@ FOREIGN_PAIRS: Mapping[tuple[str, str], Rule] = {
     (MICROSOFT, "SkipSimplifiedLayerNormalization"): _skip,
     (MACHINE_LEARNING, "LinearRegressor"): _coefficients,
     (MACHINE_LEARNING, "Scaler"): _features,
+    **{(DOMAIN, name): _own(operator) for name, operator in OPERATORS.items()},
 }

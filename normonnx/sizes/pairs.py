@@ -99,6 +99,37 @@ def broadcast(shapes: Shapes, attributes: Attributes) -> Pairs:
     return [(m, n) for m, n in pairs if 1 not in (m, n)]
 
 
+def _joined(shapes: Shapes, attributes: Attributes) -> Pairs:
+    """All but the joined axis are alike."""
+    first, *others = [shape for shape in shapes if shape is not None]
+    joined = integer(attributes, "axis", 1) % max(len(first), 1)
+    return [
+        pair
+        for other in others
+        if len(other) == len(first)
+        for axis, pair in enumerate(zip(first, other, strict=True))
+        if axis != joined
+    ]
+
+
+def _per_group_or_channel(shapes: Shapes, attributes: Attributes) -> Pairs:
+    """A scale for each group, before opset 21, or for each channel; groups of one size."""
+    x, scale = shapes[:2]
+    groups = integer(attributes, "num_groups", 1)
+    if len(x) < 2 or len(scale) != 1:
+        return []
+    whole = max(x[1] // groups, 1) * groups
+    return [(x[1], whole if scale[0] == groups else scale[0])]
+
+
+def _per_axis(shapes: Shapes, attributes: Attributes) -> Pairs:
+    """A scale for each element along an axis."""
+    x, scale = shapes[:2]
+    axis = integer(attributes, "axis", 1)
+    along = len(scale) == 1 and -len(x) <= axis < len(x) and scale[0] != 1
+    return [(x[axis], scale[0])] if along else []
+
+
 def scaled(shapes: Shapes, attributes: Attributes) -> Pairs:
     """Scale and bias span the axes that are normalised, or give way to them."""
     x, *others = shapes
@@ -125,9 +156,11 @@ def _einsum(shapes: Shapes, attributes: Attributes) -> Pairs:
     terms = attributes["equation"].as_string().replace(" ", "").partition("->")[0].split(",")
     pairs, sizes = [], dict[str, int]()
     for term, shape in zip(terms, shapes, strict=False):
-        if shape is None or len(term) != len(shape):  # with an ellipsis
+        head, _, tail = term.partition("...")
+        if shape is None or len(shape) < len(head + tail):
             return []
-        pairs += [(sizes.setdefault(letter, n), n) for letter, n in zip(term, shape, strict=True)]
+        named = [*zip(head, shape, strict=False), *zip(tail[::-1], shape[::-1], strict=False)]
+        pairs += [(sizes.setdefault(letter, n), n) for letter, n in named]
     return [pair for pair in pairs if 1 not in pair]
 
 
@@ -141,13 +174,17 @@ Rule: TypeAlias = "Callable[[Shapes, Attributes], Pairs]"
 ONNX_PAIRS: Mapping[str, Rule] = {
     "AveragePool": _pool,
     "BatchNormalization": per_channel,
+    "Concat": _joined,
     "Conv": convolved,
     "ConvInteger": convolved,
     "ConvTranspose": _conv_transpose,
+    "DeformConv": convolved,
     "DepthToSpace": _depth_to_space,
+    "DequantizeLinear": _per_axis,
     "Einsum": _einsum,
     "GRU": _recurrent,
     "Gemm": gemm,
+    "GroupNormalization": _per_group_or_channel,
     "InstanceNormalization": per_channel,
     "LSTM": _recurrent,
     "LayerNormalization": scaled,
@@ -155,8 +192,10 @@ ONNX_PAIRS: Mapping[str, Rule] = {
     "MatMul": multiplied,
     "MatMulInteger": multiplied,
     "MaxPool": _pool,
+    "PRelu": scaled,
     "QLinearConv": with_quantised(convolved),
     "QLinearMatMul": with_quantised(multiplied),
+    "QuantizeLinear": _per_axis,
     "RMSNormalization": scaled,
     "RNN": _recurrent,
     "SimplifiedLayerNormalization": scaled,

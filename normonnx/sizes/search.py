@@ -110,7 +110,7 @@ class Search:
             other = self._walk({**binding, **changes})
             if other is not None:
                 left = self._misfit(other)
-                if left is None or left.after > error.after:
+                if left is None or left.place > error.place:
                     return changes, other
         return None
 

@@ -57,8 +57,8 @@ class _Side(Struct):
     def _open(self, misfit: ContradictionError | None) -> int:
         if misfit is None:
             return self.fixed
-        if misfit.after != self.error.after:
-            return self.fixed if misfit.after > self.error.after else 0
+        if misfit.place != self.error.place:
+            return self.fixed if misfit.place > self.error.place else 0
         pair = (misfit.wanted, misfit.found) if self.wants else (misfit.found, misfit.wanted)
         return pair[0] if pair[1] == self.fixed else 0
 
@@ -99,7 +99,7 @@ def _side(symbol: str, probe: Probe, binding: Binding, error: ContradictionError
     """A symbol on which what the node gets, or wants, depends."""
     size = binding[symbol]
     misfits = [probe({symbol: size + step}) for step in _STEPS]
-    there = [m for m in misfits if m is not None and m.after == error.after]
+    there = [m for m in misfits if m is not None and m.place == error.place]
     found, wanted = {m.found for m in there}, {m.wanted for m in there}
     wants = found == {error.found}
     if not there or (wants and wanted == {error.wanted}) or not (wants or wanted == {error.wanted}):

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from normonnx.operators.names import ONNX
 from normonnx.ops.operators import DOMAIN
+from normonnx.oracle.calls import resolved
 from normonnx.oracle.planner import compute
 from normonnx.sizes.foreign import outputs_alone, tensor_of
 from normonnx.sizes.node import Call
@@ -27,7 +28,7 @@ def run_on_stand_ins(
     inputs: Tensors,
     contents: Callable[[ir.Value | None], Array | None],
     opsets: Mapping[str, int],
-    attributes: Mapping[str, ir.Attr],
+    bound: Mapping[str, ir.Attr],
 ) -> Sequence[Tensor | None]:
     """What each output of a node is, None for one that is not known.
 
@@ -36,7 +37,7 @@ def run_on_stand_ins(
         inputs: what it reads, None for an input that is absent or not known.
         contents: the elements of a small value that follow from constants and shapes.
         opsets: operator set version by domain.
-        attributes: of the node, references resolved.
+        bound: what a function that it is in is called with.
 
     Raises:
         ContradictionError: if it reads too much to be run, constants aside.
@@ -57,13 +58,14 @@ def run_on_stand_ins(
     }
     if node.domain not in (ONNX, DOMAIN):
         version = opsets.get(node.domain, 1)
+        attributes = resolved(node, bound)
         return outputs_alone(
             Call.of(node, inputs, arrays, version, attributes, elements_count=False)
         )
     try:
         with np.errstate(all="ignore"):
             given = [arrays.get(index) for index in range(len(node.inputs))]
-            return [tensor_of(array) for array in compute(node, given, opsets)]
+            return [tensor_of(array) for array in compute(node, given, opsets, bound=bound)]
     except Exception:  # of whatever kind: it cannot be walked
         return unknown
 

@@ -36,6 +36,7 @@ class ContradictionError(Exception):
         found: a size that does not fit, 0 where it is none.
         wanted: the size that would.
         after: how many nodes were walked until then.
+        unmet: how many pairs of sizes that are to be equal at the node are not.
     """
 
     def __init__(self, reason: str, found: int = 0, wanted: int = 0) -> None:
@@ -43,6 +44,12 @@ class ContradictionError(Exception):
         self.found: int = found
         self.wanted: int = wanted
         self.after: int = 0
+        self.unmet: int = 1
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How far a walk came until then: what is greater is closer to one that fits."""
+        return self.after, -self.unmet
 
 
 Tensors: TypeAlias = "Sequence[Tensor | None]"

@@ -17,11 +17,13 @@ import onnx_ir as ir
 from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.names import onnx_name
+from normonnx.ops.operators import DOMAIN, OPERATORS
 from normonnx.oracle.calls import resolved
 from normonnx.oracle.planner import compute
 from normonnx.sizes.control_flow import RULES as CONTROL_FLOW
 from normonnx.sizes.dimensions import Binding, OpenShapes
 from normonnx.sizes.elements import Elements
+from normonnx.sizes.fit import check
 from normonnx.sizes.foreign import tensor_of
 from normonnx.sizes.node import inferred
 from normonnx.sizes.standing_in import run_on_stand_ins
@@ -163,7 +165,7 @@ class Walk:
     def _node(self, node: ir.Node, opsets: Opsets, bound: Attributes) -> None:
         self._opsets[node] = self._around = opsets
         try:
-            outputs = self._outputs(node, opsets, resolved(node, bound))
+            outputs = self._outputs(node, opsets, bound)
             self._refuse_empty(node, outputs)
         except ContradictionError as error:
             error.after = self.nodes
@@ -203,17 +205,20 @@ class Walk:
         if strict and empty and came and all(t is None or t.size for t in came):
             raise ContradictionError(f"{node.op_type} '{node.name}' leaves nothing")
 
-    def _outputs(self, node: ir.Node, opsets: Opsets, attributes: Attributes) -> Tensors:
-        name = onnx_name(node)
+    def _outputs(self, node: ir.Node, opsets: Opsets, bound: Attributes) -> Tensors:
+        name, attributes = onnx_name(node), resolved(node, bound)
         control = CONTROL_FLOW.get(name)
         if control is not None:
             return control(self, node, attributes)
         if subgraphs(node):
             return [None] * len(node.outputs)
         if name == "Constant":
-            return [_constant(node, opsets)]
-        function = self._functions.get(node.op_identifier())
+            return [_constant(node, opsets, bound)]
         inputs = [self.tensor(value) for value in node.inputs]
+        if node.domain == DOMAIN and node.op_type in OPERATORS:
+            check(node, inputs, attributes)
+            return [inputs[0]] * len(node.outputs)
+        function = self._functions.get(node.op_identifier())
         if function is not None:
             return self._call(function, inputs, attributes, opsets)
         found = inferred(
@@ -224,7 +229,7 @@ class Walk:
         if all(tensor is not None or not out.name for out, tensor in pairs):
             return found
         try:
-            ran = run_on_stand_ins(node, inputs, self.contents, opsets, attributes)
+            ran = run_on_stand_ins(node, inputs, self.contents, opsets, bound)
         except ContradictionError as error:  # it may fit, and is not known to
             self._note_misfit(error)
             return found
@@ -283,11 +288,12 @@ def _is_float(tensor: Tensor) -> bool:
     return tensor.dtype.is_floating_point()
 
 
-def _constant(node: ir.Node, opsets: Opsets) -> Tensor | None:
-    tensor = node.attributes["value"].value if "value" in node.attributes else None
-    if tensor is not None:
+def _constant(node: ir.Node, opsets: Opsets, bound: Attributes) -> Tensor | None:
+    value = resolved(node, bound).get("value")
+    if value is not None:
+        tensor = value.as_tensor()
         return Tensor(tuple(tensor.shape.numpy()), tensor.dtype)
-    return tensor_of(compute(node, [], opsets)[0])
+    return tensor_of(compute(node, [], opsets, bound=bound)[0])
 
 
 def _check_count(node: ir.Node, inputs: Tensors, outputs: Tensors) -> None:

@@ -76,10 +76,15 @@ def fuse(
     cap: int | None = None,
     target: str = "onnx",
     rules_on: frozenset[str] = frozenset(),
+    allow_duplicate: bool = False,
 ) -> Fused:
     """Raise the opset as far as the norms need, and fuse them."""
     model = ir.from_proto(proto)
-    options: dict[str, Any] = {"target": TARGETS[target], "rules_on": rules_on}
+    options: dict[str, Any] = {
+        "target": TARGETS[target],
+        "rules_on": rules_on,
+        "allow_duplicate": allow_duplicate,
+    }
     context = context_of(model, **options)
     wanted = wanted_opset(context, cap=cap)
     if wanted > context.opset:

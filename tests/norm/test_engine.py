@@ -98,23 +98,43 @@ def two_outputs(nodes: str, other: str, shape: str = "float[2,3,8]") -> onnx.Mod
                  {"h": (8,), "c": (8,)})  # fmt: skip
 
 
-def check(proto: onnx.ModelProto, operators: list[str]) -> None:
-    fused = fuse(proto)
+def check(proto: onnx.ModelProto, operators: list[str], *, apart: bool = False) -> None:
+    fused = fuse(proto, allow_duplicate=apart)
     assert sorted(op for op in fused.operators if op != "Constant") == sorted(operators)
     assert difference(proto, fused.proto, random_feeds(proto, 0)) < 1e-6
 
 
 def test_two_scales_share_their_statistics() -> None:
     nodes = f"{WHOLE} l = Mul (n, h) z = Add (l, c)"
-    check(two_outputs(nodes, "z"), [LN, LN])
+    check(two_outputs(nodes, "z"), [LN, "Mul", "Add", "Mul", "Add"])
+    check(two_outputs(nodes, "z"), [LN, LN], apart=True)
 
 
 def test_the_normalised_value_is_an_output_too() -> None:
-    check(two_outputs(WHOLE, "n"), [LN, LN])
+    check(two_outputs(WHOLE, "n"), [LN, "Mul", "Add"])
+    check(two_outputs(WHOLE, "n"), [LN, LN], apart=True)
+
+
+@pytest.mark.parametrize("target", ["onnx", "normonnx"])
+def test_two_readers_behind_a_transpose_share_their_norm(target: str) -> None:
+    """Its statistics are taken once, unless a copy is asked for."""
+    nodes = (
+        f"{LAYER} t = Transpose <perm=[0,2,1]> (n)"
+        " k = Mul (t, g) y = Add (k, b) l = Mul (t, h) z = Add (l, c)"
+    )
+    proto = model(f"(float[2,3,8] x) => (float[2,8,3] y, float[2,8,3] z) {{ {nodes} }}",
+                  {"g": (8, 1), "b": (8, 1), "h": (8, 1), "c": (8, 1)})  # fmt: skip
+    fused = fuse(proto, target=target)
+    assert len(fused.norms) == 1
+    assert difference(proto, fused.proto, random_feeds(proto, 0)) < 1e-6
+    apart = fuse(proto, target=target, allow_duplicate=True)
+    assert len(apart.norms) == 2
+    assert difference(proto, apart.proto, random_feeds(proto, 0)) < 1e-6
 
 
 def test_one_more_scale_is_cheaper_as_a_node() -> None:
-    check(two_outputs(f"{LAYER} y = Mul (n, g) z = Mul (n, h)", "z"), [LN, LN])
+    check(two_outputs(f"{LAYER} y = Mul (n, g) z = Mul (n, h)", "z"), [LN, "Mul", "Mul"])
+    check(two_outputs(f"{LAYER} y = Mul (n, g) z = Mul (n, h)", "z"), [LN, LN], apart=True)
     check(two_outputs(f"{LAYER} y = Mul (n, g) z = Relu (n)", "z"), [LN, "Mul", "Relu"])
 
 

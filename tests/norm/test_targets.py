@@ -394,3 +394,23 @@ def test_no_note_where_something_is_between() -> None:
     proto = model(layer(QUANTISED.replace("(n2, step", "(t, step").replace(
         "y = Quant", "t = Tanh (n2) y = Quant"), y="int8[2,3,8] y"), QUANTISATION)  # fmt: skip
     assert not fuse(proto, target="normonnx").journal.near_misses
+
+
+@pytest.mark.parametrize("axes", ["1", "2", "1,2", "3"])
+@pytest.mark.parametrize("target", ["onnx", "normonnx"])
+def test_a_bias_that_is_added_behind_an_rms_norm(axes: str, target: str) -> None:
+    """It lies along the axes that are normalised, wherever they are in the value."""
+    over = [int(axis) for axis in axes.split(",")]
+    shape = tuple(
+        n if axis in over else 1 for axis, n in enumerate((2, 8, 5, 6)) if axis >= over[0]
+    )
+    body = RMS.replace("-1", axes) + " k = Mul (n, g) c = Neg (b) y = Add (k, c)"
+    image = {"x": "float[2,8,5,6] x", "y": "float[2,8,5,6] y"}
+    proto = model(layer(body, **image), {"g": shape, "b": shape}, opset=17)
+    fused = fuse(proto, target=target)
+    assert len(fused.norms) == 1, fused.reasons
+    assert not fused.reasons
+    assert "Neg" not in fused.operators
+    if target == "normonnx":
+        assert fused.operators == [FRN, "Add"]
+    check(proto, fused)

@@ -194,3 +194,37 @@ def test_a_weight_of_another_operator_fixes_a_size(
     of.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 1))
     for walk in walked(of):
         assert walk.binding["d"] == fixed
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("(float[n,2,h,w] x) => (float[p,q,r,s] y) { a = Concat <axis=1> (x, k) y = Relu (a) }",
+         {"k": (1, 2, 60, 80)}),
+        ("(float[n,2,h,w] x) => (float[p,q,r,s] y) { a = Neg (x) y = Concat <axis=-3> (k, a, k) }",
+         {"k": (1, 2, 60, 80)}),
+        ("""(float[n,2,h,w] x) => (float[p,q,r,s] y) {
+           a = Conv <strides=[2,2]> (x, c) y = Concat <axis=1> (a, k)
+         }""", {"c": (3, 2, 3, 3), "k": (1, 2, 6, 9)}),
+        ("""(float[n,2,h,w] x) => (float[p,q,r,s] y) { a = Add (x, k) y = Conv (a, c) }""",
+         {"c": (3, 2, 3, 3), "k": (1, 2, 6, 9)}),
+        ("""(float[n,t,8] x) => (float[p,q,r] y) {
+           a = MatMul (x, b) y = Concat <axis=2> (a, k)
+         }""", {"b": (8, 5), "k": (7, 31, 6)}),
+        ("(float[n,s,t] x) => (float[p,q,r] y) { y = LayerNormalization <axis=-2> (x, k) }",
+         {"k": (23, 19)}),
+        ("(float[n,2,h,w] x) => (float[p,q,r,s] y) { y = PRelu (x, k) }", {"k": (2, 6, 9)}),
+        ("""(float[n,c,h,w] x) => (float[p,q,r,s] y) {
+           y = GroupNormalization <num_groups=2> (x, k, k)
+         }""", {"k": (18,)}),
+        ("""(float[n,s,t] x) => (float[p,q,r] y) {
+           a = QuantizeLinear (x, k, z) y = DequantizeLinear (a, k, z)
+         }""", {"k": np.ones(19, np.float32), "z": np.zeros(19, np.uint8)}),
+        ("""(float[n,s,t,d] x) => (float[p,q,r,s] y) {
+           y = Einsum <equation="...id,de->...ie"> (x, k)
+         }""", {"k": (19, 5)}),
+    ],
+)  # fmt: skip
+def test_a_weight_fixes_several_sizes_of_what_it_meets(text: str, weights: dict[str, Any]) -> None:
+    """Each that is mended counts, though the node does not fit until the last is."""
+    walked(proto(text, opset=21, **weights))

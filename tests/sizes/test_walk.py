@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
+from normonnx.api import optimize
 from normonnx.graph.interface import required_inputs
 from normonnx.sizes.dimensions import open_shapes
 from normonnx.sizes.recorded import Recorded
@@ -244,3 +245,30 @@ def test_a_dimension_of_minus_one_is_open() -> None:
     sizes = {walk.tensor(value(m, "y")).shape for walk in Recorded(m).walks}  # type: ignore[union-attr]
     assert len(sizes) == 2
     assert all(size[0] > 0 and size[1] == 4 for size in sizes)
+
+
+def test_what_a_call_binds_is_what_a_constant_in_its_function_holds() -> None:
+    m = model(
+        "(float[n,4] x) => (float[] y, float[] z) "
+        "{ y = local.shifted <e=0.5, s=[2,3]> (x) z = local.shifted <e=1.5, s=[7]> (y) }",
+        functions='<opset_import: ["" : 17], domain: "local"> shifted <e, s> (x) => (y) '
+        "{ c = Constant <value_float: float = @e> () y = Add (x, c) "
+        "k = Constant <value_ints: ints = @s> () }",
+    )
+    assert shape(m, "y", n=3) == (3, 4)
+    assert shape(m, "z", n=3) == (3, 4)
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_our_own_operators_are_walked_with_and_without_functions(opset: int) -> None:
+    of = proto(
+        """(float[n,5,8] x) => (float[] y) {
+            m = ReduceMean <axes=[-1]> (x) d = Sub (x, m) q = Mul (d, d)
+            v = ReduceMean <axes=[-1]> (q) w = Add (v, e) s = Sqrt (w) n = Div (d, s) y = Relu (n)
+        }""",
+        opset=opset, e=np.float32(1e-5),
+    )  # fmt: skip
+    made = optimize(of, target="normonnx", verify=False).model
+    assert shape(made, "y", n=3) == (3, 5, 8)
+    made.functions.clear()
+    assert shape(made, "y", n=3) == (3, 5, 8)

@@ -7,6 +7,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from normonnx.api import optimize
 from tests.graphs import proto, value
 from tests.values.beliefs import believed, untrue
 
@@ -100,3 +101,28 @@ def test_microsoft(name: str) -> None:
 @pytest.mark.parametrize("call", _LEARNING.values(), ids=_LEARNING.keys())
 def test_machine_learning(call: str) -> None:
     _holds(_model(call, "ai.onnx.ml", {}))
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18])
+def test_our_own_before_onnx_can_infer_their_functions(opset: int) -> None:
+    """Both outputs of a sum and its norm have the shape of the first input."""
+    over = "<axes=[1]> (" if opset < 18 else "("
+    more = "" if opset < 18 else ", along"
+    m = proto(
+        f"""(float[n,5,32] x, float[n,5,32] r) => (float[] y, float[] z) {{
+            a = Add (x, r)
+            m = ReduceMean {over}a{more}) d = Sub (a, m)
+            q = Mul (d, d) v = ReduceMean {over}q{more})
+            w = Add (v, e) s = Sqrt (w) y = Div (d, s) z = Relu (a)
+        }}""",
+        opset=opset,
+        e=np.float32(1e-5),
+        **({} if opset < 18 else {"along": np.array([1])}),
+    )
+    made = optimize(m, target="normonnx", verify=False).model
+    [norm] = [node for node in made.graph if node.domain == "normonnx"]
+    shapes = believed(made)
+    assert all(shapes.dims(out) == shapes.dims(norm.inputs[0]) for out in norm.outputs)
+    assert shapes.rank(norm.outputs[-1]) == 3
+    feeds = {name: np.ones((2, 5, 32), np.float32) for name in "xr"}
+    assert not untrue(made, feeds)

@@ -23,7 +23,12 @@ class Arrangement(Struct, frozen=True):
     @property
     def is_trailing(self) -> bool:
         """Whether the scale lies along all axes from one on."""
-        return self.placement.first + len(self.placement.span) == len(self.groups)
+        return not self.behind
+
+    @property
+    def behind(self) -> int:
+        """How many axes lie behind those of the scale."""
+        return len(self.groups) - self.placement.first - len(self.placement.span)
 
 
 def arrange(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.norm.algebra.interpret import Interpreter
 from normonnx.norm.algebra.polynomial import Monomial, Outside, Poly
@@ -59,13 +60,15 @@ class ParameterSpec(Struct, frozen=True):
     """What scale and bias must be: the type of the operator and the layout of its scale.
 
     Attributes:
-        span: the layout of its scale and bias.
+        span: the layout of its scale, and of its bias if it has one.
+        added: the layout of a bias that is added behind it, counted from the last axis.
         dtype: its element type.
         exactly: whether constants must be exact in that type, because the original multiplied and
             added in a wider one.
     """
 
     span: Groups
+    added: Groups
     dtype: ir.DataType
     exactly: bool
 
@@ -80,7 +83,8 @@ def attach(
     own_bias: Operand | None = None
     addend: ir.Value | None = None
     if bias:
-        own_bias = _operand(it, spec, bias) if factor is None else None
+        if factor is None:
+            own_bias = _operand(it, replace(spec, span=spec.added), bias)
         if own_bias is None:
             addend = _single(it, spec, bias, output)
             if addend is None:

@@ -80,7 +80,7 @@ class Surroundings(Struct, frozen=True):
 
 
 def choose(around: Surroundings) -> tuple[NormSite, ...]:
-    """The site that saves most, or all the norms that leave the region, if they save more.
+    """The site that saves most, or all the norms that leave the region, if they are asked for.
 
     A norm whose scale or bias differs by row is only looked at if there is no other: what
     multiplies or is added stays a node of its own either way.
@@ -93,7 +93,7 @@ def choose(around: Surroundings) -> tuple[NormSite, ...]:
         leaving = [value for value in pool if is_read_beyond(value, pool.keys())]
         sites = _sites(around, pool, leaving)
         if sites:
-            return _best(sites, leaving)
+            return _best(sites, leaving, apart=it.context.allow_duplicate)
     return ()
 
 
@@ -121,11 +121,13 @@ def _sites(
     return sorted(sites, key=lambda site: order.index(site.output))
 
 
-def _best(sites: list[NormSite], leaving: list[ir.Value]) -> tuple[NormSite, ...]:
+def _best(sites: list[NormSite], leaving: list[ir.Value], *, apart: bool) -> tuple[NormSite, ...]:
+    """The site that saves most, or all that leave where they save more and may be written apart."""
     best = max(sites, key=lambda site: site.saves)
     ends = [site for site in sites if site.output in leaving]
-    if len(ends) > 1 and _together(ends) > best.saves:
-        return tuple(replace(site, residual=None) for site in ends)
+    together = _together(ends) if apart and len(ends) > 1 else 0
+    if together > best.saves:
+        return tuple(replace(site, residual=None, saves=together) for site in ends)
     return (best,)
 
 

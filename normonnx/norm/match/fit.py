@@ -121,8 +121,11 @@ class _Fit(Struct, frozen=True):
         """What scale and bias must be."""
         wide = source.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)
         statistics = self.it.context.shapes.dtype(self.root.outputs[0])
+        span = source.arrangement.placement.span
+        behind = 0 if self.operator.takes_bias else source.arrangement.behind
         return ParameterSpec(
-            source.arrangement.placement.span,
+            span,
+            (*span, *((),) * behind),
             source.dtype,
             exactly=not wide and statistics != source.dtype,
         )

@@ -3,7 +3,7 @@
 Several upstream values are tried as x, the farthest first. Every value downstream of the root that
 has a normal form and fits an operator is a candidate; the one whose replacement saves most nodes is
 taken, the nearest one among equals. Where several norms share their statistics (two scales, or a
-value that is read elsewhere too), all of them are taken if that saves more.
+value that is read elsewhere too), all of them are taken if that saves more and copies are allowed.
 """
 
 from __future__ import annotations

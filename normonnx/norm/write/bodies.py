@@ -63,8 +63,8 @@ def add_bodies(context: Context) -> None:
         by_operator.setdefault(node.op_type, []).append(node)
     for name, nodes in by_operator.items():
         identifier = (DOMAIN, name, "")
-        known = model.functions.get(identifier)
-        if name in OPERATORS and (known is None or not _serves(known, nodes)):
+        known = identifier in model.functions and _lacks_types(context, nodes)
+        if name in OPERATORS and not known:
             model.functions[identifier] = _body(context, name, nodes)
     if by_operator:
         model.ir_version = max(model.ir_version, _FUNCTIONS_IR_VERSION)
@@ -81,12 +81,9 @@ def _import_domains(context: Context) -> None:
             model.opset_imports.setdefault(domain, version)
 
 
-def _serves(function: ir.Function, nodes: list[ir.Node]) -> bool:
-    """Whether the nodes have the inputs and outputs of a function that was there before."""
-    return all(
-        len(node.inputs) == len(function.inputs) and len(node.outputs) == len(function.outputs)
-        for node in nodes
-    )
+def _lacks_types(context: Context, nodes: list[ir.Node]) -> bool:
+    """Whether nothing tells for which type a function would have to be."""
+    return context.shapes.dtype(nodes[0].inputs[0]) is None
 
 
 def _body(context: Context, name: str, nodes: list[ir.Node]) -> ir.Function:

@@ -10,13 +10,13 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dim, Dims, Product, unknown
-from normonnx.graph.nesting import subgraphs
+from normonnx.graph.nesting import subgraphs, walk
 from normonnx.operators.facts import Facts
 from normonnx.operators.names import onnx_name
 from normonnx.operators.schemas import is_foreign, keeps_type
 from normonnx.operators.table import facts_of
 from normonnx.values.constants import Constants
-from normonnx.values.shapes.bodies import given_to_body, left_by_body
+from normonnx.values.shapes.bodies import changed_by_body, given_to_body, left_by_graphs
 from normonnx.values.shapes.contradiction import unless_contradictory
 from normonnx.values.shapes.inferred import inferred
 from normonnx.values.shapes.light import is_size
@@ -59,10 +59,26 @@ class Shapes:
         """Visit the nodes of a graph in order, and within them those of their bodies."""
         for node in graph:
             self._visit(node)
-            for inner in subgraphs(node):
-                self._follow(inner)
-            for out, dims in left_by_body(self, node):
-                self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
+            if inner := subgraphs(node):
+                self._follow_within(node, inner)
+
+    def _follow_within(self, node: ir.Node, graphs: Sequence[ir.Graph]) -> None:
+        """Visit the nodes of its graphs, a body again while it leaves what it was not given."""
+        inside = [v for graph in graphs for v in graph.inputs]
+        inside += [out for graph in graphs for inner in walk(graph) for out in inner.outputs]
+        before = {value: self._dims[value] for value in inside if value in self._dims}
+        for graph in graphs:
+            self._follow(graph)
+        while changed := dict(changed_by_body(self, node)):
+            for value in inside:
+                self._dims.pop(value, None)
+                self._vectors.pop(value, None)
+            before |= changed
+            self._dims |= before
+            for graph in graphs:
+                self._follow(graph)
+        for out, dims in left_by_graphs(self, node):
+            self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
 
     def _beyond_onnx(self, model: ir.Model) -> dict[ir.Value, Dims]:
         """The dimensions of what operators compute that onnx does not know, by rule or declared."""
