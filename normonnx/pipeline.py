@@ -126,7 +126,7 @@ def _run_to_a_fixed_point(work: Workspace) -> None:
         if not work.run(make(work) for make in ENGINES):
             break
         work.run([Finish(work)])
-        work.forget()
+        work.forget(sizes=False)
     work.run([Finish(work)])
 
 

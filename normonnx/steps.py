@@ -72,6 +72,7 @@ class Workspace(Struct):
     exact: ExactValues = field(default_factory=ExactValues)
     exact_attributes: dict[ir.Node, Mapping[str, float]] = field(default_factory=dict)
     _context: Context | None = None
+    _recorded: Recorded | None = None
 
     @property
     def context(self) -> Context:
@@ -80,8 +81,16 @@ class Workspace(Struct):
             self._context = self._made()
         return self._context
 
-    def forget(self) -> None:
-        """Let what is known of the model be worked out anew: something else changed it."""
+    def forget(self, *, sizes: bool = True) -> None:
+        """Let what is known of the model be worked out anew: something else changed it.
+
+        Args:
+            sizes: those that were recorded, too, which rewrites have kept up to date.
+        """
+        if self._context is not None and not sizes:
+            self._recorded = self._context.recorded
+        else:
+            self._recorded = None
         self._context = None
 
     def run(self, steps: Iterable[PassBase]) -> bool:
@@ -110,7 +119,7 @@ class Workspace(Struct):
             constants,
             Shapes(self.model, constants),
             self.journal,
-            Recorded(self.model),
+            self._recorded or Recorded(self.model),
             target=TARGETS[options.target],
             allow_duplicate=options.allow_duplicate,
             rules_on=options.rules_on,

@@ -129,7 +129,12 @@ class _Replay:
             except Exception as error:
                 raise DifferentError(in_short(error)) from error
             try:
-                off = furthest(olds, news, lambda f=feeds, o=olds: self._before.noise(f, o))  # type: ignore[misc]
+                off = furthest(
+                    olds,
+                    news,
+                    lambda f=feeds, o=olds: self._before.noise(f, o),  # type: ignore[misc]
+                    of_constants=not self._inputs,
+                )
             except NothingShownError as error:
                 nothing = error
             else:

@@ -79,27 +79,37 @@ def _is_stored(value: ir.Value) -> bool:
 
 
 def _same_constant(window: Window, one: ir.Value, other: ir.Value) -> bool:
-    """Whether both are constants of the same type, shape and bits, and mean these."""
-    first, second = (_held(window, value) for value in (one, other))
+    """Whether both are constants of the same type, shape and bits, and mean the same number."""
+    held, meant = [], []
+    for value in (one, other):
+        if value in window.readings or not (
+            value in window.exact or window.constants.is_constant(value)
+        ):
+            return False
+        stored = value.const_value if value in window.exact else None
+        array = window.constants.array(value) if stored is None else stored.numpy()
+        held.append(array)
+        exact = window.exact.get(value, window.constants.exact.get(str(value.name)))
+        meant.append(array if exact is None else exact)
+    return _alike(*held) and _alike(*(_wide(array) for array in meant))
+
+
+def _alike(one: Array | None, other: Array | None) -> bool:
+    """Whether two arrays have the same type, shape and bits."""
     return (
-        first is not None
-        and second is not None
-        and first.dtype == second.dtype
-        and first.shape == second.shape
-        and not differing(first, second).any()
+        one is not None
+        and other is not None
+        and one.dtype == other.dtype
+        and one.shape == other.shape
+        and not differing(one, other).any()
     )
 
 
-def _held(window: Window, value: ir.Value) -> Array | None:
-    """What a constant holds, None where it stands for a number that was rounded to it."""
-    if value in window.readings or value.name in window.constants.exact:
-        return None
-    if value not in window.exact:
-        return window.constants.array(value)
-    held = None if value.const_value is None else value.const_value.numpy()
-    exact = window.exact[value]
-    same = held is not None and np.array_equal(held.astype(exact.dtype), exact)
-    return held if same else None
+def _wide(array: Array | None) -> Array | None:
+    """A constant as float64 where it is a number with a fraction."""
+    if array is None or array.dtype.kind in "iubOSU":
+        return array
+    return array.astype(np.float64)
 
 
 def _same_operator(one: ir.Node, other: ir.Node) -> bool:
