@@ -33,9 +33,9 @@ def moved(operator: Operator) -> Form | None:
 
 
 def _source(operator: Operator, forms: Sequence[Form], others: Sequence[Array | None]) -> Source:
-    numbers = [array for array in others if array is not None]
-    key = (*operator.key, *((form.source, form.shape) for form in forms), operator.shape)
-    return operator.table.source((*key, *(array.shape for array in numbers)), numbers)
+    shapes = (None if array is None else array.shape for array in others)
+    key = (*operator.key, *((form.source, form.shape) for form in forms), operator.shape, *shapes)
+    return operator.table.source(key, [array for array in others if array is not None])
 
 
 def _numbers(form: Form) -> tuple[Array, Array, Array]:
