@@ -166,6 +166,36 @@ CROSSED = (
     Row("ReduceSum of a scale",
         f"{X} {{ c = Mul (x, k)\n r = ReduceSum (c, axes)\n y = Conv (r, W) }}", "ReduceSum Conv",
         weights={"W": (3, 4, 1, 3), "axes": np.array([2]), "k": channel(2, -1, 0.5, 3)}),
+    Row("Expand to more axes, MatMul",
+        "(float[2,4] x) => (float[] y) { c = Mul (x, k)\n e = Expand (c, to)\n y = MatMul (e, W) }",
+        "Expand MatMul",
+        weights={"W": (4, 3), "to": np.array([5, 2, 4]), "k": np.float32([2, -1, 0.5, 3])}),
+    Row("Expand of one row to three, MatMul",
+        "(float[1,4] x) => (float[] y) { c = Mul (x, k)\n e = Expand (c, to)\n y = MatMul (e, W) }",
+        "Expand MatMul",
+        weights={"W": (4, 3), "to": np.array([3, 4]), "k": np.float32([2, -1, 0.5, 3])}),
+    Row("Concat behind another value, Conv",
+        "(float[n,4,h,w] x, float[n,3,h,w] u) => (float[] y) {"
+        f"{BN}\n t = Concat <axis=1> (u, c)\n y = Conv (t, W) }}", "Concat Conv",
+        weights={"W": (3, 7, 3, 3), **SIGNED}),
+    Row("trap: Concat along the height",
+        "(float[2,4,7,6] x, float[2,4,7,6] u) => (float[] y) {"
+        f"{BN}\n t = Concat <axis=2> (c, u)\n y = Conv (t, W) }}",
+        "BatchNormalization Concat Conv", "along another axis than the map's",
+        weights={"W": W, **SIGNED}),
+    Row("Split along the height, a Conv behind each part",
+        "(float[2,4,8,6] x) => (float[] y, float[] z) {"
+        f"{BN}\n p, q = Split <axis=2> (c, sizes)\n y = Conv (p, W)\n z = Conv (q, U) }}",
+        "Split Conv Conv",
+        weights={"W": W, "U": (2, 4, 1, 1), "sizes": np.array([5, 3]), **SIGNED}),
+    Row("Split of what is twice as much everywhere",
+        "(float[2,4,8,6] x) => (float[] y, float[] z) { c = Mul (x, two)\n"
+        "p, q = Split <axis=1> (c, sizes)\n y = Conv (p, W)\n z = Conv (q, U) }",
+        "Split Conv Conv", weights={"W": (3, 1, 3, 3), "U": (3, 3, 1, 1), "two": np.float32(2),
+                                    "sizes": np.array([1, 3])}),
+    Row("Cast to the type that it has, Conv",
+        "(float[2,4,7,6] x) => (float[] y) { c = Mul (x, k)\n t = Cast <to=1> (c)\n"
+        "y = Conv (t, W) }", "Cast Conv", weights={"W": W, "k": channel(2, -1, 0.5, 3)}),
     Row("Cast up, Conv",
         "(float16[2,4,7,6] x) => (float[] y) { c = Mul (x, k)\n t = Cast <to=1> (c)\n"
         "y = Conv (t, W) }", "Cast Conv",
