@@ -166,7 +166,7 @@ class FreeAxes:
 
     def _matmul(self, node: ir.Node) -> bool:
         """The rows of a matrix, or of several, that is multiplied with a constant one."""
-        left, right = node.inputs[:2]
+        left, right = node.inputs
         assert left is not None
         assert right is not None
         if right not in self._constants or self._rank(right) != 2 or self._rank(left) < 2:

@@ -48,7 +48,7 @@ def _shifted(form: Form, shift: Array, shape: tuple[int, ...]) -> Form:
 
 def _one_moving(operator: Operator) -> tuple[Form, Array, bool] | None:
     """The form and the constant of a binary operator, and whether the form comes first."""
-    left, right = operator.operands[:2]
+    left, right = operator.operands
     if isinstance(left, Form) and isinstance(right, np.ndarray) and right.dtype.kind == "f":
         return left, right, True
     if isinstance(right, Form) and isinstance(left, np.ndarray) and left.dtype.kind == "f":
@@ -75,7 +75,7 @@ def _sub(operator: Operator) -> Form | None:
 
 def _sum(operator: Operator, sign: float) -> Form | None:
     """Two moving operands, the second as a multiple of the scale of the first."""
-    left, right = operator.operands[:2]
+    left, right = operator.operands
     if not isinstance(left, Form) or not isinstance(right, Form):
         return None
     if left.is_short != right.is_short or (left.is_short and left.shape != right.shape):

@@ -102,7 +102,7 @@ def _padding(operator: Operator, axes: int) -> tuple[str, tuple[int, ...]]:
     """How an operator pads, "" if by numbers; and the numbers."""
     attribute = operator.node.attributes.get("auto_pad")
     auto = "NOTSET" if attribute is None else attribute.as_string()
-    none = (0,) * (2 * axes)
+    none = (0, 0) * axes
     if auto == "NOTSET":
         return "", attribute_ints(operator.node, "pads") or none
     return "" if auto == "VALID" else auto, none
