@@ -224,6 +224,21 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
         pair("double[5,4] x, double[4,3] u", "m = Mul (x, two) s = Mul (u, two) y = MatMul (m, s)",
              "n1 = Div (x, half) n2 = Div (u, half) z = MatMul (n1, n2)"),
         {"two": np.array(2.0), "half": np.array(0.5)}),
+    "a Dropout that drops nothing": (
+        pair(X, "m = Mul (x, c) y = Dropout (m)", "n1 = Dropout (x) z = Mul (n1, c)"), {"c": C}),
+    "a largest value and its place": (
+        pair(X, "m = Mul (x, two) a, i = MaxPool <kernel_shape=[2,2]> (m) f = Cast <to=11> (i) "
+             "y = Add (a, f)",
+             "n1 = Div (x, half) n2, n3 = MaxPool <kernel_shape=[2,2]> (n1) "
+             "n4 = Cast <to=11> (n3) z = Add (n2, n4)"),
+        {"two": np.array(2.0), "half": np.array(0.5)}),
+    "a Gemm and a product with a sum": (
+        pair("double[5,4] x", "y = Gemm (x, k, b)", "n1 = MatMul (x, k) z = Add (n1, b)"),
+        {"k": M, "b": M[0]}),
+    "a Resize that is told to stretch": (
+        pair(X, 'm = Mul (x, c) y = Resize <keep_aspect_ratio_policy="stretch"> (m, , , f)',
+             'n1 = Resize <keep_aspect_ratio_policy="stretch"> (x, , , f) z = Mul (n1, c)'),
+        {"c": C, "f": np.array([2, 4, 12, 5])}),
     "an operator that reads a constant that is computed": (
         pair(X, "e = Neg (c) y = Mul (x, e)", "z = Mul (x, f)"), {"c": C, "f": -C}),
 }  # fmt: skip
@@ -374,6 +389,22 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
         {"c": PAIR.reshape(2, 1), "k": M[:2], "n": M[:2] * PAIR.reshape(2, 1)}),
     "a matrix that is transposed": (
         pair("double[4,4] x", "y = Gemm <transA=1> (x, k)", "z = Gemm (x, k)"), {"k": M}),
+    "a maximum over two rows with scales of their own": (
+        pair("double[1,4,2,5] x",
+             "m = Mul (x, c) y = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (m)",
+             "n1 = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (x) z = Mul (n1, c)"),
+        {"c": PAIR.reshape(2, 1)}),
+    "a maximum over two rows with shifts of their own": (
+        pair("double[1,4,2,5] x",
+             "m = Add (x, c) y = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (m)",
+             "n1 = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (x) z = Add (n1, c)"),
+        {"c": PAIR.reshape(2, 1)}),
+    "what is chosen by a condition": (
+        pair("bool[8,8] p, double[8,8] x, double[8,8] u", "y = Where (p, x, u)",
+             "z = Identity (x)"), {}),
+    "what is chosen by a condition otherwise": (
+        pair("bool[8,8] p, double[8,8] x, double[8,8] u", "y = Where (p, x, u)",
+             "z = Identity (u)"), {}),
     "two draws": (pair(X, "y = RandomNormalLike (x)", "z = RandomNormalLike (x)"), {}),
     "a global maximum of a negative multiple": (
         pair(X, "m = Mul (x, c) y = GlobalMaxPool (m)", "n1 = GlobalMaxPool (x) z = Mul (n1, c)"),
@@ -454,6 +485,28 @@ def test_a_cast_to_a_narrow_type_is_not_taken_for_nothing() -> None:
     text = pair(X, "m = Mul (x, c) h = Cast <to=17> (m) y = Cast <to=11> (h)",
                 "n1 = Cast <to=17> (x) n2 = Cast <to=11> (n1) z = Mul (n2, c)")  # fmt: skip
     assert not in_numbers(text, opset=19, c=C)
+
+
+def test_a_resize_that_keeps_the_ratio_is_not_taken_to_keep_the_channels() -> None:
+    text = pair(X, 'm = Mul (x, c) y = Resize <keep_aspect_ratio_policy="not_larger"> (m, , , f)',
+                'n1 = Resize <keep_aspect_ratio_policy="not_larger"> (x, , , f) '
+                "z = Mul (n1, c)")  # fmt: skip
+    assert not in_numbers(text, c=C, f=np.array([2, 4, 6, 5]))
+
+
+@pytest.mark.parametrize(("factor", "seen"), [(1, True), (2, False)])
+def test_factors_that_are_an_attribute_say_whether_channels_stay(factor: int, seen: bool) -> None:
+    form = f"Upsample <scales=[1.0,{factor}.0,2.0,2.0]>"
+    text = pair(X, f"m = Mul (x, two) y = {form} (m)", f"n1 = {form} (x) z = Mul (n1, two)")
+    assert in_numbers(text, opset=8, two=np.array(2.0)) == seen
+
+
+def test_from_opset_7_on_a_batch_normalization_need_not_be_told() -> None:
+    text = pair(X, "y = BatchNormalization <epsilon=0.5> (x, a, b, m, v)",
+                "n1 = Mul (x, f) z = Add (n1, o)")  # fmt: skip
+    a, b, m, v = (part.reshape(-1) for part in (G, D, E, C))
+    f, o = G / np.sqrt(C + 0.5), D - E * G / np.sqrt(C + 0.5)
+    assert in_numbers(text, opset=7, a=a, b=b, m=m, v=v, f=f, o=o)
 
 
 def test_sides_of_different_shapes_are_not_compared() -> None:
