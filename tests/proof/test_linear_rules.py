@@ -226,6 +226,9 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"two": np.array(2.0), "half": np.array(0.5)}),
     "a Dropout that drops nothing": (
         pair(X, "m = Mul (x, c) y = Dropout (m)", "n1 = Dropout (x) z = Mul (n1, c)"), {"c": C}),
+    "a Dropout that is told a ratio alone": (
+        pair(X, "m = Mul (x, c) y = Dropout (m, r)", "n1 = Dropout (x, r) z = Mul (n1, c)"),
+        {"c": C, "r": np.array(0.5)}),
     "a largest value and its place": (
         pair(X, "m = Mul (x, two) a, i = MaxPool <kernel_shape=[2,2]> (m) f = Cast <to=11> (i) "
              "y = Add (a, f)",
@@ -405,6 +408,9 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "what is chosen by a condition otherwise": (
         pair("bool[8,8] p, double[8,8] x, double[8,8] u", "y = Where (p, x, u)",
              "z = Identity (u)"), {}),
+    "a Pad of all axes in another order": (
+        pair("double[1,1,5,5] x", "y = Pad (x, p, , a)", "z = Pad (x, p)"),
+        {"p": SPATIAL, "a": np.array([0, 1, 3, 2])}),
     "two draws": (pair(X, "y = RandomNormalLike (x)", "z = RandomNormalLike (x)"), {}),
     "a global maximum of a negative multiple": (
         pair(X, "m = Mul (x, c) y = GlobalMaxPool (m)", "n1 = GlobalMaxPool (x) z = Mul (n1, c)"),

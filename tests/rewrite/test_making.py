@@ -74,6 +74,19 @@ def test_a_batch_norm_counts_as_two_nodes() -> None:
     assert gain(proposal) == 0
 
 
+@pytest.mark.parametrize(("read", "saved"), [("x", 1), ("w", 2)])
+def test_how_a_quantised_weight_is_stored_costs_nothing(read: str, saved: int) -> None:
+    m = model(
+        "(int8[2,4] x, float[2,4] z) => (float[2,4] y) "
+        "{ d = DequantizeLinear (x, s)\n e = Mul (d, s)\n y = Add (e, z) }",
+        s=np.float32(2), w=np.ones((2, 4), np.int8),
+    )  # fmt: skip
+    proposal = proposal_at(m, "e")
+    scale = proposal.constant(np.float64(4), ir.DataType.FLOAT, "scale")
+    proposal.replace(value(m, "e"), proposal.node("DequantizeLinear", [value(m, read), scale]))
+    assert gain(proposal) == saved
+
+
 def test_a_constant_that_nothing_reads_is_not_stored() -> None:
     m = model(LARGE, p=np.float32(2), q=np.float32(2))
     proposal = proposal_at(m, "b")
