@@ -36,8 +36,7 @@ _PARALLEL_FROM = 1 << 18
 def certify(window: Window) -> str | Flaw:
     """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
     # To hand a small product to other threads takes longer than to make it.
-    largest = max((exact.size for exact in window.exact.values()), default=0)
-    if largest >= _PARALLEL_FROM:
+    if any(exact.size >= _PARALLEL_FROM for exact in window.exact.values()):
         return _certify(window)
     with _threads().limit(limits=1, user_api="blas"):
         return _certify(window)

@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 from msgspec.structs import replace
 
-from normonnx.operators.attributes import attribute_int
 from normonnx.proof.linear.form import Array, Form, OtherOperatorError, of_rank
 from normonnx.proof.linear.operand import Operator
 
@@ -132,8 +131,6 @@ def _batch_normalization(operator: Operator) -> Form | None:
     numbers = [part for part in parts if isinstance(part, np.ndarray)]
     plain = not operator.trains and len(operator.node.outputs) == 1
     if not isinstance(form, Form) or len(numbers) != 4 or not plain:
-        return None
-    if attribute_int(operator.node, "spatial", 1) == 0 or len(form.shape) < 2:
         return None
     scale, bias, mean, var = numbers
     if any(part.shape != (form.shape[1],) for part in numbers):

@@ -102,7 +102,8 @@ def _pad(operator: Operator) -> Form | None:
     if form.is_short:
         raise OtherOperatorError("a value with a border is padded")
     pads, *rest = operator.constants(1)
-    spatial = None if pads is None or len(rest) > 1 else _spatial_pads(form, pads)
+    assert pads is not None
+    spatial = None if len(rest) > 1 else _spatial_pads(form, pads)
     if spatial is None:
         return None
     source, _ = padded_with_zeros(operator, form, spatial)
