@@ -146,7 +146,6 @@ def _behind(window: Window, old: Side, new: Side) -> str:
 
 def _as_read(window: Window) -> str:
     readings = [
-        f"'{value.name}' as 1/{1 / exact.reshape(-1)[0]:.0f}"
-        for value, exact in window.readings.items()
+        f"'{value.name}' as 1/{1 / exact.flat[0]:.0f}" for value, exact in window.readings.items()
     ]
     return f", reading {', '.join(readings)}" if readings else ""

@@ -50,7 +50,7 @@ def _moved_array(
     """What becomes of a scale or shift, spread out where it is not the same everywhere."""
     if (array is form.scale and array.size == 1) or not array.any():
         # What fills a gap is a zero of the source, and stays one whatever its scale.
-        array = array.reshape(-1)[:1]
+        array = array.ravel()[:1]
         return array.reshape((1,) * len(operator.shape))
     if np.prod(form.shape) > _MOST_ELEMENTS:
         raise OtherOperatorError("a large value is moved")

@@ -78,7 +78,7 @@ def _per_channel(form: Form) -> Array:
     others = (form.scale.shape[0], *form.scale.shape[2:])
     if any(n > 1 for n in others):
         raise OtherOperatorError("a scale that differs from place to place in front of a kernel")
-    found: Array = np.broadcast_to(form.scale.reshape(-1), (form.shape[1],))
+    found: Array = np.broadcast_to(form.scale.ravel(), (form.shape[1],))
     return found
 
 
@@ -156,9 +156,9 @@ def _at_every_tap(shift: Array, form: Form, weight: Array, group: int) -> Array:
     """What a convolution without padding makes of a constant per channel."""
     if shift.shape[0] > 1:
         raise OtherOperatorError("a shift that differs from sample to sample in front of a kernel")
-    channels = np.broadcast_to(shift.reshape(-1), (form.shape[1],)).reshape(group, 1, -1)
+    channels = np.broadcast_to(shift.ravel(), (form.shape[1],)).reshape(group, 1, -1)
     taps = weight.sum(axis=tuple(range(2, weight.ndim))).reshape(group, -1, weight.shape[1])
-    found: Array = (taps * channels).sum(axis=2).reshape(-1)
+    found: Array = (taps * channels).sum(axis=2).ravel()
     return found
 
 
@@ -214,7 +214,7 @@ def _times_matrix(
         return None
     if any(n > 1 for n in form.scale.shape[:-1]):
         raise OtherOperatorError("a scale that differs from row to row in front of a matrix")
-    scale = np.broadcast_to(form.scale.reshape(-1), (form.shape[-1],))
+    scale = np.broadcast_to(form.scale.ravel(), (form.shape[-1],))
     rows = np.swapaxes(weight * scale[:, None], -1, -2)
     key = ("MatMul", form.source, form.shape, weight.shape)
     source, factor = operator.table.multiple(key, np.ascontiguousarray(rows))
