@@ -141,7 +141,7 @@ def _of_convolution(proposal: Proposal, node: ir.Node) -> _Branch:
         attribute_int(node, "group", 1),
         attribute_ints(node, "strides") or (1,) * count,
         attribute_ints(node, "dilations") or (1,) * count,
-        attribute_ints(node, "pads") or (0,) * (2 * count),
+        attribute_ints(node, "pads") or (0, 0) * count,
     )
 
 
@@ -182,7 +182,7 @@ def _of_map(
     channels = np.arange(out)
     # Output o belongs to group o // (out/group), whose inputs start at the same channel.
     weight[(channels, channels % depth, *(0,) * count)] = a
-    ones, zeros = (1,) * count, (0,) * (2 * count)
+    ones, zeros = (1,) * count, (0, 0) * count
     return _Branch(like.source, weight, b if b.any() else None, like.group, ones, ones, zeros)
 
 

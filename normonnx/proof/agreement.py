@@ -111,7 +111,7 @@ def _of_like_size(size: Array, noise: Array) -> Array:
     _, inverse = np.unique(decades, return_inverse=True)
     largest = np.zeros(int(inverse.max()) + 1)
     finite = np.where(np.isfinite(noise), noise, 0.0)
-    np.maximum.at(largest, inverse.reshape(-1), finite.reshape(-1))
+    np.maximum.at(largest, inverse.ravel(), finite.ravel())
     found: Array = largest[inverse].reshape(size.shape)
     return found
 

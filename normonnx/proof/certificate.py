@@ -37,8 +37,7 @@ _PARALLEL_FROM = 1 << 18
 def certify(window: Window) -> str | Flaw:
     """Prove a rewrite on float64 windows; returns how, in one line, or the flaw."""
     # To hand a small product to other threads takes longer than to make it.
-    largest = max((exact.size for exact in window.exact.values()), default=0)
-    if largest >= _PARALLEL_FROM:
+    if any(exact.size >= _PARALLEL_FROM for exact in window.exact.values()):
         return _certify(window)
     with _threads().limit(limits=1, user_api="blas"):
         return _certify(window)
@@ -150,7 +149,6 @@ def _behind(window: Window, old: Side, new: Side) -> str:
 
 def _as_read(window: Window) -> str:
     readings = [
-        f"'{value.name}' as 1/{1 / exact.reshape(-1)[0]:.0f}"
-        for value, exact in window.readings.items()
+        f"'{value.name}' as 1/{1 / exact.flat[0]:.0f}" for value, exact in window.readings.items()
     ]
     return f", reading {', '.join(readings)}" if readings else ""

@@ -77,17 +77,19 @@ def centres_of(side: Side) -> dict[ir.Value, tuple[Array, Array]]:
 
 
 def _centre(node: ir.Node, constants: Mapping[ir.Value, Array]) -> tuple[Array, Array] | None:
+    """That of a node that reads one value beside constants."""
     given = [None if v is None else constants.get(v) for v in node.inputs]
     name = onnx_name(node)
-    if name == "BatchNormalization" and len(given) == 5:
-        mean, var = given[3], given[4]
-        if given[0] is None and mean is not None and var is not None:
-            return mean, np.sqrt(np.abs(var) + 1e-12)
-        return None
-    if name not in ("Add", "Sub") or len(given) != 2:
+    if name == "BatchNormalization" and given[0] is None:
+        mean, var = given[3:5]
+        assert mean is not None
+        assert var is not None
+        return mean, np.sqrt(np.abs(var) + 1e-12)
+    if name not in ("Add", "Sub"):
         return None
     shift = given[1] if given[0] is None else given[0]
-    if shift is None or shift.dtype != np.float64:
+    assert shift is not None
+    if shift.dtype != np.float64:
         return None
     centre = -shift if name == "Add" else shift
     return centre, np.ones(())

@@ -154,7 +154,7 @@ class FreeAxes:
         if given is not None or len(node.inputs) < 2 or node.inputs[1] is None:
             return given or ()
         array = self._constants.get(node.inputs[1])
-        return None if array is None else [int(axis) for axis in array.reshape(-1)]
+        return None if array is None else [int(axis) for axis in array.ravel()]
 
     def _transpose(self, node: ir.Node) -> bool:
         source, out = node.inputs[0], node.outputs[0]
@@ -166,7 +166,7 @@ class FreeAxes:
 
     def _matmul(self, node: ir.Node) -> bool:
         """The rows of a matrix, or of several, that is multiplied with a constant one."""
-        left, right = node.inputs[:2]
+        left, right = node.inputs
         assert left is not None
         assert right is not None
         if right not in self._constants or self._rank(right) != 2 or self._rank(left) < 2:

@@ -168,8 +168,9 @@ class _Replay:
     def _drawn(self, value: ir.Value, integers: Integers) -> Array:
         """Random numbers, floats of mean 0 and standard deviation 1; dimensions are as they are."""
         tensor, shape = self._at.tensor(value), self._sizes.shape(value)
-        if tensor is None or shape is None:
+        if tensor is None:
             raise UnknownSizeError(f"the size of '{value.name}' is not known")
+        assert shape is not None
         rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
         if tensor.dtype.is_floating_point():
             return np.asarray(rng.standard_normal(shape))

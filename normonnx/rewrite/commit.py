@@ -122,8 +122,7 @@ def _make(
         added=tuple((node.op_type, str(node.name)) for node in proposal.nodes),
         certificate=certificate,
         readings=tuple(
-            (str(value.name), float(exact.reshape(-1)[0]))
-            for value, exact in proposal.readings.items()
+            (str(value.name), float(exact.flat[0])) for value, exact in proposal.readings.items()
         ),
     )
     context.journal.record(rewrite)

@@ -50,4 +50,4 @@ def _swaps_last_axes(value: ir.Value | None) -> bool:
         return True  # reversed: of two axes, these
     perm = list(order.as_ints())
     rank = len(perm)
-    return rank > 1 and perm == [*range(rank - 2), rank - 1, rank - 2]
+    return perm == [*range(rank - 2), rank - 1, rank - 2]

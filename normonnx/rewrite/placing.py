@@ -14,8 +14,8 @@ def place(proposal: Proposal, prelude: list[ir.Node]) -> None:
     placed: set[ir.Node] = set()
     terminals = [(old.producer(), new) for old, new in proposal.replacements]
     if len(terminals) > 1:
-        order = {node: i for i, node in enumerate(proposal.graph)}
-        terminals.sort(key=lambda pair: order.get(pair[0], 0) if pair[0] is not None else 0)
+        order: dict[ir.Node | None, int] = {node: i for i, node in enumerate(proposal.graph)}
+        terminals.sort(key=lambda pair: order[pair[0]])
     for anchor, new in terminals:
         assert anchor is not None
         needed: list[ir.Node] = []

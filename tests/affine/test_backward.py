@@ -203,6 +203,18 @@ LAYOUT = (
         "(float[4,3,4] x) => (float[] y) { p = Conv (x, W)\n c = Squeeze (p, axes)\n"
         "y = Mul (c, k) }", "Conv Squeeze Mul", "varies along axis",
         weights={"W": (1, 3, 1), "axes": np.array([1]), "k": (4,)}),
+    Row("Expand to more axes",
+        "(float[2,3] x) => (float[] y) { p = MatMul (x, W)\n c = Expand (p, to)\n y = Mul (c, k) }",
+        "MatMul Expand", weights={"W": (3, 4), "to": np.array([5, 2, 4]), "k": (4,)}),
+    Row("trap: Expand of more axes, one of which the map varies along",
+        "(float[2,3] x) => (float[] y) { p = MatMul (x, W)\n c = Expand (p, to)\n y = Mul (c, k) }",
+        "MatMul Expand Mul", "expands axis 0",
+        weights={"W": (3, 4), "to": np.array([5, 2, 4]), "k": (5, 1, 1)}),
+    Row("trap: Expand of one channel to four",
+        "(float[2,1,7,6] x) => (float[] y) {"
+        f"p = Conv (x, W)\n c = Expand (p, to)\n {BN} }}", "Conv Expand BatchNormalization",
+        "expands axis 1",
+        weights={"W": (1, 1, 1, 1), "to": np.array([2, 4, 7, 6]), **SIGNED}),
     Row("DepthToSpace, blocks first",
         f"{FREE} {{ p = Conv (x, W)\n c = DepthToSpace <blocksize=2> (p)\n {BN} }}",
         "Conv DepthToSpace", weights={"W": (16, 3, 3, 3), **SIGNED}),

@@ -166,6 +166,36 @@ CROSSED = (
     Row("ReduceSum of a scale",
         f"{X} {{ c = Mul (x, k)\n r = ReduceSum (c, axes)\n y = Conv (r, W) }}", "ReduceSum Conv",
         weights={"W": (3, 4, 1, 3), "axes": np.array([2]), "k": channel(2, -1, 0.5, 3)}),
+    Row("Expand to more axes, MatMul",
+        "(float[2,4] x) => (float[] y) { c = Mul (x, k)\n e = Expand (c, to)\n y = MatMul (e, W) }",
+        "Expand MatMul",
+        weights={"W": (4, 3), "to": np.array([5, 2, 4]), "k": np.float32([2, -1, 0.5, 3])}),
+    Row("Expand of one row to three, MatMul",
+        "(float[1,4] x) => (float[] y) { c = Mul (x, k)\n e = Expand (c, to)\n y = MatMul (e, W) }",
+        "Expand MatMul",
+        weights={"W": (4, 3), "to": np.array([3, 4]), "k": np.float32([2, -1, 0.5, 3])}),
+    Row("Concat behind another value, Conv",
+        "(float[n,4,h,w] x, float[n,3,h,w] u) => (float[] y) {"
+        f"{BN}\n t = Concat <axis=1> (u, c)\n y = Conv (t, W) }}", "Concat Conv",
+        weights={"W": (3, 7, 3, 3), **SIGNED}),
+    Row("trap: Concat along the height",
+        "(float[2,4,7,6] x, float[2,4,7,6] u) => (float[] y) {"
+        f"{BN}\n t = Concat <axis=2> (c, u)\n y = Conv (t, W) }}",
+        "BatchNormalization Concat Conv", "along another axis than the map's",
+        weights={"W": W, **SIGNED}),
+    Row("Split along the height, a Conv behind each part",
+        "(float[2,4,8,6] x) => (float[] y, float[] z) {"
+        f"{BN}\n p, q = Split <axis=2> (c, sizes)\n y = Conv (p, W)\n z = Conv (q, U) }}",
+        "Split Conv Conv",
+        weights={"W": W, "U": (2, 4, 1, 1), "sizes": np.array([5, 3]), **SIGNED}),
+    Row("Split of what is twice as much everywhere",
+        "(float[2,4,8,6] x) => (float[] y, float[] z) { c = Mul (x, two)\n"
+        "p, q = Split <axis=1> (c, sizes)\n y = Conv (p, W)\n z = Conv (q, U) }",
+        "Split Conv Conv", weights={"W": (3, 1, 3, 3), "U": (3, 3, 1, 1), "two": np.float32(2),
+                                    "sizes": np.array([1, 3])}),
+    Row("Cast to the type that it has, Conv",
+        "(float[2,4,7,6] x) => (float[] y) { c = Mul (x, k)\n t = Cast <to=1> (c)\n"
+        "y = Conv (t, W) }", "Cast Conv", weights={"W": W, "k": channel(2, -1, 0.5, 3)}),
     Row("Cast up, Conv",
         "(float16[2,4,7,6] x) => (float[] y) { c = Mul (x, k)\n t = Cast <to=1> (c)\n"
         "y = Conv (t, W) }", "Cast Conv",
@@ -175,6 +205,57 @@ CROSSED = (
         "y = Conv (t, W) }", "Mul Cast Conv", "have only float16's precision",
         weights={"W": np.linspace(-1, 1, 108, dtype=np.float16).reshape(W),
                  "k": channel(2, -1, 0.5, 3)}),
+)  # fmt: skip
+
+SPREAD = (
+    Row("Resize to twice the size, Conv",
+        f'{FREE} {{ {BN}\n r = Resize <mode="nearest"> (c, , f)\n y = Conv (r, W) }}', "Resize Conv",
+        weights={"W": W, "f": np.float32([1, 1, 2, 2]), **SIGNED}),
+    Row("trap: Resize that looks beyond the border, Conv",
+        f'{X} {{ {BN}\n r = Resize <mode="linear", '
+        f'coordinate_transformation_mode="tf_crop_and_resize"> (c, roi, f)\n y = Conv (r, W) }}',
+        "BatchNormalization Resize Conv", "fills in a value",
+        weights={"W": W, "f": np.float32([1, 1, 2, 2]),
+                 "roi": np.float32([0, 0, 0, 0, 1, 1, 1.5, 1]), **SIGNED}),
+    Row("SpaceToDepth, Conv",
+        "(float[2,4,8,6] x) => (float[] y) {"
+        f"{BN}\n r = SpaceToDepth <blocksize=2> (c)\n y = Conv (r, W) }}", "SpaceToDepth Conv",
+        weights={"W": (3, 16, 1, 1), **SIGNED}),
+    Row("DepthToSpace, each block by the same map, Conv",
+        "(float[2,8,4,3] x) => (float[] y) { c = Mul (x, k)\n r = DepthToSpace <blocksize=2> (c)\n"
+        "y = Conv (r, W) }", "DepthToSpace Conv",
+        weights={"W": (3, 2, 3, 3), "k": channel(1, 2, 1, 2, 1, 2, 1, 2)}),
+    Row("DepthToSpace of channels first, each block by the same map, Conv",
+        "(float[2,8,4,3] x) => (float[] y) { c = Mul (x, k)\n"
+        'r = DepthToSpace <blocksize=2, mode="CRD"> (c)\n y = Conv (r, W) }', "DepthToSpace Conv",
+        weights={"W": (3, 2, 3, 3), "k": channel(1, 1, 1, 1, 2, 2, 2, 2)}),
+    Row("trap: DepthToSpace, each block by another map",
+        "(float[2,8,4,3] x) => (float[] y) { c = Mul (x, k)\n r = DepthToSpace <blocksize=2> (c)\n"
+        "y = Conv (r, W) }", "Mul DepthToSpace Conv", "differs between the blocks",
+        weights={"W": (3, 2, 3, 3), "k": channel(1, 1, 1, 1, 2, 2, 2, 2)}),
+    Row("the largest over the places, every scale positive, Gemm",
+        f"{FREE} {{ {BN}\n r = ReduceMax <axes=[2,3], keepdims=0> (c)\n y = Gemm (r, W) }}",
+        "ReduceMax Gemm", weights={"W": (4, 3), **P}),
+    Row("trap: the largest over the places, one scale negative",
+        f"{FREE} {{ {BN}\n r = ReduceMax <axes=[2,3], keepdims=0> (c)\n y = Gemm (r, W) }}",
+        "BatchNormalization ReduceMax Gemm", "only lets positive scales pass",
+        weights={"W": (4, 3), **SIGNED}),
+    Row("GlobalMaxPool, every scale positive, Flatten, Gemm",
+        f"{FREE} {{ {BN}\n p = GlobalMaxPool (c)\n f = Flatten (p)\n y = Gemm (f, W) }}",
+        "GlobalMaxPool Flatten Gemm", weights={"W": (4, 3), **P}),
+    Row("ReduceMean over an axis in front of the map's, taken away, Gemm",
+        "(float[2,4,6] x) => (float[] y) { c = Mul (x, k)\n"
+        "r = ReduceMean <axes=[1], keepdims=0> (c)\n y = Gemm (r, W) }", "ReduceMean Gemm",
+        weights={"W": (6, 3), "k": (6,)}),
+    Row("Pad that mirrors, Conv",
+        f'{FREE} {{ {BN}\n p = Pad <mode="reflect"> (c, pads)\n y = Conv (p, W) }}', "Pad Conv",
+        weights={"W": W, "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]), **SIGNED}),
+    Row("LeakyRelu, every scale positive, Conv",
+        f"{FREE} {{ c = Mul (x, k)\n r = LeakyRelu <alpha=0.2> (c)\n y = Conv (r, W) }}",
+        "LeakyRelu Conv", weights={"W": W, "k": channel(2, 1, 0.5, 3)}),
+    Row("PRelu, every scale positive, Conv",
+        f"{FREE} {{ c = Mul (x, k)\n r = PRelu (c, l)\n y = Conv (r, W) }}", "PRelu Conv",
+        weights={"W": W, "k": channel(2, 1, 0.5, 3), "l": (4, 1, 1)}),
 )  # fmt: skip
 
 READERS = (
@@ -266,7 +347,7 @@ LAYERS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [*PADDED, *CROSSED, *READERS, *PIXELS, *LAYERS], ids=str)
+@pytest.mark.parametrize("row", [*PADDED, *CROSSED, *SPREAD, *READERS, *PIXELS, *LAYERS], ids=str)
 def test_row(row: Row) -> None:
     check(row)
 

@@ -86,6 +86,11 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
         "a = ReduceMean <axes=[-1], keepdims=0> (x) m = Unsqueeze (a, last) d = Sub (x, m)"
         " p = Mul (d, d) c = ReduceMean <axes=[-1], keepdims=0> (p) f = Unsqueeze (c, last)"
         " e = Add (f, eps) r = Sqrt (e) y = Div (d, r)"), {"last": np.array([-1])}, LN),
+    ("keepdims of 0 and Unsqueeze, channels first", layer(
+        "a = ReduceMean <axes=[1], keepdims=0> (x) m = Unsqueeze (a, third) d = Sub (x, m)"
+        " p = Mul (d, d) c = ReduceMean <axes=[1], keepdims=0> (p) f = Unsqueeze (c, third)"
+        " e = Add (f, eps) r = Sqrt (e) y = Div (d, r)", **IMAGE), {"third": np.array([-3])},
+     f"Transpose {LN} Transpose"),
     ("mean expanded and reshaped", layer(
         "a = ReduceMean <axes=[-1]> (x) c = Expand (a, s) m = Reshape (c, t) d = Sub (x, m)"
         f" p = Mul (d, d) v = ReduceMean <axes=[-1]> (p) {ROOT} y = Div (d, r)"),

@@ -30,6 +30,10 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
     ("a clamp that bites", layer(
         f"{VARIANCE} c = Max (v, low) e = Add (c, eps) r = Sqrt (e) y = Div (d, r)"),
      {"low": np.float32(0.5)}, "bounds the value from below by 0.5"),
+    ("a clamp of what may be negative", layer(
+        f"{CENTRED} q = Mul (x, x) s = ReduceMean <axes=[-1]> (q) w = Mul (m, m) t = Mul (w, two)"
+        f" u = Sub (s, t) v = Max (u, zero) {ROOT} y = Div (d, r)"), {"zero": np.float32(0)},
+     "bounds the value from below by 0"),
     ("a clip that bites", layer(
         f"{VARIANCE} c = Clip (v, low) e = Add (c, eps) r = Sqrt (e) y = Div (d, r)"),
      {"low": np.float32(0.5)}, "bounds the value from below by 0.5"),

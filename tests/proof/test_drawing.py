@@ -92,6 +92,10 @@ def test_a_batch_normalization_says_where_and_how_far() -> None:
     assert found is not None
     np.testing.assert_array_equal(found[0], numbers["m"])
     np.testing.assert_allclose(found[1], np.sqrt(numbers["v"]))
+    found = centre("y = BatchNormalization (x, s, o, m, v)", **{**numbers, "v": np.zeros(3)})
+    assert found is not None
+    assert (found[1] > 0).all()
+    assert (found[1] < 1e-5).all()
 
 
 @pytest.mark.parametrize("old", ["y = Mul (x, k)", "y = Add (x, x)", "y = Add (x, i)"])

@@ -103,6 +103,8 @@ SUM = "y = ReduceSum <keepdims=0> (x, a)"
          {"a": np.array([-2]), "c": np.ones(40)}, (4, 70, 40)),
         ("y = ReduceSum (x)", "z = Neg (x)", {}, (5, 70, 40)),
         ("y = ReduceSum <noop_with_empty_axes=1> (x)", "z = Neg (x)", {}, (5, 70, 40)),
+        ("y = ReduceSum <noop_with_empty_axes=1> (x, a)", "z = Neg (x)", {"a": np.array([1])},
+         (4, 70, 4)),
         ("y = ReduceMax <axes=[1]> (x)", "z = Neg (x)", {"opset": 17}, (4, 70, 4)),
         ("y = ReduceMax (x)", "z = Neg (x)", {"opset": 17}, (5, 70, 40)),
         ("t = Transpose (x) y = Mul (t, c)", "z = Neg (x)", {"c": np.ones((70, 1))}, (4, 70, 4)),

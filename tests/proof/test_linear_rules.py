@@ -34,6 +34,8 @@ KA = K * A[..., None]
 T = drawn(4, 3, 2, 2)
 AT = drawn(3, 1, 1)
 M = drawn(4, 3)
+PAIR = np.array([2.0, 3.0])
+HALF = np.arange(6).reshape(6, 1, 1) % 2.0
 SPATIAL = np.array([0, 0, 1, 0, 0, 0, 2, 1])
 
 
@@ -212,6 +214,34 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "any other operator of the same": (
         pair(X, "m = Mul (x, c) y = Softmax <axis=1> (m)",
              "n1 = Div (x, e) z = Softmax <axis=1> (n1)"), {"c": C, "e": 1 / C}),
+    "a filter of zeros": (
+        pair(X, "c = Conv (x, k) y = Mul (c, a)", "z = Conv (x, ka)"),
+        {"k": K * HALF[..., None], "a": A, "ka": KA * HALF[..., None]}),
+    "a sum with one that is the same at every place": (
+        pair(f"{X}, double[1,4,1,1] u", "m = Mul (x, c) v = Mul (u, c) y = Add (m, v)",
+             "n1 = Add (x, u) z = Mul (n1, c)"), {"c": C}),
+    "a product of two that vary": (
+        pair("double[5,4] x, double[4,3] u", "m = Mul (x, two) s = Mul (u, two) y = MatMul (m, s)",
+             "n1 = Div (x, half) n2 = Div (u, half) z = MatMul (n1, n2)"),
+        {"two": np.array(2.0), "half": np.array(0.5)}),
+    "a Dropout that drops nothing": (
+        pair(X, "m = Mul (x, c) y = Dropout (m)", "n1 = Dropout (x) z = Mul (n1, c)"), {"c": C}),
+    "a Dropout that is told a ratio alone": (
+        pair(X, "m = Mul (x, c) y = Dropout (m, r)", "n1 = Dropout (x, r) z = Mul (n1, c)"),
+        {"c": C, "r": np.array(0.5)}),
+    "a largest value and its place": (
+        pair(X, "m = Mul (x, two) a, i = MaxPool <kernel_shape=[2,2]> (m) f = Cast <to=11> (i) "
+             "y = Add (a, f)",
+             "n1 = Div (x, half) n2, n3 = MaxPool <kernel_shape=[2,2]> (n1) "
+             "n4 = Cast <to=11> (n3) z = Add (n2, n4)"),
+        {"two": np.array(2.0), "half": np.array(0.5)}),
+    "a Gemm and a product with a sum": (
+        pair("double[5,4] x", "y = Gemm (x, k, b)", "n1 = MatMul (x, k) z = Add (n1, b)"),
+        {"k": M, "b": M[0]}),
+    "a Resize that is told to stretch": (
+        pair(X, 'm = Mul (x, c) y = Resize <keep_aspect_ratio_policy="stretch"> (m, , , f)',
+             'n1 = Resize <keep_aspect_ratio_policy="stretch"> (x, , , f) z = Mul (n1, c)'),
+        {"c": C, "f": np.array([2, 4, 12, 5])}),
     "an operator that reads a constant that is computed": (
         pair(X, "e = Neg (c) y = Mul (x, e)", "z = Mul (x, f)"), {"c": C, "f": -C}),
 }  # fmt: skip
@@ -248,6 +278,14 @@ EVALUATED: dict[str, tuple[str, dict[str, Any]]] = {
     "a stride of five": (
         around_kernel("pads=[1,1,1,1], strides=[5,5]").replace("101,97", "31,29"),
         kernel_of(3, 3)),
+    "a shift for each of two rows in front of a kernel": (
+        around_kernel("pads=[1,1,1,1]").replace("101,97", "2,8"),
+        {**kernel_of(3, 3), "d": drawn(4, 2, 1)}),
+    "a value with a border in front of a matrix": (
+        pair(FAR.replace("101,97", "9,8"),
+             "m = Add (x, d) c = Conv <pads=[1,1,1,1]> (m, k) s = Mul (c, a) y = MatMul (s, w)",
+             "n1 = Add (x, d) n2 = Conv <pads=[1,1,1,1]> (n1, ka) z = MatMul (n2, w)"),
+        {**kernel_of(3, 3), "w": drawn(8, 5)}),
     "a scale along the rows in front of a matrix": (
         pair("double[5,4] x", "m = Mul (x, c) y = MatMul (m, k)",
              "n1 = MatMul (x, k) z = Mul (n1, c)"),
@@ -331,6 +369,49 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
         pair("double[1,4,9,9] x", "y = Conv <dilations=[2,1]> (x, k)",
              "z = Conv <dilations=[1,2]> (x, k)"), {"k": K}),
     "operands in another order": (pair(XU, "y = Sub (x, u)", "z = Sub (u, x)"), {}),
+    "a constant divided and one that divides": (
+        pair(X, "y = Div (c, x)", "z = Div (x, c)"), {"c": C}),
+    "whole numbers that are divided as such": (
+        pair("int64[40] x, int64[40] u", "q = Div (x, u) y = Cast <to=1> (q)",
+             "n1 = Cast <to=1> (x) n2 = Cast <to=1> (u) z = Div (n1, n2)"), {}),
+    "steps for axes": (
+        pair("double[2,4,4] x", "y = Slice (x, s, e, , t)", "z = Slice (x, s, e, t)"),
+        {"s": np.array([0, 0]), "e": np.array([2, 4]), "t": np.array([1, 2])}),
+    "a scale of two samples for one of two channels": (
+        pair("double[2,2,6,5] x", "m = Mul (x, c) y = Conv (m, k)", "z = Conv (x, n)"),
+        {"c": PAIR.reshape(2, 1, 1, 1), "k": K[:, :2], "n": K[:, :2] * PAIR.reshape(2, 1, 1)}),
+    "a scale of two rows for one of two channels": (
+        pair("double[1,2,2,5] x", "m = Mul (x, c) y = Conv (m, k)", "z = Conv (x, n)"),
+        {"c": PAIR.reshape(2, 1), "k": K1[:, :2], "n": K1[:, :2] * PAIR.reshape(2, 1, 1)}),
+    "a shift of two samples for one of two channels": (
+        pair("double[2,2,6,5] x", "m = Add (x, c) y = Conv (m, k)", "z = Conv (x, k, n)"),
+        {"c": PAIR.reshape(2, 1, 1, 1), "k": K1[:, :2],
+         "n": (K1[:, :2] * PAIR.reshape(2, 1, 1)).sum((1, 2, 3))}),
+    "a scale of two rows for one of two columns": (
+        pair("double[2,2] x", "m = Mul (x, c) y = MatMul (m, k)", "z = MatMul (x, n)"),
+        {"c": PAIR.reshape(2, 1), "k": M[:2], "n": M[:2] * PAIR.reshape(2, 1)}),
+    "a matrix that is transposed": (
+        pair("double[4,4] x", "y = Gemm <transA=1> (x, k)", "z = Gemm (x, k)"), {"k": M}),
+    "a maximum over two rows with scales of their own": (
+        pair("double[1,4,2,5] x",
+             "m = Mul (x, c) y = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (m)",
+             "n1 = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (x) z = Mul (n1, c)"),
+        {"c": PAIR.reshape(2, 1)}),
+    "a maximum over two rows with shifts of their own": (
+        pair("double[1,4,2,5] x",
+             "m = Add (x, c) y = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (m)",
+             "n1 = MaxPool <kernel_shape=[2,1], pads=[1,0,0,0]> (x) z = Add (n1, c)"),
+        {"c": PAIR.reshape(2, 1)}),
+    "what is chosen by a condition": (
+        pair("bool[8,8] p, double[8,8] x, double[8,8] u", "y = Where (p, x, u)",
+             "z = Identity (x)"), {}),
+    "what is chosen by a condition otherwise": (
+        pair("bool[8,8] p, double[8,8] x, double[8,8] u", "y = Where (p, x, u)",
+             "z = Identity (u)"), {}),
+    "a Pad of all axes in another order": (
+        pair("double[1,1,5,5] x", "y = Pad (x, p, , a)", "z = Pad (x, p)"),
+        {"p": SPATIAL, "a": np.array([0, 1, 3, 2])}),
+    "two draws": (pair(X, "y = RandomNormalLike (x)", "z = RandomNormalLike (x)"), {}),
     "a global maximum of a negative multiple": (
         pair(X, "m = Mul (x, c) y = GlobalMaxPool (m)", "n1 = GlobalMaxPool (x) z = Mul (n1, c)"),
         {"c": -C}),
@@ -392,6 +473,52 @@ def test_a_shift_may_be_off_by_the_rounding_of_its_terms_alone() -> None:
     d = np.array(1e-4)
     assert in_numbers(text, one=np.array(1.0), d=d, e=d + 1e-13)
     assert not in_numbers(text, one=np.array(1.0), d=d, e=d + 1e-12)
+
+
+def test_a_border_is_no_rounding() -> None:
+    """Taps of 1e-12 beside one of 1: the border differs by little, and it differs."""
+    text = pair(X, "m = Add (x, d) y = Conv <pads=[1,1,1,1]> (m, k)",
+                "n1 = Conv <pads=[1,1,1,1]> (x, k) z = Add (n1, o)")  # fmt: skip
+    k = np.full((1, 4, 3, 3), 1e-12)
+    k[:, :, 1, 1] = 1.0
+    assert not in_numbers(text, d=np.array(1.0), k=k, o=k.sum())
+    k[:] = 0.0
+    k[:, :, 1, 1] = 1.0
+    assert in_numbers(text, d=np.array(1.0), k=k, o=k.sum())
+
+
+def test_a_cast_to_a_narrow_type_is_not_taken_for_nothing() -> None:
+    text = pair(X, "m = Mul (x, c) h = Cast <to=17> (m) y = Cast <to=11> (h)",
+                "n1 = Cast <to=17> (x) n2 = Cast <to=11> (n1) z = Mul (n2, c)")  # fmt: skip
+    assert not in_numbers(text, opset=19, c=C)
+
+
+def test_a_resize_that_keeps_the_ratio_is_not_taken_to_keep_the_channels() -> None:
+    text = pair(X, 'm = Mul (x, c) y = Resize <keep_aspect_ratio_policy="not_larger"> (m, , , f)',
+                'n1 = Resize <keep_aspect_ratio_policy="not_larger"> (x, , , f) '
+                "z = Mul (n1, c)")  # fmt: skip
+    assert not in_numbers(text, c=C, f=np.array([2, 4, 6, 5]))
+
+
+@pytest.mark.parametrize(("factor", "seen"), [(1, True), (2, False)])
+def test_factors_that_are_an_attribute_say_whether_channels_stay(factor: int, seen: bool) -> None:
+    form = f"Upsample <scales=[1.0,{factor}.0,2.0,2.0]>"
+    text = pair(X, f"m = Mul (x, two) y = {form} (m)", f"n1 = {form} (x) z = Mul (n1, two)")
+    assert in_numbers(text, opset=8, two=np.array(2.0)) == seen
+
+
+def test_from_opset_7_on_a_batch_normalization_need_not_be_told() -> None:
+    text = pair(X, "y = BatchNormalization <epsilon=0.5> (x, a, b, m, v)",
+                "n1 = Mul (x, f) z = Add (n1, o)")  # fmt: skip
+    a, b, m, v = (part.reshape(-1) for part in (G, D, E, C))
+    f, o = G / np.sqrt(C + 0.5), D - E * G / np.sqrt(C + 0.5)
+    assert in_numbers(text, opset=7, a=a, b=b, m=m, v=v, f=f, o=o)
+
+
+def test_sides_of_different_shapes_are_not_compared() -> None:
+    found = window(pair("double[4,1] x", "y = Mul (x, c)", "z = Mul (x, e)"),
+                   c=np.ones((1, 3)), e=np.ones((1, 1)))  # fmt: skip
+    assert same_numbers(found, *sides(found)) is None
 
 
 def test_a_pad_with_attributes_is_evaluated() -> None:

@@ -111,3 +111,11 @@ def test_a_size_that_was_misread_is_no_proof(monkeypatch: pytest.MonkeyPatch) ->
     flaw = certify(window(text))
     assert isinstance(flaw, Flaw)
     assert "'y' has the shape (2, 3) where the model gives (3, 2)" in flaw.reason
+
+
+def test_what_cancels_is_held_to_what_rounding_makes_of_it() -> None:
+    """eˣ + k − k, where k is large against eˣ: what is left has fewer digits than its size."""
+    text = pair("double[2,3] x", "e = Exp (x) a = Sum (e, k) y = Sub (a, k)", "z = Exp (x)")
+    assert certificate(text, k=np.array(1234.5678901))
+    text = text.replace("z = Exp (x)", "n = Exp (x) z = Mul (n, o)")
+    assert not certificate(text, k=np.array(1234.5678901), o=np.array(1 + 1e-8))

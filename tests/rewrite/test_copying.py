@@ -96,19 +96,20 @@ FUNCTION = """<domain: "local", opset_import: ["" : 17]> scaled (x) => (y) {
 }"""
 
 
-def test_a_constant_of_a_function_is_a_node_of_it() -> None:
+@pytest.mark.parametrize(("hint", "name"), [("four", "four"), ("x", "x_1")])
+def test_a_constant_of_a_function_is_a_node_of_it(hint: str, name: str) -> None:
     m = model("(float[2,3] x) => (float[2,3] y) { y = local.scaled (x) }", functions=FUNCTION)
     [function] = m.functions.values()
     nodes = {str(n.outputs[0].name): n for n in function}
     ctx = context(m)
     proposal = Proposal(ctx, function.graph, key="k", rule="R", site=nodes["b"], kind="test")
-    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, "four")
+    four = proposal.constant(np.float64(4), ir.DataType.FLOAT, hint)
     new = proposal.node("Mul", [function.inputs[0], four])
     proposal.replace(nodes["b"].outputs[0], new)
     assert isinstance(commit(proposal, summary=""), Rewrite)
     assert [n.op_type for n in function] == ["Constant", "Mul", "Relu"]
     constant = next(iter(function))
-    assert (constant.name, constant.outputs[0].name) == ("four", "four")
+    assert (constant.name, constant.outputs[0].name) == (name, name)
     assert constant.attributes["value"].as_tensor().numpy() == 4
     assert not function.graph.initializers
     assert not m.graph.initializers

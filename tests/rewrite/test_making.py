@@ -74,6 +74,19 @@ def test_a_batch_norm_counts_as_two_nodes() -> None:
     assert gain(proposal) == 0
 
 
+@pytest.mark.parametrize(("read", "saved"), [("x", 1), ("w", 2)])
+def test_how_a_quantised_weight_is_stored_costs_nothing(read: str, saved: int) -> None:
+    m = model(
+        "(int8[2,4] x, float[2,4] z) => (float[2,4] y) "
+        "{ d = DequantizeLinear (x, s)\n e = Mul (d, s)\n y = Add (e, z) }",
+        s=np.float32(2), w=np.ones((2, 4), np.int8),
+    )  # fmt: skip
+    proposal = proposal_at(m, "e")
+    scale = proposal.constant(np.float64(4), ir.DataType.FLOAT, "scale")
+    proposal.replace(value(m, "e"), proposal.node("DequantizeLinear", [value(m, read), scale]))
+    assert gain(proposal) == saved
+
+
 def test_a_constant_that_nothing_reads_is_not_stored() -> None:
     m = model(LARGE, p=np.float32(2), q=np.float32(2))
     proposal = proposal_at(m, "b")
@@ -205,6 +218,51 @@ def test_a_vector_on_the_left_meets_any_transpose() -> None:
     proposal.replace(value(m, "b"), value(m, "t"))
     assert isinstance(commit(proposal, summary=""), Rewrite)
     assert operators(m) == "Transpose MatMul"
+
+
+def test_a_vector_is_found_behind_other_readers() -> None:
+    m = model(
+        "(float[2,3,4] x, float[2,4,3] c) => (float[2,4,3] z, float[2,4] y) "
+        "{ t = Transpose <perm=[0,2,1]> (x)\n a = Neg (t)\n b = Neg (a)\n z = Sub (c, b)\n"
+        "y = MatMul (b, v) }",
+        v=(3,),
+    )
+    proposal = proposal_at(m, "b")
+    proposal.replace(value(m, "b"), value(m, "t"))
+    result = commit(proposal, summary="")
+    assert isinstance(result, Refusal)
+    assert "by a vector, and wrongly" in result.reason
+
+
+def test_what_is_computed_of_new_constants_is_constant() -> None:
+    m = model(LARGE, p=np.float32(2), q=np.float32(2))
+    proposal = proposal_at(m, "b")
+    k = proposal.constant(np.float64(-4), ir.DataType.FLOAT, "k")
+    four = proposal.node("Neg", [k])
+    new = proposal.node("Mul", [value(m, "x"), four])
+    proposal.replace(value(m, "b"), new)
+    proposal.least_gain = 0
+    assert isinstance(commit(proposal, summary=""), Rewrite)
+    assert proposal.context.constants.is_constant(four)
+    assert not proposal.context.constants.is_constant(new)
+
+
+def test_a_branch_of_a_function_is_of_the_opset_of_the_function() -> None:
+    m = model(
+        "(bool c, float[4] x) => (float[4] y) "
+        "{ t = local.one (c, x)\n y = If (c) <then_branch = g () => (float[4] z) { z = Neg (t) },"
+        " else_branch = h () => (float[4] q) { q = Abs (t) }> }",
+        functions="""<domain: "local", opset_import: ["" : 13]> one (c, x) => (y) {
+          y = If (c) <then_branch = i () => (float[4] z) { z = Neg (x) },
+                      else_branch = j () => (float[4] q) { q = Abs (x) }>
+        }""",
+    )
+    ctx = context(m)
+    [function] = m.functions.values()
+    inner = {graph.name for graph in ctx.graphs() if ctx.opset_of(graph) == 13}
+    assert {"i", "j"} <= inner
+    assert inner <= {"i", "j", function.graph.name}
+    assert ctx.opset_of(m.graph) == 17
 
 
 def test_a_reader_of_the_shape_that_does_not_move_along_keeps_its_node() -> None:

@@ -33,8 +33,9 @@ def slice_backward(
 ) -> ir.Value:
     source = source_of(node)
     cut = _cut(proposal, node, m)
-    if cut is None or m.axis is None:
+    if cut is None:
         return rewired(proposal, node, push(source, m))
+    assert m.axis is not None
     whole = embedded(m, extent_of(proposal, node, source, m.axis), cut)
     return rewired(proposal, node, push(source, whole))
 
@@ -45,7 +46,8 @@ def slice_forward(
     must_be_data(node, index)
     cut = _cut(proposal, node, m)
     part = m
-    if cut is not None and m.axis is not None:
+    if cut is not None:
+        assert m.axis is not None
         places = np.arange(extent_of(proposal, node, node.inputs[0], m.axis))[cut]
         part = m.take(places)
     return [(node.outputs[0], rewired(proposal, node, new), part)]

@@ -41,7 +41,7 @@ def _uniform(constants: Constants, value: ir.Value) -> float | None:
     if array is None or not 0 < array.size <= _MAX_UNIFORM or array.dtype.kind in "OSU":
         return None
     flat = array.reshape(-1)
-    if flat.size > 1 and (flat[0] != flat[-1] or (flat != flat[0]).any()):
+    if flat[0] != flat[-1] or (flat != flat[0]).any():
         return None
     producer = value.producer()
     leaf = producer is None or onnx_name(producer) == "Constant"

@@ -10,6 +10,7 @@ multiplies or is added (a modulation per row, a residual) stays a Mul or an Add 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -181,12 +182,10 @@ def _evaluated(it: Interpreter, spec: ParameterSpec, poly: Poly) -> Array | None
     """The polynomial as a float64 array of the shape of the scale, if it is constant there."""
     shape = shape_of(it, spec)
     order = [label for group in spec.span for label in group]
-    lengths = [it.labels.length((label,)) for label in order]
-    if shape is None or any(length is None or length < 0 for length in lengths):
+    lengths = _lengths(it, order)
+    if shape is None or lengths is None or math.prod(shape) > _LARGEST_SCALE:
         return None
-    if math.prod(shape) > _LARGEST_SCALE:
-        return None
-    total = np.zeros([length or 0 for length in lengths])
+    total = np.zeros(lengths)
     for monomial, c in poly.items():
         term = _monomial(it, monomial, c, order)
         if term is None:
@@ -215,13 +214,20 @@ def _monomial(it: Interpreter, monomial: Monomial, c: float, order: list[int]) -
 def _laid_out(it: Interpreter, array: Array, groups: Groups, order: list[int]) -> Array | None:
     """The array with one axis per label in `order`, of size 1 where it does not vary."""
     flat: Group = tuple(label for group in groups for label in group)
-    lengths = [it.labels.length((label,)) for label in flat]
-    if any(label not in order for label in flat) or any(length is None for length in lengths):
+    lengths = _lengths(it, flat)
+    if lengths is None or any(label not in order for label in flat):
         return None
-    spread = array.reshape([length or 0 for length in lengths])
+    spread = array.reshape(lengths)
     spread = spread.transpose(sorted(range(len(flat)), key=lambda axis: order.index(flat[axis])))
-    present = {label: it.labels.length((label,)) or 0 for label in flat}
+    present = dict(zip(flat, lengths, strict=True))
     return spread.reshape([present.get(label, 1) for label in order])
+
+
+def _lengths(it: Interpreter, labels: Sequence[int]) -> list[int] | None:
+    """How many places each label has, None where one is not static."""
+    lengths = [it.labels.length((label,)) for label in labels]
+    static = [length for length in lengths if length is not None]
+    return static if len(static) == len(lengths) else None
 
 
 def _is_exact(array: Array, dtype: ir.DataType) -> bool:

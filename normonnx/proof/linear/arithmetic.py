@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 from msgspec.structs import replace
 
-from normonnx.operators.attributes import attribute_int
 from normonnx.proof.linear.form import Array, Form, OtherOperatorError, of_rank
 from normonnx.proof.linear.operand import Operator
 
@@ -48,7 +47,7 @@ def _shifted(form: Form, shift: Array, shape: tuple[int, ...]) -> Form:
 
 def _one_moving(operator: Operator) -> tuple[Form, Array, bool] | None:
     """The form and the constant of a binary operator, and whether the form comes first."""
-    left, right = operator.operands[:2]
+    left, right = operator.operands
     if isinstance(left, Form) and isinstance(right, np.ndarray) and right.dtype.kind == "f":
         return left, right, True
     if isinstance(right, Form) and isinstance(left, np.ndarray) and left.dtype.kind == "f":
@@ -75,7 +74,7 @@ def _sub(operator: Operator) -> Form | None:
 
 def _sum(operator: Operator, sign: float) -> Form | None:
     """Two moving operands, the second as a multiple of the scale of the first."""
-    left, right = operator.operands[:2]
+    left, right = operator.operands
     if not isinstance(left, Form) or not isinstance(right, Form):
         return None
     if left.is_short != right.is_short or (left.is_short and left.shape != right.shape):
@@ -132,8 +131,6 @@ def _batch_normalization(operator: Operator) -> Form | None:
     numbers = [part for part in parts if isinstance(part, np.ndarray)]
     plain = not operator.trains and len(operator.node.outputs) == 1
     if not isinstance(form, Form) or len(numbers) != 4 or not plain:
-        return None
-    if attribute_int(operator.node, "spatial", 1) == 0 or len(form.shape) < 2:
         return None
     scale, bias, mean, var = numbers
     if any(part.shape != (form.shape[1],) for part in numbers):

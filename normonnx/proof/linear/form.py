@@ -106,8 +106,6 @@ class Table:
         """
         entries = self._sources.setdefault(key, [])
         for known, source in entries:
-            if known.shape != weight.shape:
-                continue
             square = np.einsum("...i,...i->...", known, known)
             inner = np.einsum("...i,...i->...", known, weight)
             factor = np.divide(inner, square, out=np.zeros_like(inner), where=square > 0)

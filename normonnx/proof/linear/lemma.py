@@ -125,7 +125,7 @@ class _Side:
 
     def _outputs(self, node: ir.Node, operands: Sequence[Operand]) -> list[Operand]:
         facts = facts_of(node)
-        drops = onnx_name(node) == "Dropout" and len(node.inputs) > 1  # by chance, in training
+        drops = onnx_name(node) == "Dropout" and len(node.inputs) > 2  # by chance, in training
         if facts.random or facts.control_flow or subgraphs(node) or drops:
             raise OtherOperatorError(f"{node.op_type} is none whose numbers can be compared")
         run = self._runner(node)

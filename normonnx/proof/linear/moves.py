@@ -33,9 +33,9 @@ def moved(operator: Operator) -> Form | None:
 
 
 def _source(operator: Operator, forms: Sequence[Form], others: Sequence[Array | None]) -> Source:
-    numbers = [array for array in others if array is not None]
-    key = (*operator.key, *((form.source, form.shape) for form in forms), operator.shape)
-    return operator.table.source((*key, *(array.shape for array in numbers)), numbers)
+    shapes = (None if array is None else array.shape for array in others)
+    key = (*operator.key, *((form.source, form.shape) for form in forms), operator.shape, *shapes)
+    return operator.table.source(key, [array for array in others if array is not None])
 
 
 def _numbers(form: Form) -> tuple[Array, Array, Array]:
@@ -50,7 +50,7 @@ def _moved_array(
     """What becomes of a scale or shift, spread out where it is not the same everywhere."""
     if (array is form.scale and array.size == 1) or not array.any():
         # What fills a gap is a zero of the source, and stays one whatever its scale.
-        array = array.reshape(-1)[:1]
+        array = array.ravel()[:1]
         return array.reshape((1,) * len(operator.shape))
     if np.prod(form.shape) > _MOST_ELEMENTS:
         raise OtherOperatorError("a large value is moved")
@@ -102,7 +102,8 @@ def _pad(operator: Operator) -> Form | None:
     if form.is_short:
         raise OtherOperatorError("a value with a border is padded")
     pads, *rest = operator.constants(1)
-    spatial = None if pads is None or len(rest) > 1 else _spatial_pads(form, pads)
+    assert pads is not None
+    spatial = None if len(rest) > 1 else _spatial_pads(form, pads)
     if spatial is None:
         return None
     source, _ = padded_with_zeros(operator, form, spatial)

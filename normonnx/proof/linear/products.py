@@ -21,15 +21,10 @@ every border, and a place without one, is there.
 """
 
 
-def _conv(operator: Operator) -> Form | None:
-    parts = _parts(operator)
-    if parts is None:
-        return None
-    form, weight, bias, group = parts
+def _conv(operator: Operator) -> Form:
+    form, weight, bias, group = _parts(operator)
     scale = _per_channel(form)
     outputs, each = weight.shape[0], weight.shape[1]
-    if each * group != form.shape[1] or outputs % group:
-        return None
     per_group = scale.reshape(group, 1, each, *(1,) * (weight.ndim - 2))
     split = weight.reshape(group, outputs // group, *weight.shape[1:])
     rows = (split * per_group).reshape(outputs, -1)
@@ -41,32 +36,27 @@ def _conv(operator: Operator) -> Form | None:
         *_steps(operator, weight.ndim - 2),
     )
     shift, terms, short = _constant_part(operator, form, weight, bias)
-    return _product(operator, key, rows, (1, -1), shift, terms, short)
+    return _product(operator, key, rows, shift, terms, short)
 
 
-def _conv_transpose(operator: Operator) -> Form | None:
-    parts = _parts(operator)
-    if parts is None:
-        return None
-    form, weight, bias, group = parts
+def _conv_transpose(operator: Operator) -> Form:
+    form, weight, bias, group = _parts(operator)
     scale = _per_channel(form)
     inputs, each = weight.shape[:2]
-    if inputs != form.shape[1] or inputs % group:
-        return None
     scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
     split = scaled.reshape(group, inputs // group, *weight.shape[1:])
     rows = np.moveaxis(split, 2, 1).reshape(group * each, -1)
     key = (*operator.key, form.source, form.shape, weight.shape)
     shift, terms, short = _constant_part(operator, form, weight, bias)
-    return _product(operator, key, rows, (1, -1), shift, terms, short)
+    return _product(operator, key, rows, shift, terms, short)
 
 
-def _parts(operator: Operator) -> tuple[Form, Array, Array | None, int] | None:
+def _parts(operator: Operator) -> tuple[Form, Array, Array | None, int]:
     """What a convolution slides over, its kernel, bias and number of groups."""
     form = operator.operands[0]
     weight, bias = (*operator.constants(1), None)[:2]
-    if not isinstance(form, Form) or weight is None or weight.ndim != len(form.shape):
-        return None
+    assert isinstance(form, Form)
+    assert weight is not None
     return form, weight, bias, attribute_int(operator.node, "group", 1)
 
 
@@ -74,14 +64,12 @@ def _product(
     operator: Operator,
     key: Any,
     rows: Array,
-    channels: tuple[int, ...],
     shift: Array,
     terms: Array,
     short: bool,
 ) -> Form:
     source, factor = operator.table.multiple(key, np.ascontiguousarray(rows))
-    rank = len(operator.shape)
-    scale = factor.reshape(*channels, *(1,) * (rank - len(channels)))
+    scale = factor.reshape(1, -1, *(1,) * (len(operator.shape) - 2))
     return Form(source, scale, shift, terms, operator.shape, short, is_past_kernel=short)
 
 
@@ -90,7 +78,7 @@ def _per_channel(form: Form) -> Array:
     others = (form.scale.shape[0], *form.scale.shape[2:])
     if any(n > 1 for n in others):
         raise OtherOperatorError("a scale that differs from place to place in front of a kernel")
-    found: Array = np.broadcast_to(form.scale.reshape(-1), (form.shape[1],))
+    found: Array = np.broadcast_to(form.scale.ravel(), (form.shape[1],))
     return found
 
 
@@ -114,7 +102,7 @@ def _padding(operator: Operator, axes: int) -> tuple[str, tuple[int, ...]]:
     """How an operator pads, "" if by numbers; and the numbers."""
     attribute = operator.node.attributes.get("auto_pad")
     auto = "NOTSET" if attribute is None else attribute.as_string()
-    none = (0,) * (2 * axes)
+    none = (0, 0) * axes
     if auto == "NOTSET":
         return "", attribute_ints(operator.node, "pads") or none
     return "" if auto == "VALID" else auto, none
@@ -168,9 +156,9 @@ def _at_every_tap(shift: Array, form: Form, weight: Array, group: int) -> Array:
     """What a convolution without padding makes of a constant per channel."""
     if shift.shape[0] > 1:
         raise OtherOperatorError("a shift that differs from sample to sample in front of a kernel")
-    channels = np.broadcast_to(shift.reshape(-1), (form.shape[1],)).reshape(group, 1, -1)
+    channels = np.broadcast_to(shift.ravel(), (form.shape[1],)).reshape(group, 1, -1)
     taps = weight.sum(axis=tuple(range(2, weight.ndim))).reshape(group, -1, weight.shape[1])
-    found: Array = (taps * channels).sum(axis=2).reshape(-1)
+    found: Array = (taps * channels).sum(axis=2).ravel()
     return found
 
 
@@ -193,7 +181,7 @@ def shortened(array: Array, form: Form) -> Array:
         raise OtherOperatorError("two kernels, one behind the border of the other")
     if form.is_short:
         return array
-    sizes = [n if n <= 2 * _PERIOD else _PERIOD + n % _PERIOD for n in form.shape[2:]]
+    sizes = [min(n, _PERIOD + n % _PERIOD) for n in form.shape[2:]]
     if any(have > 1 for have in array.shape[2:]):
         raise OtherOperatorError("a shift that differs from place to place in front of a kernel")
     found: Array = np.broadcast_to(array, (1, form.shape[1], *sizes))
@@ -222,11 +210,11 @@ def _matmul(operator: Operator) -> Form | None:
 def _times_matrix(
     operator: Operator, form: Form, weight: Array, bias: Array | None = None
 ) -> Form | None:
-    if len(form.shape) < 1 or form.is_short or weight.shape[-2] != form.shape[-1]:
+    if form.is_short:
         return None
     if any(n > 1 for n in form.scale.shape[:-1]):
         raise OtherOperatorError("a scale that differs from row to row in front of a matrix")
-    scale = np.broadcast_to(form.scale.reshape(-1), (form.shape[-1],))
+    scale = np.broadcast_to(form.scale.ravel(), (form.shape[-1],))
     rows = np.swapaxes(weight * scale[:, None], -1, -2)
     key = ("MatMul", form.source, form.shape, weight.shape)
     source, factor = operator.table.multiple(key, np.ascontiguousarray(rows))
@@ -252,8 +240,6 @@ def _gemm(operator: Operator) -> Form | None:
         weight = weight.T
     alpha, beta = operator.number("alpha", 1.0), operator.number("beta", 1.0)
     added = None if bias is None else beta * bias
-    if added is not None and added.ndim > 2:
-        return None
     return _times_matrix(operator, form, alpha * weight, added)
 
 
