@@ -88,7 +88,7 @@ class Cases:
         self.notes: list[str] = list(self._subject.notes)
         self._kept: dict[tuple[int, tuple[int, ...]], Case] = {}
         self._promised: dict[int, Mapping[str, BySize]] = {}
-        self._moved: dict[int, Mapping[Setting, Mapping[str, BySize]]] = {}
+        self._moved: dict[tuple[int, Setting], Mapping[str, BySize]] = {}
         self._explained: dict[tuple[int, str], Mapping[str, BySize] | None] = {}
         self._given: list[Feed] = []
         self._source: Source | None = feeds
@@ -214,30 +214,49 @@ class Cases:
         """How far the original is from itself when it runs again on the same feed."""
         return self._subject.own_difference(case)
 
-    def allowances(self, case: Case, setting: Setting) -> Mapping[str, Allowance]:
+    @property
+    def jumps(self) -> bool:
+        """Whether the original's results may jump when what it is given changes a little."""
+        return self._subject.jumps
+
+    def allowances(
+        self, case: Case, setting: Setting, *, promises: bool
+    ) -> Mapping[str, Allowance]:
         """What the original's own distances on a feed are raised to, computed once.
 
-        That is what its types promise, and how far it moves if its inputs move by an ulp. Without
+        That is how far it moves if its inputs move by an ulp, and what its types promise. Without
         a truth it is also how far it is from itself in the other settings.
+
+        Args:
+            case: the original on the feed.
+            setting: how it runs.
+            promises: whether to look at the types, which takes many evaluations.
         """
-        key = case.feed.draw
-        if key not in self._promised:
-            if case.truth is None:
-                self._promised[key] = self._subject.across_settings(case)
-            else:
-                self._promised[key] = self._subject.promised(case, deadline=self.deadline)
-            self._moved[key] = self._subject.moved(case)
-        told, moved = self._promised[key], self._moved[key].get(setting, {})
+        moved = self._far_moved(case, setting)
+        told: Mapping[str, BySize] = {}
         if case.truth is None:
-            return {
-                name: Allowance(seen=widest([told.get(name, {}), moved.get(name, {})]))
-                for name in {*told, *moved}
-            }
+            told = self._subject.across_settings(case)
+        elif promises:
+            told = self._far_promised(case)
         raised = {n: widest([told.get(n, {}), moved.get(n, {})]) for n in {*told, *moved}}
         return {
-            name: Allowance(seen=far) if name in case.disowned else Allowance(promised=far)
+            name: Allowance(seen=far)
+            if case.truth is None or name in case.disowned
+            else Allowance(promised=far)
             for name, far in raised.items()
         }
+
+    def _far_moved(self, case: Case, setting: Setting) -> Mapping[str, BySize]:
+        key = (case.feed.draw, setting)
+        if key not in self._moved:
+            self._moved[key] = self._subject.moved(case, setting)
+        return self._moved[key]
+
+    def _far_promised(self, case: Case) -> Mapping[str, BySize]:
+        key = case.feed.draw
+        if key not in self._promised:
+            self._promised[key] = self._subject.promised(case, deadline=self.deadline)
+        return self._promised[key]
 
     def explained(self, case: Case, dtype: np.dtype[Any]) -> Mapping[str, BySize] | None:
         """How far the original moves if all of it is rounded to a type; None if unknown."""

@@ -10,7 +10,6 @@ import onnx_ir as ir
 from msgspec.structs import replace
 
 from normonnx.errors import MemoryLacksError
-from normonnx.judge import graph_facts
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.compared import OutputResult
 from normonnx.judge.comparison import (
@@ -32,6 +31,8 @@ from normonnx.runtime.parking import AnySession
 from normonnx.runtime.sessions import SessionFailedError, SessionStarvedError, Setting
 
 _REDRAWS = 3
+# How far the original's own distance is raised: not, to how far an ulp moves it, to its promises.
+_PLAIN, _MOVED, _PROMISED = range(3)
 # The feeds say little about an output where the original itself is this far off.
 _UNINFORMATIVE = 0.1
 
@@ -74,16 +75,17 @@ class Outcomes:
         self._source = cases
         self._sessions = sessions
         self._options = options
-        self._jumps = graph_facts.jumps(original)
+        self._jumps = cases.jumps
         self._coarse = narrowest_weight(original)
-        self._raises = False
+        # By output and setting, as the results name them.
+        self._raises: dict[tuple[str, str], int] = {}
+        self._found: dict[Setting, dict[str, list[OutputResult]]] = {}
 
     def compare(self, progress: Progress | None, *, may_redraw: bool) -> None:
         """Compare; what may be chance is looked at on fresh feeds, unless that is ruled out."""
-        self.results = self._compared(self.cases, progress)
-        if any(r.flaw == "rounding" for r in self.results):
-            self._raises = True
-            self._compare_again()
+        self._measure(self.cases, progress)
+        self.results = self._judged()
+        self._raise_allowances()
         broken = [r for r in self.results if not r.passed]
         if broken and may_redraw and self._may_be_chance(broken):
             self._redraw()
@@ -157,18 +159,23 @@ class Outcomes:
                     values.setdefault(name, []).append((o.astype(np.float64), t))
         return values
 
-    def _compared(self, cases: Sequence[Case], progress: Progress | None) -> list[OutputResult]:
-        results: list[OutputResult] = []
+    def _measure(self, cases: Sequence[Case], progress: Progress | None) -> None:
+        """Run the optimised model on further cases, and compare what the rule need not decide."""
         for number, (setting, session) in enumerate(self._sessions.items()):
             if progress is not None:
                 progress("optimised model", number, len(self._sessions))
-            rows: dict[str, list[OutputResult]] = {}
+            rows = self._found.setdefault(setting, {})
             for case in cases:
                 for result in self._on_case(case, setting, session):
                     rows.setdefault(result.output, []).append(result)
+
+    def _judged(self) -> list[OutputResult]:
+        """Everything that was measured, by the rule where nothing replaces it."""
+        results: list[OutputResult] = []
+        for setting, rows in self._found.items():
             for name, row in rows.items():
                 ruled = not self._options.replaces_rule(name)
-                results.extend(self._ruled(row, cases, setting) if ruled else row)
+                results.extend(self._ruled(row, self.cases, setting) if ruled else row)
         return results
 
     def _ruled(
@@ -189,14 +196,22 @@ class Outcomes:
     def _allowance(self, case: Case, name: str, setting: Setting) -> rounding.Allowance:
         """What the original's own distance is raised to: always, where there is no truth."""
         has_truth = case.truth is not None and name not in case.disowned
-        if has_truth and not self._raises:
+        raises = self._raises.get((name, setting.label), _PLAIN)
+        if has_truth and (raises == _PLAIN or not case.feed.decisive):
             return rounding.NOTHING
-        return self._source.allowances(case, setting).get(name, rounding.NOTHING)
+        promises = raises == _PROMISED
+        found = self._source.allowances(case, setting, promises=promises)
+        return found.get(name, rounding.NOTHING)
 
-    def _compare_again(self) -> None:
-        """Judge what broke the rule by what the types of the original promise."""
+    def _raise_allowances(self) -> None:
+        """Judge what broke the rule by how far rounding moves the original, as far as it takes."""
         before = {(r.output, r.setting): r for r in self.results if r.flaw == "rounding"}
-        self.results = self._compared(self.cases, None)
+        for raises in (_MOVED, _PROMISED):
+            broken = {(r.output, r.setting) for r in self.results if r.flaw == "rounding"}
+            if not broken:
+                break
+            self._raises |= dict.fromkeys(broken, raises)
+            self.results = self._judged()
         still = {(r.output, r.setting) for r in self.results if not r.passed}
         for key, result in before.items():
             if key not in still:
@@ -267,7 +282,9 @@ class Outcomes:
         self.cases += fresh
         suspects = {(r.output, r.setting) for r in self.results if not r.passed}
         numbers = {c.feed.draw for c in fresh}
-        again = self._compared(self.cases, None)
+        self._raises = {(r.output, r.setting): _PROMISED for r in self.results}
+        self._measure(fresh, None)
+        again = self._judged()
         cleared = set()
         for suspect in suspects:
             votes = [r for r in again if (r.output, r.setting) == suspect and r.draw in numbers]

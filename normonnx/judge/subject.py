@@ -109,6 +109,8 @@ class Subject:
         self._options = options
         self._moved: dict[Setting, list[AnySession]] = {}
         self._steady = steering(model.graph)
+        self._types: Types | None = None
+        self._jumps: bool | None = None
         loaded = load(model, options, wanted, by_functions=True)
         self.sessions: dict[Setting, AnySession] = loaded.sessions
         for setting, complaint in loaded.complaints.items():
@@ -116,6 +118,13 @@ class Subject:
         if not self.sessions:
             complaint = list(loaded.complaints.values())[-1]
             raise NotComparableError(f"the original does not load in ONNX Runtime: {complaint}")
+
+    @property
+    def jumps(self) -> bool:
+        """Whether its results may jump when what it is given changes a little."""
+        if self._jumps is None:
+            self._jumps = jumps(self._model)
+        return self._jumps
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run it in the first setting.
@@ -186,8 +195,10 @@ class Subject:
 
         Empty where that takes too long.
         """
+        if self._types is None:
+            self._types = declared_types(self._model)
         try:
-            return self._spread(case, declared_types(self._model), deadline, NOWHERE)
+            return self._spread(case, self._types, deadline, NOWHERE)
         except (OracleFailedError, OverBudgetError):
             return {}
 
@@ -198,7 +209,7 @@ class Subject:
 
         None where that cannot be told: the model jumps, or it takes too long.
         """
-        if case.truth is None or jumps(self._model):
+        if case.truth is None or self.jumps:
             return None
         try:
             return self._spread(case, dtype, deadline, ANYWHERE)
@@ -233,24 +244,21 @@ class Subject:
                 runs[name].append(moved(t, outputs[name], BY_CHANCE, beyond))
         return {name: mean(found) for name, found in runs.items()}
 
-    def moved(self, case: Case) -> dict[Setting, dict[str, BySize]]:
+    def moved(self, case: Case, setting: Setting) -> dict[str, BySize]:
         """How far each float output moves, as the model runs, if its inputs move by an ulp.
 
         If none of them is a float, its weights are moved. Empty where it does not run so.
         """
-        result: dict[Setting, dict[str, BySize]] = {}
-        for setting in self.sessions:
-            base = comparable(case.originals[setting])
-            centre = base if case.truth is None else comparable(case.truth)
-            try:
-                runs = self._runs_moved(case, setting)
-            except SessionFailedError:
-                return {}
-            result[setting] = {
-                name: mean([moved(centre.get(name, o), r.get(name), 1.0, NOWHERE, o) for r in runs])
-                for name, o in base.items()
-            }
-        return result
+        base = comparable(case.originals[setting])
+        centre = base if case.truth is None else comparable(case.truth)
+        try:
+            runs = self._runs_moved(case, setting)
+        except SessionFailedError:
+            return {}
+        return {
+            name: mean([moved(centre.get(name, o), r.get(name), 1.0, NOWHERE, o) for r in runs])
+            for name, o in base.items()
+        }
 
     def _runs_moved(self, case: Case, setting: Setting) -> list[dict[str, Any]]:
         """The outputs with the inputs, or else the weights, moved by an ulp."""

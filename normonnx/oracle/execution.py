@@ -20,6 +20,8 @@ from normonnx.oracle.work import multiplications
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
 _CACHE_BYTES = 1 << 28
+# So are constants that are worked out, one by one up to this many bytes.
+_SMALL = 1 << 16
 
 Attributes = Mapping[str, ir.Attr]
 # (inputs, frame, in float64 or else in the model's own types) → outputs
@@ -73,22 +75,36 @@ class Weights:
 
     Args:
         exact: float64 values by name, taken instead of the stored ones.
-        roundoff: what disturbs them, if anything does.
+
+    Attributes:
+        worked: what nodes made of constants, beside these constants, to be made once.
     """
 
-    def __init__(self, exact: Mapping[str, Array], roundoff: Roundoff | None = None) -> None:
+    def __init__(self, exact: Mapping[str, Array]) -> None:
         self.exact = exact
-        self._roundoff = roundoff
+        self.worked: dict[ir.Node, tuple[list[Known | None], list[Known]]] = {}
+        self._roundoff: Roundoff | None = None
+        self._known: dict[ir.Value, Known] = {}
         self._kept: dict[ir.Value, Array] = {}
         self._bytes = 0
 
+    def disturbed(self, roundoff: Roundoff) -> Weights:
+        """The same, disturbed whenever they are read for the first time."""
+        result = Weights(self.exact)
+        result.worked, result._known, result._roundoff = self.worked, self._known, roundoff
+        return result
+
     def known(self, value: ir.Value) -> Known | None:
         """An initializer as a constant, None for any other value; its exact value counts."""
-        if value.const_value is None:
-            return None
+        found = self._known.get(value)
+        if found is not None or value.const_value is None:
+            return found
         exact = self.exact.get(str(value.name))
         native = np.asarray(value.const_value.numpy())
-        return Known(native, None if exact is None else promotion.promote(np.asarray(exact)))
+        known = Known(native, None if exact is None else promotion.promote(np.asarray(exact)))
+        if native.nbytes <= _SMALL:
+            self._known[value] = known
+        return known
 
     def __getitem__(self, value: ir.Value) -> Array:
         """The promoted value.
@@ -143,6 +159,12 @@ class Frame(Struct):
     def __getitem__(self, value: ir.Value) -> Any:
         """The value: computed before, or a weight."""
         return self.values[value] if value in self.values else self.weights[value]
+
+    def is_known(self, value: ir.Value) -> bool:
+        """Whether `known` has it; nothing is read."""
+        return value in self.constants or (
+            value not in self.values and value.const_value is not None
+        )
 
     def known(self, value: ir.Value | None) -> Known | None:
         """The value, if it depends on constants alone; an input that was given does not."""
@@ -203,13 +225,9 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
 def _constants(step: Step, frame: Frame) -> list[Array] | None:
     """The outputs of a node that reads nothing but constants; None for any other."""
     node = step.node
-    if step.depends is None:
+    if step.depends is None or not all(v is None or frame.is_known(v) for v in step.depends):
         return None
-    inputs = [frame.known(value) for value in step.depends]
-    if any(k is None and v is not None for k, v in zip(inputs, step.depends, strict=True)):
-        return None
-    with _named(node):
-        found = worked_out(node, inputs, lambda arrays, exact: step.run(arrays, frame, exact))
+    found = _worked(step, [frame.known(value) for value in step.depends], frame)
     if len(found) < len(node.outputs):
         return None
     if onnx_name(node) == "Constant":
@@ -217,6 +235,19 @@ def _constants(step: Step, frame: Frame) -> list[Array] | None:
     frame.constants.update(zip(node.outputs, found, strict=False))
     frame.shapes.hold(node, [known.native for known in found])
     return [known.wide for known in found]
+
+
+def _worked(step: Step, inputs: list[Known | None], frame: Frame) -> list[Known]:
+    """What a node makes of these constants; of the very same ones it is made once."""
+    node, worked = step.node, frame.weights.worked
+    before, found = worked.get(node, ((), ()))
+    if found and all(a is b for a, b in zip(before, inputs, strict=True)):
+        return list(found)
+    with _named(node):
+        made = worked_out(node, inputs, lambda arrays, exact: step.run(arrays, frame, exact))
+    if not frame.attributes and all(known.native.nbytes <= _SMALL for known in made):
+        worked[node] = inputs, made
+    return made
 
 
 def _meant(node: ir.Node, stored: Known, frame: Frame) -> Known:

@@ -110,7 +110,7 @@ class Oracle:
         weights = self._weights
         if roundoff is not None:
             given = {value: roundoff.given(value, array) for value, array in given.items()}
-            weights = Weights(weights.exact, roundoff) if roundoff.weights else weights
+            weights = weights.disturbed(roundoff) if roundoff.weights else weights
         frame = Frame(
             given,
             weights,

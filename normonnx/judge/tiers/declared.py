@@ -79,7 +79,8 @@ def _by_schema(
     if onnx_name(node) == "Cast":
         return _float(ir.DataType(node.attributes["to"].as_int()))
     if "value" in node.attributes and onnx_name(node) in ("Constant", "ConstantOfShape"):
-        return _float(node.attributes["value"].as_tensor().dtype)
+        tensor: ir.TensorProtocol = node.attributes["value"].value  # as_tensor looks at its methods
+        return _float(tensor.dtype)
     if onnx_name(node) == "ConstantOfShape":
         return np.dtype(np.float32)
     formal = str(schema.outputs[min(index, len(schema.outputs) - 1)].type_str)
@@ -110,4 +111,5 @@ def _stored_types(graph: ir.Graph) -> Iterator[ir.DataType]:
             yield value.const_value.dtype
     for node in graph:
         if onnx_name(node) == "Constant" and "value" in node.attributes:
-            yield node.attributes["value"].as_tensor().dtype
+            tensor: ir.TensorProtocol = node.attributes["value"].value
+            yield tensor.dtype
