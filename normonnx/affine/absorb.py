@@ -142,7 +142,7 @@ def _with_attributes(
     proposal: Proposal, node: ir.Node, inputs: list[ir.Value | None], *, drop: tuple[str, ...]
 ) -> ir.Value:
     kept = {name: attr for name, attr in node.attributes.items() if name not in drop}
-    return proposal.node(node.op_type, inputs, kept, like=node.outputs[0])
+    return proposal.node(node.op_type, inputs, kept, like=node.outputs[0], instead_of=node)
 
 
 def _matmul(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:

@@ -135,7 +135,7 @@ def _padded_convolution(
         shift = shift + parameter(proposal, node, 2, "bias")
     shifted = proposal.constant(shift, dtype, name_of(bias[0] if bias else None, node, "bias"))
     kept = {key: attr for key, attr in node.attributes.items() if key != "pads"}
-    value = proposal.node("Conv", [padded, weight, shifted], kept, like=out)
+    value = proposal.node("Conv", [padded, weight, shifted], kept, like=out, instead_of=node)
     return [(out, value, _IDENTITY)]
 
 
@@ -225,7 +225,7 @@ def _gemm(
         if c is not None and beta != 0.0:
             shift = beta * parameter(proposal, node, 2, "bias") + shift
         inputs.append(proposal.constant(shift, dtype, name_of(c, node, "bias")))
-    out = proposal.node("Gemm", inputs, kept, like=node.outputs[0])
+    out = proposal.node("Gemm", inputs, kept, like=node.outputs[0], instead_of=node)
     return [(node.outputs[0], out, _IDENTITY)]
 
 

@@ -45,4 +45,6 @@ def without_map(proposal: Proposal, node: ir.Node) -> ir.Value:
     ones = proposal.constant(np.ones_like(scale), dtype, f"{node.outputs[0].name}_ones")
     exactly = proposal.context.exact_attributes.get(node, {})
     attributes = {**node.attributes, **exactly}
-    return proposal.node(node.op_type, [node.inputs[0], ones], attributes, like=node.outputs[0])
+    return proposal.node(
+        node.op_type, [node.inputs[0], ones], attributes, like=node.outputs[0], instead_of=node
+    )

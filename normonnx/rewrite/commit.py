@@ -97,7 +97,8 @@ def _make(
     if context.journal.observer is not None:
         context.journal.observer.before(proposal, summary, dead)
     removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
-    prelude = _stored_constants(proposal)
+    _take_names_over(proposal, dead)
+    prelude = _stored_constants(proposal, dead_constants)
     for value, exact in proposal.readings.items():
         context.constants.exact[str(value.name)] = exact
     context.exact_attributes.update(proposal.exact_attributes)
@@ -129,12 +130,22 @@ def _make(
     return rewrite
 
 
-def _stored_constants(proposal: Proposal) -> list[ir.Node]:
+def _take_names_over(proposal: Proposal, dead: Iterable[ir.Node]) -> None:
+    """Let a node that goes leave its name to the new one that does its work."""
+    free = dict.fromkeys(node for node in dead if node.name)
+    for new, old in proposal.successors.items():
+        if old in free and new.name is None:
+            new.name = old.name
+            del free[old]
+
+
+def _stored_constants(proposal: Proposal, dying: Iterable[ir.Value]) -> list[ir.Node]:
     """Give the new constants names and a place; in a function they are nodes, handed back."""
     context, graph = proposal.context, proposal.graph
     in_function = any(graph is f.graph for f in context.model.functions.values())
     prelude: list[ir.Node] = []
     standing = {new: old for old, new in proposal.replacements}
+    left = {str(value.name): value for value in dying if value.graph is graph}
     for value, exact in proposal.constants.items():
         if not value.uses() and value not in standing:
             continue
@@ -143,7 +154,7 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
             prelude.append(_constant_node(value, name))
             context.constants.visit(prelude[-1])
         else:
-            name = _name_for(context, value, standing.get(value))
+            name = _name_for(context, value, standing.get(value), left)
             value.name = name
             graph.register_initializer(value)
         if exact.dtype == np.float64:
@@ -155,12 +166,27 @@ def _stored_constants(proposal: Proposal) -> list[ir.Node]:
     return prelude
 
 
-def _name_for(context: Context, value: ir.Value, old: ir.Value | None) -> str:
-    """A name for a new initializer: that of the value that it stands for, where it may have it."""
-    if old is None or not _may_be_stored(context, old):
+def _name_for(
+    context: Context, value: ir.Value, old: ir.Value | None, left: dict[str, ir.Value]
+) -> str:
+    """A name for a new initializer: that of what it stands for, or of the weight it is made of.
+
+    Args:
+        context: of the run.
+        value: the new initializer.
+        old: the value that it stands for, if there is one.
+        left: the initializers that go, by name.
+    """
+    if old is not None and _may_be_stored(context, old):
+        name, old.name = str(old.name), None
+        return name
+    gone = left.pop(str(value.name), None)
+    if gone is None or gone.graph is None:
         return context.fresh(str(value.name))
-    name, old.name = str(old.name), None
-    return name
+    gone.graph.initializers.pop(str(gone.name))
+    value.doc_string = gone.doc_string
+    value.metadata_props.update(gone.metadata_props)
+    return str(gone.name)
 
 
 def _may_be_stored(context: Context, value: ir.Value) -> bool:

@@ -40,8 +40,11 @@ def take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
     assert node is not None
     name = old.name
     if successor is not None and new.name is not None and new.name.startswith(UNNAMED):
-        successor.name = node.name if len(node.outputs) == 1 else context.fresh(f"{node.name}")
-        successor.metadata_props.update(node.metadata_props)
+        if successor.name is None:
+            single = len(node.outputs) == 1
+            successor.name = node.name if single else context.fresh(f"{node.name}")
+        for key, told in node.metadata_props.items():
+            successor.metadata_props.setdefault(key, told)
         successor.doc_string = successor.doc_string or node.doc_string
         new.type, new.shape = old.type, old.shape
         new.doc_string = old.doc_string

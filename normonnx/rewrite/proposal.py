@@ -47,6 +47,7 @@ class Proposal:
         self.constants: dict[ir.Value, np.ndarray] = {}
         self.makers: dict[ir.Value, Maker] = {}
         self.exact_attributes: dict[ir.Node, dict[str, float]] = {}
+        self.successors: dict[ir.Node, ir.Node] = {}
         self.readings: dict[ir.Value, np.ndarray] = {}
         self.replacements: list[tuple[ir.Value, ir.Value]] = []
         self.redirects: dict[ir.Value, ir.Value] = {}
@@ -61,6 +62,7 @@ class Proposal:
         domain: str = "",
         like: ir.Value | None = None,
         outputs: int = 1,
+        instead_of: ir.Node | None = None,
     ) -> ir.Value:
         """Add a node, and hand back its first output.
 
@@ -72,6 +74,7 @@ class Proposal:
             domain: its operator set.
             like: a value of the same dimensions and type as the output.
             outputs: how many it has; one that gets the name "" is left out.
+            instead_of: a node whose name it takes over if that one goes.
         """
         attributes = {k: v for k, v in (attributes or {}).items() if v is not None}
         exact = {k: v for k, v in attributes.items() if isinstance(v, float)}
@@ -80,6 +83,8 @@ class Proposal:
         )
         if exact:
             self.exact_attributes[new] = exact
+        if instead_of is not None:
+            self.successors[new] = instead_of
         if like is not None:
             self.context.shapes.adopt(new.outputs[0], like)
         return new.outputs[0]
@@ -106,6 +111,8 @@ class Proposal:
             )
         )
         new.metadata_props.update(old.metadata_props)
+        new.doc_string = old.doc_string
+        self.successors[new] = old
         if old in self.context.exact_attributes:
             self.exact_attributes[new] = dict(self.context.exact_attributes[old])
         for mine, theirs in zip(new.outputs, old.outputs, strict=True):
