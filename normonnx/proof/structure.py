@@ -79,27 +79,33 @@ def _is_stored(value: ir.Value) -> bool:
 
 
 def _same_constant(window: Window, one: ir.Value, other: ir.Value) -> bool:
-    """Whether both are constants of the same type, shape and bits, and mean these."""
-    first, second = (_held(window, value) for value in (one, other))
-    return (
+    """Whether both are constants of the same type, shape and bits, and mean the same numbers."""
+    pairs = [[how(window, value) for value in (one, other)] for how in (_held, _meant)]
+    return all(
         first is not None
         and second is not None
         and first.dtype == second.dtype
         and first.shape == second.shape
         and not differing(first, second).any()
+        for first, second in pairs
     )
 
 
 def _held(window: Window, value: ir.Value) -> Array | None:
-    """What a constant holds, None where it stands for a number that was rounded to it."""
-    if value in window.readings or value.name in window.constants.exact:
-        return None
+    """What a constant holds."""
     if value not in window.exact:
         return window.constants.array(value)
-    held = None if value.const_value is None else value.const_value.numpy()
-    exact = window.exact[value]
-    same = held is not None and np.array_equal(held.astype(exact.dtype), exact)
-    return held if same else None
+    return None if value.const_value is None else value.const_value.numpy()
+
+
+def _meant(window: Window, value: ir.Value) -> Array | None:
+    """What was rounded to a constant, or what it holds."""
+    for known in (window.readings, window.exact):
+        if value in known:
+            return np.asarray(known[value])
+    array = window.constants.float64(value)
+    held = window.constants.array(value)
+    return array if held is None or held.dtype.kind not in "iub" else held
 
 
 def _same_operator(one: ir.Node, other: ir.Node) -> bool:
