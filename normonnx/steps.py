@@ -18,6 +18,7 @@ from onnx_ir.passes import InPlacePass, PassBase, PassResult
 from normonnx import norm
 from normonnx.affine import fold_affine
 from normonnx.graph.exact import ExactValues
+from normonnx.graph.nesting import graphs_of
 from normonnx.inlining import inline_functions
 from normonnx.journal import Journal
 from normonnx.options import Options
@@ -29,6 +30,9 @@ from normonnx.targets import TARGETS
 from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 from normonnx.values.unread import UnreadConstants
+
+_WITH_OWN_INITIALIZERS = 4
+"""The IR version from which on an initializer need not be an input."""
 
 
 class Settled(Struct, frozen=True):
@@ -163,13 +167,13 @@ class UnlistInitializers(Step):
         """Keep the inputs that a caller gives."""
         graph = model.graph
         listed = [value for value in graph.inputs if value.is_initializer()]
-        frozen = model.ir_version < 4 or self.work.options.freeze_initializers
+        frozen = model.ir_version < _WITH_OWN_INITIALIZERS or self.work.options.freeze_initializers
         if not listed or not frozen:
             return PassResult(model, modified=False)
         kept = [value for value in graph.inputs if not value.is_initializer()]
         graph.inputs.clear()
         graph.inputs.extend(kept)
-        model.ir_version = max(model.ir_version, 4)
+        model.ir_version = max(model.ir_version, _WITH_OWN_INITIALIZERS)
         self.work.notes.append(f"{len(listed)} initializers are no longer listed as inputs")
         return PassResult(model, modified=True)
 
@@ -219,6 +223,7 @@ class Finish(Step):
                 if not _is_sorted(graph):
                     graph.sort()
             _drop_unread_initializers(context)
+            _allow_initializers(model)
             _forget_untrue_shapes(context)
         _forget_the_gone(context)
         return PassResult(model, modified=rewritten)
@@ -238,6 +243,13 @@ def _drop_unread_initializers(context: Context) -> None:
         listed = value.is_graph_input() or value.is_graph_output()
         if owner is not None and not listed and not value.uses():
             owner.initializers.pop(str(value.name))
+
+
+def _allow_initializers(model: ir.Model) -> None:
+    """Raise an IR version in which each initializer has to be an input, where one is none."""
+    stored = (value for graph in graphs_of(model) for value in graph.initializers.values())
+    if model.ir_version < _WITH_OWN_INITIALIZERS and not all(v.is_graph_input() for v in stored):
+        model.ir_version = _WITH_OWN_INITIALIZERS
 
 
 def _forget_untrue_shapes(context: Context) -> None:

@@ -38,6 +38,14 @@ def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
             stack.pop()
 
 
+def let_go(node: ir.Node) -> None:
+    """Detach the nodes within a node that goes from what they read of the graphs around it."""
+    for graph in subgraphs(node):
+        for inner in walk(graph):
+            for index in range(len(inner.inputs)):
+                inner.replace_input_with(index, None)
+
+
 def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
     """Every graph of a model: the main one, function bodies, and all their subgraphs."""
     waiting = [function.graph for function in reversed(model.functions.values())]

@@ -32,9 +32,11 @@ def attribute_int(node: ir.Node, name: str, default: int) -> int:
 def attribute_key(attribute: ir.Attr) -> Hashable:
     """What is equal for attributes of one type and value, and can be a key."""
     value = attribute.value
-    if isinstance(value, str | bytes | int | float):
+    if isinstance(value, float):
+        return (int(attribute.type), value.hex())  # 0 and −0 are two numbers
+    if isinstance(value, str | bytes | int):
         return (int(attribute.type), value)
-    if attribute.type in (ir.AttributeType.INTS, ir.AttributeType.FLOATS):
+    if attribute.type == ir.AttributeType.INTS:
         return (int(attribute.type), tuple(value))
     return (int(attribute.type), ir.serde.serialize_attribute(attribute).SerializeToString())
 

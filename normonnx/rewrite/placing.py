@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from normonnx.graph.nesting import let_go
 from normonnx.rewrite.context import Context
 from normonnx.rewrite.proposal import UNNAMED, Proposal
 
@@ -84,6 +85,7 @@ def remove(dead: list[ir.Node], dead_constants: list[ir.Value]) -> None:
     by_graph: dict[ir.Graph, list[ir.Node]] = {}
     for node in dead:
         if node.graph is not None:
+            let_go(node)
             by_graph.setdefault(node.graph, []).append(node)
     for graph, nodes in by_graph.items():
         graph.remove(nodes, safe=True)

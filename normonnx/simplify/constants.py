@@ -56,12 +56,13 @@ def _is_read(context: Context, out: ir.Value) -> bool:
 
 def _may_be_small(context: Context, out: ir.Value) -> bool:
     """Whether it is worth working out: its size is not known to be too large."""
-    size = context.shapes.static(out)
+    size, dtype = context.shapes.static(out), context.shapes.dtype(out)
+    if dtype == ir.DataType.STRING:
+        return False
     if size is None:
         return True
     count = int(np.prod(size, dtype=object)) if size else 1
     stored = sum(v.const_value.nbytes for v in _sources(context, out) if v.const_value is not None)
-    dtype = context.shapes.dtype(out)
     width = 8 if dtype is None else max(1, dtype.itemsize)
     return count * width <= MOST_ADDED + stored
 

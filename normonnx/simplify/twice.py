@@ -58,7 +58,7 @@ def _input_key(context: Context, value: ir.Value | None, contents: Contents) -> 
 def _merged(context: Context, stays: ir.Node, goes: ir.Node) -> bool:
     """Propose that the outputs of one node stand for those of another."""
     pairs = list(zip(stays.outputs, goes.outputs, strict=True))
-    if any(gone.is_graph_output() for _, gone in pairs):
+    if any(gone.is_graph_output() or (gone.uses() and not kept.name) for kept, gone in pairs):
         return False
     proposal = begin(context, TWICE, goes)
     for kept, gone in pairs:

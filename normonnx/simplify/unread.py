@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
-from normonnx.graph.nesting import graphs_of, subgraphs
+from normonnx.graph.nesting import graphs_of, let_go, subgraphs
 from normonnx.journal import Rewrite
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
@@ -42,6 +42,7 @@ def _drop_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
             for inner in subgraphs(node):
                 yield from _drop_nodes(inner)
             continue
+        let_go(node)
         graph.remove(node, safe=True)
         if onnx_name(node) != "Constant":
             yield node

@@ -1,0 +1,1 @@
+"""The steps of which networks with shape arithmetic are drawn."""
