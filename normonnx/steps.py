@@ -30,6 +30,9 @@ from normonnx.values.constants import Constants
 from normonnx.values.shapes import Shapes
 from normonnx.values.unread import UnreadConstants
 
+_WITH_OWN_INITIALIZERS = 4
+"""The IR version from which on an initializer need not be an input."""
+
 
 class Settled(Struct, frozen=True):
     """What was weighed in ONNX Runtime, so that runs on the same model need not do it again.
@@ -152,13 +155,13 @@ class UnlistInitializers(Step):
         """Keep the inputs that a caller gives."""
         graph = model.graph
         listed = [value for value in graph.inputs if value.is_initializer()]
-        frozen = model.ir_version < 4 or self.work.options.freeze_initializers
+        frozen = model.ir_version < _WITH_OWN_INITIALIZERS or self.work.options.freeze_initializers
         if not listed or not frozen:
             return PassResult(model, modified=False)
         kept = [value for value in graph.inputs if not value.is_initializer()]
         graph.inputs.clear()
         graph.inputs.extend(kept)
-        model.ir_version = max(model.ir_version, 4)
+        model.ir_version = max(model.ir_version, _WITH_OWN_INITIALIZERS)
         self.work.notes.append(f"{len(listed)} initializers are no longer listed as inputs")
         return PassResult(model, modified=True)
 
@@ -192,7 +195,8 @@ class Finish(Step):
     """Bring a model whose rewrites are made into order, and its journal too.
 
     Its operators get their functions, what nothing reads any more goes, and a near miss of a node
-    that another rewrite removed is none.
+    that another rewrite removed is none. IR version 3 has no initializers beside its inputs: a
+    model that got its first one is of version 4.
     """
 
     keeps_context = True
@@ -209,6 +213,8 @@ class Finish(Step):
                     graph.sort()
             _drop_unread_initializers(context)
             _forget_untrue_shapes(context)
+            if any(graph.initializers for graph in context.graphs()):
+                model.ir_version = max(model.ir_version, _WITH_OWN_INITIALIZERS)
         _forget_the_gone(context)
         return PassResult(model, modified=rewritten)
 
