@@ -1,6 +1,7 @@
 """The passes of a run, as passes of onnx_ir, and what they hand on beside the model.
 
-    InlineFunctions → UnlistInitializers → FuseNorms (in `raising`) → FoldAffine → Finish
+    InlineFunctions → UnlistInitializers → FuseNorms (in `raising`) → FoldAffine
+        → Simplify → Finish
 
 Each works on the model as the one before left it. What is known of the model (its constants, its
 shapes) is worked out once and kept up to date by the passes that say so; behind any other pass it
