@@ -1,6 +1,7 @@
 """The passes of a run, as passes of onnx_ir, and what they hand on beside the model.
 
-    InlineFunctions → UnlistInitializers → FuseNorms (in `raising`) → FoldAffine → Finish
+    InlineFunctions → UnlistInitializers → FuseNorms (in `raising`) → FoldAffine
+        → Simplify → Finish
 
 Each works on the model as the one before left it. What is known of the model (its constants, its
 shapes) is worked out once and kept up to date by the passes that say so; behind any other pass it
@@ -207,7 +208,8 @@ class Finish(Step):
     """Bring a model whose rewrites are made into order, and its journal too.
 
     Its operators get their functions, what nothing reads any more goes, and a near miss of a node
-    that another rewrite removed is none.
+    that another rewrite removed is none. IR version 3 has no initializers beside its inputs: a
+    model that got its first one is of version 4.
     """
 
     keeps_context = True
@@ -225,6 +227,8 @@ class Finish(Step):
             _drop_unread_initializers(context)
             _allow_initializers(model)
             _forget_untrue_shapes(context)
+            if any(graph.initializers for graph in context.graphs()):
+                model.ir_version = max(model.ir_version, _WITH_OWN_INITIALIZERS)
         _forget_the_gone(context)
         return PassResult(model, modified=rewritten)
 

@@ -94,3 +94,18 @@ def test_a_size_that_is_not_so_is_not_said_of_what_is_rewritten() -> None:
     assert said["z"] is None
     assert said["r"] is not None
     assert said["y"] is not None
+
+
+def test_a_model_that_gets_its_first_initializer_gets_the_ir_version_that_has_them() -> None:
+    text = """<ir_version: 3, opset_import: ["": 8]>
+    g (float[1, 4] x) => (float[1, 4] y) {
+        k = Constant <value = float[1, 4] {1, 2, 3, 4}> ()
+        z = Identity (x)
+        a = Sqrt (z)
+        y = Mul (a, k)
+    }"""
+    old = ir.from_proto(onnx.parser.parse_model(text))
+    new = ir.to_proto(pipeline.run(old, Options()).model)
+    onnx.checker.check_model(new, full_check=True)
+    assert [node.op_type for node in new.graph.node] == ["Sqrt", "Mul"]
+    assert new.ir_version == 4
