@@ -44,7 +44,9 @@ def inline_functions(model: ir.Model) -> list[str]:
     # What the pass fails on halfway is no model; the weights of a clone are those of the model.
     trial = model.clone()
     for key in wanted:
-        _detach(trial.functions[key], model.opset_imports)
+        imports = trial.functions[key].opset_imports
+        imports |= {domain: v for domain, v in model.opset_imports.items() if domain in imports}
+        _detach(trial.functions[key])
     try:
         InlinePass(criteria=lambda function: function.identifier() in wanted)(trial)
     except (ValueError, ir.passes.PreconditionError) as error:
@@ -129,14 +131,12 @@ def _means_the_same(function: ir.Function, written_for: int, opset: int) -> bool
     )
 
 
-def _detach(function: ir.Function, imports: Mapping[str, int]) -> None:
+def _detach(function: ir.Function) -> None:
     """Make a body one that can stand anywhere.
 
     Its nodes get names that tell where they came from, and dimensions lose names that mean
-    something in the function alone: two calls may have other sizes. It is for the model's opset.
+    something in the function alone: two calls may have other sizes.
     """
-    for domain in function.opset_imports:
-        function.opset_imports[domain] = imports.get(domain, function.opset_imports[domain])
     for node in function.all_nodes():
         node.name = f"{function.name}/{node.name or node.op_type}"
         for value in node.outputs:

@@ -7,7 +7,8 @@
     MatMul, Einsum         W′ = a·W,    and an Add of b if b ≠ 0   over the constant's free axis
     LayerNormalization,    γ′ = a·γ,    β′ = a·β + b               over the scale's axis
     RMSNormalization,
-    InstanceNormalization
+    InstanceNormalization,
+    GroupNormalization
 
 Each function returns the new output, made in the proposal, or raises RefusedError with the fact
 that stands in the way.
@@ -42,6 +43,9 @@ from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Proposal
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int
+
+_PER_CHANNEL = 21
+"""From which opset on a GroupNormalization has a scale for each channel."""
 
 Absorb = Callable[[Proposal, ir.Node, AffineMap], ir.Value]
 
@@ -229,6 +233,12 @@ def _instance_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> 
     return _scale_and_bias(proposal, node, m, bias_index=2)
 
 
+def _group_normalization(proposal: Proposal, node: ir.Node, m: AffineMap) -> ir.Value:
+    if proposal.context.opset_of(proposal.graph) < _PER_CHANNEL:
+        raise RefusedError(f"before opset 21 {describe(node)} has one scale per group")
+    return _instance_normalization(proposal, node, m)
+
+
 def _scale_and_bias(
     proposal: Proposal, node: ir.Node, m: AffineMap, *, bias_index: int
 ) -> ir.Value:
@@ -308,4 +318,5 @@ ABSORB: dict[str, Absorb] = {
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
     "InstanceNormalization": _instance_normalization,
+    "GroupNormalization": _group_normalization,
 }

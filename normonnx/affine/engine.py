@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from normonnx.affine.absorb import ABSORB
 from normonnx.affine.attempts import (
     FORWARD_RULE,
+    MERGE_RULE,
     RULE_OF,
     Attempt,
     is_part_of_gelu,
@@ -61,8 +63,10 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
         return
     kind = "BatchNormalization" if node.op_type == "BatchNormalization" else "affine arithmetic"
     if isinstance(found, Refusal):
-        if kind == "BatchNormalization":
-            rule = RULE_OF["Conv"]
+        layer = _layer_behind(context, node)
+        if kind == "BatchNormalization" or layer is not None:
+            name = "Conv" if layer is None else onnx_name(layer)
+            rule = RULE_OF.get(name, MERGE_RULE)
             miss(context, key=key_of(node), rule=rule, site=node, kind=kind, refusal=found)
         return
     if _is_plain_bias(context, found) or is_part_of_gelu(found):
@@ -83,6 +87,19 @@ def _site(context: Context, graph: ir.Graph, node: ir.Node) -> None:
             kind=kind,
             refusal=_joined(obstacles),
         )
+
+
+def _layer_behind(context: Context, node: ir.Node) -> ir.Node | None:
+    """The layer that a constant is applied to, if it takes maps; what is added to a MatMul aside.
+
+    Of positions that are added to every row, and of masks, there is nothing to tell.
+    """
+    sources = [v for v in node.inputs if v is not None and not context.constants.is_constant(v)]
+    layer = sources[0].producer() if sources else None
+    if layer is None or onnx_name(layer) not in ABSORB:
+        return None
+    is_added = node.op_type in ("Add", "Sub") and onnx_name(layer) in ("MatMul", "Einsum")
+    return None if is_added else layer
 
 
 def _rank(obstacle: Refusal) -> bool:

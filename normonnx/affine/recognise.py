@@ -172,7 +172,7 @@ def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal
             return None
         return Refusal("its constant may add dimensions")
     if dims is None:
-        return Refusal("the rank of its input is unknown")
+        return Refusal("the rank of its input is unknown", "state the shapes of the inputs")
     if k.ndim > len(dims):
         return Refusal("its constant adds dimensions")
     offset = len(dims) - k.ndim
@@ -181,7 +181,9 @@ def _axis_of(context: Context, source: ir.Value, k: np.ndarray) -> int | Refusal
             return Refusal("broadcasting against its constant may make the tensor larger")
     varying = varying_axis(k)
     if varying is None:
-        return Refusal("its constant varies along several axes")
+        return Refusal(
+            "its constant varies along several axes, and a layer takes one value for each channel"
+        )
     return offset + varying
 
 

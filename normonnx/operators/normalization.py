@@ -32,9 +32,10 @@ FACTS = (
         name="GroupNormalization",
         linear_in=(1, 2),
         linear_jointly=True,
+        dims=same,
         kernel=kernels.group_normalization,
     ),
     Facts(name="LpNormalization", dims=same, kernel=kernels.lp_normalization),
-    Facts(name="LRN"),
-    Facts(name="MeanVarianceNormalization"),
+    Facts(name="LRN", dims=same),
+    Facts(name="MeanVarianceNormalization", dims=same),
 )
