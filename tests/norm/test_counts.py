@@ -115,6 +115,17 @@ def test_a_factor_that_is_something_else_too_is_not_read() -> None:
     assert LN not in fused.norms
 
 
+def test_a_factor_that_an_operator_of_another_domain_reads_is_not_read() -> None:
+    proto = model(
+        f"(float[2,3,24] x) => (float[2,3,24] y, float[2,3,1] z) {{ {SUM} z = local.Mul (s, k) }}",
+        {"k": np.float32(1 / 24), "last": np.array([-1])},
+        functions='<domain: "local", opset_import: ["" : 17]> Mul (a, b) => (c) { c = Sub (a, b) }',
+    )
+    fused = fuse(proto)
+    assert LN not in fused.norms
+    assert not fused.readings
+
+
 def test_two_norms_share_one_constant() -> None:
     second = SUM.replace("(x", "(f").replace(" x)", " f)")
     for name in ("s", "m", "d", "p", "t", "v", "e", "r"):
