@@ -209,7 +209,8 @@ CROSSED = (
 
 SPREAD = (
     Row("Resize to twice the size, Conv",
-        f'{FREE} {{ {BN}\n r = Resize <mode="nearest"> (c, , f)\n y = Conv (r, W) }}', "Resize Conv",
+        f'{FREE} {{ {BN}\n r = Resize <mode="nearest"> (c, , f)\n y = Conv (r, W) }}',
+        "Resize Conv",
         weights={"W": W, "f": np.float32([1, 1, 2, 2]), **SIGNED}),
     Row("trap: Resize that looks beyond the border, Conv",
         f'{X} {{ {BN}\n r = Resize <mode="linear", '
