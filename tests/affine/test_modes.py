@@ -130,6 +130,27 @@ def test_a_parameter_the_caller_may_override() -> None:
     assert operators(frozen.model) == "Conv"
 
 
+@pytest.mark.parametrize(
+    ("made", "listed", "remedy"),
+    [
+        ("w = Identity (z)", False, ""),
+        ("z2 = Identity (z)", True, "--freeze-initializers makes it one"),
+    ],
+)
+def test_a_weight_that_only_the_caller_has_names_the_way_out(
+    made: str, listed: bool, remedy: str
+) -> None:
+    weights = {"w": (4, 3)} if listed else {}
+    text = "(float[n,3] x, float[4,3] z) => (float[n,4] y) "
+    model = proto(f"{text} {{ {made}\n c = Gemm <transB=1> (x, w)\n y = Mul (c, k) }}",
+                  k=B, **weights)  # fmt: skip
+    if listed:
+        model.graph.input.append(onnx.helper.make_tensor_value_info("w", 1, [4, 3]))
+    (miss,) = pipeline.run(ir.from_proto(model), Options()).journal.near_misses.values()
+    assert "'w' of Gemm" in miss.reason
+    assert miss.remedy == remedy
+
+
 def test_new_names_clash_with_nothing() -> None:
     """Every name that a new constant would like to have is taken by another initializer."""
     taken = ("Conv_0_bias", "W_1", "c_shift", "c_scale", "W_bias", "Conv_0_weight")

@@ -10,7 +10,7 @@ import pytest
 import normonnx
 from normonnx import pipeline
 from normonnx.journal import Refusal
-from normonnx.norm.algebra.counts import rounded_reciprocal
+from normonnx.norm.algebra.counts import count_behind, rounded_reciprocal
 from normonnx.options import Options
 from normonnx.rewrite import Proposal, commit
 from tests import graphs
@@ -113,6 +113,17 @@ def test_a_factor_that_is_something_else_too_is_not_read() -> None:
     nodes = SUM.replace("y = Div (d, r)", "n = Div (d, r) y = Mul (n, k)")
     fused = fuse(spelled(nodes, 24))
     assert LN not in fused.norms
+
+
+@pytest.mark.parametrize(("domain", "count"), [("", 24), ("local.", None)])
+def test_a_product_is_that_of_onnx(domain: str, count: int | None) -> None:
+    m = graphs.model(
+        f"(float[2,24] x) => (float[2,1] y) {{ s = ReduceSum (x, last) y = {domain}Mul (s, k) }}",
+        k=np.float32(1 / 24), last=np.array([-1]),
+        functions='<domain: "local", opset_import: ["" : 17]> Mul (a, b) => (c) '
+        "{ c = Sub (a, b) }",
+    )  # fmt: skip
+    assert count_behind(graphs.context(m), graphs.value(m, "k")) == count
 
 
 def test_two_norms_share_one_constant() -> None:

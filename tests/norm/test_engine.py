@@ -147,10 +147,11 @@ def test_a_root_that_is_an_output_keeps_what_it_needs() -> None:
     check(two_outputs(WHOLE, "r", "float[2,3,1]"), [*nodes, LN])
 
 
-def test_nothing_is_gained_if_all_but_the_quotient_stays() -> None:
+@pytest.mark.parametrize("target", ["onnx", "normonnx"])
+def test_nothing_is_gained_if_all_but_the_quotient_stays(target: str) -> None:
     proto = model(f"(float[2,3,8] x) => (float[2,3,8] y, float[2,3,1] r, float[2,3,8] d)"
                   f" {{ {LAYER.replace('n = Div', 'y = Div')} }}")  # fmt: skip
-    fused = fuse(proto)
+    fused = fuse(proto, target=target)
     assert not fused.norms
     assert fused.reasons == ["it would not make the graph smaller"]
 

@@ -40,6 +40,13 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
     ("clipped at zero", layer(
         f"{CENTRED} q = Mul (x, x) s = ReduceMean <axes=[-1]> (q) w = Mul (m, m) c = Sub (s, w)"
         f" v = Max (c, zero) {ROOT} y = Div (d, r)"), {"zero": np.float32(0)}, LN),
+    ("clipped at the ends of its type", layer(
+        f"{CENTRED} p = Mul (d, d) a = ReduceMean <axes=[-1]> (p) v = Clip (a, low, high) {ROOT}"
+        " y = Div (d, r)"),
+     {"low": np.finfo(np.float32).min, "high": np.finfo(np.float32).max}, LN),
+    ("squares that no clamp changes", layer(
+        f"{CENTRED} o = Mul (x, x) q = Relu (o) s = ReduceMean <axes=[-1]> (q) t = Mul (m, m)"
+        f" w = Max (t, zero) v = Sub (s, w) {ROOT} y = Div (d, r)"), {"zero": np.float32(0)}, LN),
     ("TensorFlow", layer(
         f"{VARIANCE} {ROOT} i = Reciprocal (r) k = Mul (i, g) a = Mul (x, k) c = Mul (m, k)"
         " o = Sub (b, c) y = Add (a, o)"), {}, LN),

@@ -34,6 +34,9 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
         f"{CENTRED} q = Mul (x, x) s = ReduceMean <axes=[-1]> (q) w = Mul (m, m) t = Mul (w, two)"
         f" u = Sub (s, t) v = Max (u, zero) {ROOT} y = Div (d, r)"), {"zero": np.float32(0)},
      "bounds the value from below by 0"),
+    ("squares of what a Relu leaves", layer(
+        f"{CENTRED} o = Relu (x) q = Mul (o, o) s = ReduceMean <axes=[-1]> (q) w = Mul (m, m)"
+        f" v = Sub (s, w) {ROOT} y = Div (d, r)"), {}, ""),
     ("a clip that bites", layer(
         f"{VARIANCE} c = Clip (v, low) e = Add (c, eps) r = Sqrt (e) y = Div (d, r)"),
      {"low": np.float32(0.5)}, "bounds the value from below by 0.5"),

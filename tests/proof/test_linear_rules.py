@@ -170,6 +170,10 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
              "n1 = Reshape (x, r) n2 = Mul (n1, cr) z = Add (n2, dr)"),
         {"c": C, "d": D, "r": np.array([2, 2, 2, 30]), "cr": C.reshape(2, 2, 1),
          "dr": D.reshape(2, 2, 1)}),
+    "a Reshape to the size of another value": (
+        pair("double[n,4,6,5] x, double[n,4,30] u",
+             "s = Shape (u) m = Mul (x, c) y = Reshape (m, s)",
+             "n1 = Reshape (x, s) z = Mul (n1, cr)"), {"c": C, "cr": C[..., 0]}),
     "a sum of two multiples": (
         pair(XU, "m = Mul (x, c) v = Mul (u, e) y = Add (m, v)",
              "n1 = Mul (u, q) n2 = Add (x, n1) z = Mul (n2, c)"), {"c": C, "e": E, "q": E / C}),
