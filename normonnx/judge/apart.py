@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.judge.alignment import Alignment
+from normonnx.judge.bodies import Bodies, bodies_of
 from normonnx.judge.cases import Cases
-from normonnx.judge.cutting import Pair, cut, pair_of
+from normonnx.judge.cutting import Container, Pair, cut, pair_of
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.running import hosted, load
 from normonnx.judge.subject import NotComparableError
@@ -66,14 +68,27 @@ class Cutter:
             options.replaces_rule(str(v.name)) for v in original.graph.outputs
         )
 
-    def apart(self, optimized: ir.Model, cases: Cases) -> Apart | None:
+    def bodies(self, aligned: Alignment | None) -> Bodies:
+        """The graphs of nodes that are to be judged apart.
+
+        Args:
+            aligned: both models side by side; None where what differs was proved.
+        """
+        return bodies_of(aligned) if aligned is not None and self._at_selections else Bodies()
+
+    def apart(
+        self, optimized: ir.Model, cases: Cases, containers: Sequence[Container] = ()
+    ) -> Apart | None:
         """Both models cut where they can be; None where they cannot or need not be.
 
         Args:
             optimized: the model to judge.
             cases: the original on its feeds.
+            containers: nodes whose graphs are judged apart.
         """
-        pair = pair_of(self._original, optimized, at_selections=self._at_selections)
+        pair = pair_of(
+            self._original, optimized, at_selections=self._at_selections, containers=containers
+        )
         if pair is None:
             return None
         try:

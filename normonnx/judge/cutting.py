@@ -10,20 +10,17 @@ gives. So the same operator reads what agrees, and what follows it starts from t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 from msgspec import Struct
+from msgspec.structs import replace
 
 from normonnx.inlining import inline_functions
-from normonnx.judge.alignment import defaults_of
 from normonnx.judge.graph_facts import is_random, selections
-from normonnx.operators.attributes import attribute_key
+from normonnx.judge.pairing import is_alike, kind_of, names_of, partners, title_of
 
-# An attribute that is not stated means the same in every operator set so far.
-_NEWEST = onnx.defs.onnx_opset_version()
 # What is fed in the place of selections, on one feed, at most.
 _MOST_BYTES = 1 << 28
 
@@ -37,6 +34,8 @@ class Place(Struct, frozen=True):
         new: the optimised model's.
         given: for each output that is cut, the name of the input that stands for it.
         read: for each input that is compared, its index and the name of the output that it becomes.
+        outer: what the graphs of the nodes read from outside, if it is compared, by the name of the
+            output that it becomes: the original's value, and the optimised model's.
     """
 
     title: str
@@ -44,6 +43,22 @@ class Place(Struct, frozen=True):
     new: ir.Node
     given: Mapping[int, str]
     read: Mapping[int, str]
+    outer: Mapping[str, tuple[ir.Value, ir.Value]] = {}
+
+
+class Container(Struct, frozen=True, eq=False):
+    """A node of the main graph with graphs that are judged apart, which both models have.
+
+    Attributes:
+        old: the original's node.
+        new: the optimised model's.
+        outer: what graphs of the second read from outside that differs, and what that is in the
+            original.
+    """
+
+    old: ir.Node
+    new: ir.Node
+    outer: Mapping[ir.Value, ir.Value]
 
 
 class Pair(Struct, frozen=True):
@@ -71,7 +86,9 @@ class Pair(Struct, frozen=True):
     @property
     def read(self) -> frozenset[str]:
         """The names of the outputs that hold what the nodes read."""
-        return frozenset(name for place in self.places for name in place.read.values())
+        return frozenset(
+            name for place in self.places for name in (*place.read.values(), *place.outer)
+        )
 
     @property
     def given(self) -> frozenset[str]:
@@ -84,20 +101,46 @@ class Pair(Struct, frozen=True):
         return tuple(place.title for place in self.places)
 
 
-def pair_of(original: ir.Model, optimized: ir.Model, *, at_selections: bool = True) -> Pair | None:
+def pair_of(
+    original: ir.Model,
+    optimized: ir.Model,
+    *,
+    at_selections: bool = True,
+    containers: Sequence[Container] = (),
+) -> Pair | None:
     """Two models and the nodes at which both can be cut; None where there are none.
 
     Args:
         original: the original.
         optimized: the optimised model.
         at_selections: whether to cut at selections, too, and not at random operators only.
+        containers: nodes of both models, or of copies, whose graphs are judged apart.
     """
-    if not any(True for _ in _candidates(original)) and not original.functions:
+    if not any(True for _ in _candidates(original)) and not original.functions and not containers:
         return None
     old, new = _inlined(original), _inlined(optimized)
     places = _places(list(_candidates(old)), list(_candidates(new)))
-    chosen = tuple(p for p in places if at_selections or is_random(p.old))
-    return Pair(old, new, chosen) if chosen else None
+    chosen = [p for p in places if at_selections or is_random(p.old)]
+    chosen += _around(containers, old, new)
+    return Pair(old, new, tuple(chosen)) if chosen else None
+
+
+def _around(containers: Sequence[Container], old: ir.Model, new: ir.Model) -> Iterator[Place]:
+    """The nodes of two copies that have graphs which are judged apart."""
+    nodes = [{names_of(node): node for node in model.graph} for model in (old, new)]
+    values = [_by_name(model.graph) for model in (old, new)]
+    for one in containers:
+        place = _place(nodes[0][names_of(one.old)], nodes[1][names_of(one.new)])
+        outer = {
+            f"what {place.title} reads ({u.name})": (values[0][u.name], values[1][v.name])
+            for v, u in one.outer.items()
+        }
+        yield replace(place, outer=outer)
+
+
+def _by_name(graph: ir.Graph) -> dict[str | None, ir.Value]:
+    made = (value for node in graph for value in node.outputs)
+    return {v.name: v for v in (*graph.inputs, *graph.initializers.values(), *made)}
 
 
 def cut(pair: Pair, values: Mapping[str, object]) -> Pair | None:
@@ -124,16 +167,16 @@ def cut(pair: Pair, values: Mapping[str, object]) -> Pair | None:
 
 def altered(original: ir.Model, optimized: ir.Model) -> list[str]:
     """The original's selections that are others in the other model, by their outputs' names."""
-    named = {_names(node): node for node in optimized.graph}
-    pairs = ((node, named.get(_names(node))) for node in selections(original))
-    return [_title(n) for n, other in pairs if other is not None and _kind(n) != _kind(other)]
+    named = {names_of(node): node for node in optimized.graph}
+    pairs = ((node, named.get(names_of(node))) for node in selections(original))
+    return [title_of(n) for n, other in pairs if other is not None and kind_of(n) != kind_of(other)]
 
 
 def lone_random(original: ir.Model, optimized: ir.Model) -> list[str]:
     """The random operators of the original's main graph that the other model has not likewise."""
     old = [node for node in _candidates(original) if is_random(node)]
     found = {place.old for place in _places(old, list(_candidates(optimized)))}
-    return [_title(node) for node in old if node not in found]
+    return [title_of(node) for node in old if node not in found]
 
 
 def _inlined(model: ir.Model) -> ir.Model:
@@ -152,33 +195,13 @@ def _candidates(model: ir.Model) -> Iterator[ir.Node]:
 
 def _places(old: Sequence[ir.Node], new: Sequence[ir.Node]) -> Iterator[Place]:
     """The nodes that both models have: by the names of their outputs, else by their order."""
-    named = {_names(node): node for node in new}
-    partners = {node: named.get(_names(node)) for node in old}
-    partners |= _by_order(
-        [node for node in old if partners[node] is None],
-        [node for node in new if node not in set(partners.values())],
-    )
-    for node, partner in partners.items():
-        if partner is not None and _kind(node) == _kind(partner):
+    for node, partner in partners(old, new).items():
+        if partner is not None and is_alike(node, partner):
             yield _place(node, partner)
 
 
-def _names(node: ir.Node) -> tuple[str | None, ...]:
-    return tuple(value.name for value in node.outputs)
-
-
-def _by_order(old: Sequence[ir.Node], new: Sequence[ir.Node]) -> dict[ir.Node, ir.Node]:
-    """Partners of nodes under other names, where both models have as many of a kind."""
-    result: dict[ir.Node, ir.Node] = {}
-    for kind in dict.fromkeys(map(_kind, old)):
-        lone, free = ([n for n in nodes if _kind(n) == kind] for nodes in (old, new))
-        if len(lone) == len(free):
-            result.update(zip(lone, free, strict=True))
-    return result
-
-
 def _place(old: ir.Node, new: ir.Node) -> Place:
-    title = _title(old)
+    title = title_of(old)
     given = {
         i: f"what {title} gives{_number(i)}"
         for i, v in enumerate(old.outputs)
@@ -192,26 +215,12 @@ def _place(old: ir.Node, new: ir.Node) -> Place:
     return Place(title, old, new, given, read)
 
 
-def _title(node: ir.Node) -> str:
-    return f"{node.op_type} '{node.name or node.outputs[0].name}'"
-
-
 def _number(index: int) -> str:
     return f" ({index})" if index else ""
 
 
 def _is_read(value: ir.Value) -> bool:
     return bool(value.uses()) or value.is_graph_output()
-
-
-def _kind(node: ir.Node) -> Hashable:
-    """What two nodes have in common that are the same operator with the same attributes."""
-    given = dict(defaults_of(node.domain, node.op_type, _NEWEST))
-    given |= {name: attribute_key(a) for name, a in node.attributes.items()}
-    inputs = [value is not None for value in node.inputs]
-    while inputs and not inputs[-1]:
-        inputs.pop()
-    return node.op_identifier(), tuple(sorted(given.items())), tuple(inputs), len(node.outputs)
 
 
 def _are_one_constant(old: ir.Value, new: ir.Value) -> bool:
@@ -243,6 +252,9 @@ def _cut_at(graph: ir.Graph, node: ir.Node, place: Place, values: Mapping[str, o
         read = node.inputs[index]
         if read is not None:
             graph.outputs.append(_copied(graph, read, alias, node))
+    for alias, values_read in place.outer.items():
+        value = values_read[node is place.new]
+        graph.outputs.append(_copied(graph, value, alias, node))
     for index, alias in place.given.items():
         array = np.asarray(values[alias])
         given = ir.Value(

@@ -63,6 +63,13 @@ def selections(model: ir.Model) -> list[ir.Node]:
     return [node for node in model.graph if _selects(node, floats)]
 
 
+def choosing(model: ir.Model) -> set[ir.Node]:
+    """Such nodes, and those that draw random numbers, in the graphs of nodes too."""
+    floats = declared_types(model)
+    nodes = model.graph.all_nodes()
+    return {node for node in nodes if is_random(node) or _selects(node, floats)}
+
+
 def jumps(model: ir.Model) -> bool:
     """Whether the model has such nodes, anywhere."""
     floats = declared_types(model)

@@ -73,7 +73,7 @@ class Judge:
         self._with_kernels = kernels or needs_kernels(original)
         self._wanted = settings(self._options, kernels=self._with_kernels)
         cutter = Cutter(original, self._options, readings)
-        self._side_by_side = SideBySide(original, self._options, cutter)
+        self._side_by_side = SideBySide(original, self._options, cutter, _judging)
         self._cases: Cases | None = None
         try:
             self._cases = Cases(original, self._options, self._wanted, readings)
@@ -282,6 +282,11 @@ def verify(
     return judge.judge(
         optimized, exact=exact, certified=certified, progress=progress, locating=True, repro=repro
     )
+
+
+def _judging(original: ir.Model, optimized: ir.Model, options: VerifyOptions) -> Verdict:
+    """Compare two models that are parts of others."""
+    return verify(original, optimized, options=options)
 
 
 def _refuse_unknown(names: frozenset[str], model: ir.Model) -> None:

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from normonnx.judge import whole
 from normonnx.judge.alignment import Alignment
 from normonnx.judge.apart import Apart, Cutter
+from normonnx.judge.bodies import Bodies
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.coverage.changed import changed
 from normonnx.judge.coverage.coverage import Coverage
 from normonnx.judge.cutting import altered, lone_random
+from normonnx.judge.handed import Judging, judged
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.outcomes import Outcomes
 from normonnx.judge.running import Loaded, load, unloadable
@@ -53,9 +55,13 @@ class SideBySide:
         original: the model to compare with.
         options: how to compare.
         cutter: cuts both where they have to be.
+        judging: judges the graphs of nodes that select inside.
     """
 
-    def __init__(self, original: ir.Model, options: VerifyOptions, cutter: Cutter) -> None:
+    def __init__(
+        self, original: ir.Model, options: VerifyOptions, cutter: Cutter, judging: Judging
+    ) -> None:
+        self._judging = judging
         self._original = original
         self._options = options
         self._cutter = cutter
@@ -76,11 +82,14 @@ class SideBySide:
             found[0] = failure
             return None
         try:
-            apart = self._cutter.apart(optimized, cases)
+            bodies = self._cutter.bodies(aligned)
+            apart = self._cutter.apart(optimized, cases, bodies.containers)
             if apart is not None and (unlike := cases.unlike(loaded.sessions)):
                 found[0] = Tier("T0", "interface", "fail", unlike)
                 return None
             reaching = _reaching(aligned, cases, unseen, progress)
+            if aligned is not None:
+                self._judge_inside(bodies, aligned, cases, reaching, found, unseen, progress)
             if apart is None:
                 what = Compared(self._original, optimized, cases, loaded.sessions, meant)
             else:
@@ -93,6 +102,33 @@ class SideBySide:
             return None
         unseen += self._uncompared(what, outcomes, aligned)
         return replace(what, outcomes=outcomes)
+
+    def _judge_inside(
+        self,
+        bodies: Bodies,
+        aligned: Alignment,
+        cases: Cases,
+        reaching: Sequence[Case],
+        found: list[Tier],
+        unseen: list[str],
+        progress: Progress | None,
+    ) -> None:
+        """The graphs of nodes that select inside, as models of their own."""
+        unseen += bodies.unlike
+        if not bodies.bodies:
+            return
+        used = [*cases.first(progress), *reaching]
+        inside = judged(
+            bodies.bodies,
+            aligned.original,
+            aligned.optimized,
+            [case.feed for case in used if case.feed.decisive],
+            self._options,
+            self._judging,
+            deadline=cases.deadline,
+        )
+        found += inside.tiers
+        unseen += inside.unseen
 
     def _uncompared(
         self, what: Compared, outcomes: Outcomes, aligned: Alignment | None
