@@ -13,7 +13,11 @@ from normonnx.simplify.rule import CONSTANTS, Found, begin
 from normonnx.values.constants import is_float
 
 MOST_ADDED = 1 << 18
-"""Bytes that a worked-out constant may be larger than the constants that go with it."""
+"""Bytes that a constant may add which is built from next to nothing, such as a mask."""
+
+LITTLE = 1 << 12
+"""Bytes: what is built from less is built from next to nothing, and what is worked out from more,
+such as a weight in a narrower type, may be larger by no more than this."""
 
 _WHOLE = "iub"
 """The kinds of NumPy's integers and truth values."""
@@ -27,7 +31,7 @@ def worked_out(context: Context, node: ir.Node) -> Found | None:
     is_inner = node.graph is not context.model.graph
     if onnx_name(node) == "Constant" or any(out.is_graph_output() and is_inner for out in outs):
         return None
-    if not all(_may_be_small(context, out) for out in outs):
+    if not all(_may_be_stored(context, out) for out in outs):
         return None
     proposal = begin(context, CONSTANTS, node)
     try:
@@ -40,7 +44,7 @@ def worked_out(context: Context, node: ir.Node) -> Found | None:
     except RefusedError:
         proposal.withdraw()
         return None
-    if _added(proposal) > MOST_ADDED:
+    if _is_too_large(proposal, outs):
         proposal.withdraw()
         return None
     return Found(proposal, f"{node.op_type} of constants → constant")
@@ -54,35 +58,39 @@ def _is_read(context: Context, out: ir.Value) -> bool:
     )
 
 
-def _may_be_small(context: Context, out: ir.Value) -> bool:
-    """Whether it is worth working out: its size is not known to be too large."""
+def _may_be_stored(context: Context, out: ir.Value) -> bool:
+    """Whether a constant is worth working out, as far as that can be told without its numbers."""
     size, dtype = context.shapes.static(out), context.shapes.dtype(out)
-    if dtype == ir.DataType.STRING:
-        return False
+    nodes, sources = _cone(out)
+    if dtype == ir.DataType.STRING or any(onnx_name(n) == "DequantizeLinear" for n in nodes):
+        return False  # runtimes compute with quantised weights as they are stored
     if size is None:
         return True
     count = int(np.prod(size, dtype=object)) if size else 1
-    stored = sum(v.const_value.nbytes for v in _sources(context, out) if v.const_value is not None)
     width = 8 if dtype is None else max(1, dtype.itemsize)
-    return count * width <= MOST_ADDED + stored
+    stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
+    return count * width <= stored + _allowance(stored)
 
 
-def _sources(context: Context, out: ir.Value) -> list[ir.Value]:
-    """The initializers that a constant is worked out from."""
-    found: dict[ir.Value, None] = {}
-    seen: set[ir.Value] = set()
+def _allowance(stored: int) -> int:
+    """Bytes that may be added to constants of this size."""
+    return MOST_ADDED if stored <= LITTLE else LITTLE
+
+
+def _cone(out: ir.Value) -> tuple[list[ir.Node], list[ir.Value]]:
+    """The nodes that a constant is worked out by, and the values that they begin with."""
+    nodes: dict[ir.Node, None] = {}
+    sources: dict[ir.Value, None] = {}
     pending = [out]
     while pending:
         value = pending.pop()
-        if value in seen:
-            continue
-        seen.add(value)
         producer = value.producer()
         if producer is None:
-            found[value] = None
-        else:
+            sources[value] = None
+        elif producer not in nodes:
+            nodes[producer] = None
             pending.extend(v for v in producer.inputs if v is not None)
-    return [value for value in found if context.constants.is_constant(value)]
+    return list(nodes), list(sources)
 
 
 def _stored(context: Context, proposal: Proposal, out: ir.Value) -> ir.Value | None:
@@ -102,9 +110,11 @@ def _stored(context: Context, proposal: Proposal, out: ir.Value) -> ir.Value | N
     return proposal.constant(exact, dtype, str(out.name), maker=lambda: stored.astype(np.float64))
 
 
-def _added(proposal: Proposal) -> int:
-    """Bytes by which the model's constants grow."""
+def _is_too_large(proposal: Proposal, outs: list[ir.Value]) -> bool:
+    """Whether the model's constants would grow by more than is allowed."""
     _, dead = dying(proposal)
     gone = sum(value.const_value.nbytes for value in dead if value.const_value is not None)
     come = sum(v.const_value.nbytes for v in proposal.constants if v.const_value is not None)
-    return come - gone
+    sources = {value for out in outs for value in _cone(out)[1]}
+    stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
+    return come - gone > _allowance(stored)
