@@ -310,8 +310,8 @@ _PAGES = (
         equation=("W′ is the value of the nodes in float64, rounded once to their type",),
         conditions=(
             "nothing random is among the nodes, and nothing that a caller may override",
-            "what is built from less than 4 KiB adds at most 256 KiB, and what is worked out from "
-            "more at most 4 KiB; quantised weights stay",
+            "what is built from less than 4 KiB, and whole numbers, add at most 256 KiB, and what "
+            "is worked out from larger weights at most 4 KiB; quantised weights stay",
             "casts round and integers wrap as the standard says",
             _STORED,
         ),

@@ -13,7 +13,8 @@ from normonnx.simplify.rule import CONSTANTS, Found, begin
 from normonnx.values.constants import is_float
 
 MOST_ADDED = 1 << 18
-"""Bytes that a constant may add which is built from next to nothing, such as a mask."""
+"""Bytes that a constant may add which is built from next to nothing, such as a mask, or which
+holds whole numbers, such as indices."""
 
 LITTLE = 1 << 12
 """Bytes: what is built from less is built from next to nothing, and what is worked out from more,
@@ -69,12 +70,12 @@ def _may_be_stored(context: Context, out: ir.Value) -> bool:
     count = int(np.prod(size, dtype=object)) if size else 1
     width = 8 if dtype is None else max(1, dtype.itemsize)
     stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
-    return count * width <= stored + _allowance(stored)
+    return count * width <= stored + _allowance(stored, dtype)
 
 
-def _allowance(stored: int) -> int:
-    """Bytes that may be added to constants of this size."""
-    return MOST_ADDED if stored <= LITTLE else LITTLE
+def _allowance(stored: int, dtype: ir.DataType | None) -> int:
+    """Bytes that a constant of a type may add to those of this size that it is made from."""
+    return LITTLE if is_float(dtype) and stored > LITTLE else MOST_ADDED
 
 
 def _cone(out: ir.Value) -> tuple[list[ir.Node], list[ir.Value]]:
@@ -117,4 +118,4 @@ def _is_too_large(proposal: Proposal, outs: list[ir.Value]) -> bool:
     come = sum(v.const_value.nbytes for v in proposal.constants if v.const_value is not None)
     sources = {value for out in outs for value in _cone(out)[1]}
     stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
-    return come - gone > _allowance(stored)
+    return come - gone > min(_allowance(stored, v.dtype) for v in proposal.constants)
