@@ -76,7 +76,7 @@ CONSTANTS = (
 
 PASSED = (
     Row("a Cast to the type that is there",
-        f"{FREE} {{ d = Conv (x, W)\n c = Cast <to=1> (d)\n {BN} }}", "Conv",
+        f"{FREE} {{ d = Conv (x, W)\n c = Cast <to=1> (d)\n {BN} }}", "Conv Cast",
         weights={"W": W, **SIGNED}),
     Row("a mean over the width, its axis taken away",
         f"{SQUARE} {{ d = Conv (x, W)\n c = ReduceMean <axes=[3], keepdims=0> (d)\n {BN} }}",
