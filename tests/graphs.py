@@ -10,9 +10,12 @@ import numpy as np
 import onnx
 import onnx.parser
 import onnx_ir as ir
+from msgspec import structs
 from onnx import numpy_helper
 
+from normonnx import pipeline
 from normonnx.journal import Journal
+from normonnx.options import Options
 from normonnx.rewrite import Context
 from normonnx.sizes.recorded import Recorded
 from normonnx.values.constants import Constants
@@ -44,6 +47,11 @@ def context(of: ir.Model, **options: Any) -> Context:
     """What the engines work with, for a model."""
     constants = Constants(of)
     return Context(of, constants, Shapes(of, constants), Journal(), Recorded(of), **options)
+
+
+def unsimplified(of: ir.Model, options: Options | None = None, **asked: Any) -> pipeline.Outcome:
+    """A run on a model in which the nodes around the norms stay as they are."""
+    return pipeline.run(of, structs.replace(options or Options(), simplify=False), **asked)
 
 
 def value(of: ir.Model, name: str) -> ir.Value:
