@@ -105,3 +105,32 @@ def test_what_the_branches_of_an_if_agree_on(
     for size in (1, 4):
         feeds = {"c": np.array(taken), "x": np.ones((2, 3, size), np.float32)}
         assert not untrue(m, feeds)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_onnx_infers_behind_what_it_does_not_follow(taken: bool) -> None:
+    """A Tile, of which only onnx tells, behind a Loop and an If, which only the rules follow."""
+    m = model(
+        """(bool c, float[n,3,4] x) => (float[] y) {
+            z = Loop (turns, go, x) <
+                body = l (int64 i, bool g, float[] s) => (bool o, float[] t) {
+                    o = Identity (g) t = Relu (s)
+                }
+            >
+            d = Tile (z, twice)
+            e = If (c) <
+                then_branch = t () => (float[] a) { a = ReduceMean (d, axes) },
+                else_branch = f () => (float[] b) { b = ReduceSumSquare (d, axes) }
+            >
+            y = Tile (e, twice)
+        }""",
+        opset=18,
+        turns=np.array(2),
+        go=np.array(True),
+        twice=np.array([1, 2, 1]),
+        axes=np.array([-1]),
+    )
+    shapes = believed(m)
+    assert (shapes.dims(value(m, "d")) or ())[1:] == (6, 4)
+    assert (shapes.dims(value(m, "y")) or ())[1:] == (12, 1)
+    assert not untrue(m, {"c": np.array(taken), "x": np.ones((2, 3, 4), np.float32)})

@@ -16,8 +16,8 @@ from normonnx.operators.names import onnx_name
 
 _STRIP_BYTES = 1000
 
-Told = Mapping[ir.Value, Dims]
-"""Dimensions of values of the main graph."""
+Told = Mapping[ir.Value, tuple[Dims, ir.DataType | None]]
+"""Dimensions and types of values of the main graph."""
 
 
 def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
@@ -26,7 +26,7 @@ def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
     Args:
         model: the model.
         told: dimensions of the inputs, and of what is computed by operators that onnx does not
-            know.
+            know, or whose graphs it does not follow.
     """
     proto = onnx.ModelProto(ir_version=model.ir_version)
     for domain, version in model.opset_imports.items():
@@ -54,9 +54,12 @@ def _add_value(info: onnx.ValueInfoProto, value: ir.Value, told: Told) -> None:
     tensor = info.type.tensor_type
     tensor.ClearField("shape")
     if value in told:
-        dims = [dim if isinstance(dim, int) else str(dim) for dim in told[value]]
-        made = onnx.helper.make_tensor_type_proto(tensor.elem_type, dims)
-        tensor.CopyFrom(made.tensor_type)
+        tensor.CopyFrom(_type(told[value][0], tensor.elem_type).tensor_type)
+
+
+def _type(dims: Dims, elem_type: int) -> onnx.TypeProto:
+    sizes = [dim if isinstance(dim, int) else str(dim) for dim in dims]
+    return onnx.helper.make_tensor_type_proto(elem_type, sizes)
 
 
 def _forget(node: onnx.NodeProto) -> None:
@@ -104,8 +107,10 @@ def _add_node(light: onnx.GraphProto, node: ir.Node, told: Told) -> None:
     ir.serde.serialize_node_into(light.node.add(), from_=node)
     _forget(light.node[-1])
     for value in node.outputs:
-        if value in told and value.name and value.type is not None and not value.is_graph_output():
-            _add_value(light.value_info.add(), value, told)
+        dims, dtype = told.get(value, ((), None))
+        if value.name and dtype is not None and not value.is_graph_output():
+            info = light.value_info.add(name=value.name)
+            info.type.CopyFrom(_type(dims, dtype.value))
 
 
 def _info(name: str, tensor: ir.TensorProtocol) -> onnx.ValueInfoProto:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -19,9 +19,12 @@ from normonnx.values.constants import Constants
 from normonnx.values.shapes.bodies import changed_by_body, given_to_body, left_by_graphs
 from normonnx.values.shapes.contradiction import unless_contradictory
 from normonnx.values.shapes.inferred import inferred
-from normonnx.values.shapes.light import is_size
+from normonnx.values.shapes.light import Told, is_size
 
 _LARGEST_VECTOR = 64
+
+_MOST_INFERENCES = 4
+"""How often onnx is asked again, with what it does not know of itself: one such behind another."""
 
 
 class Shapes:
@@ -41,15 +44,19 @@ class Shapes:
             for dim in (value.shape or ())
             if isinstance(dim, ir.SymbolicDim) and dim.value
         }
-        told = {value: dims for value in model.graph.inputs if (dims := self.dims(value))}
+        told = {v: (dims, v.dtype) for v in model.graph.inputs if (dims := self.dims(v))}
         self._infer(model, told)
-        beyond = self._beyond_onnx(model)
-        if beyond:
+        known = 0
+        for _ in range(_MOST_INFERENCES):
+            beyond = self._beyond_onnx(model)
+            if len(beyond) == known:
+                break
+            known = len(beyond)
             self._infer(model, told | beyond)
 
-    def _infer(self, model: ir.Model, told: Mapping[ir.Value, Dims]) -> None:
+    def _infer(self, model: ir.Model, told: Told) -> None:
         """Read what onnx infers, and add what follows by the rules of the operators."""
-        self._written = {str(dim): dim for dims in told.values() for dim in dims}
+        self._written = {str(dim): dim for dims, _ in told.values() for dim in dims}
         for value, tensor in inferred(model, told):
             self._read(value, tensor)
         for graph in (model.graph, *(f.graph for f in model.functions.values())):
@@ -80,10 +87,11 @@ class Shapes:
         for out, dims in left_by_graphs(self, node):
             self._refine(out, node, lambda dims=dims: dims)  # type: ignore[misc]
 
-    def _beyond_onnx(self, model: ir.Model) -> dict[ir.Value, Dims]:
-        """The dimensions of what operators compute that onnx does not know, by rule or declared."""
-        values = [out for node in model.graph if is_foreign(node) for out in node.outputs]
-        return {value: dims for value in values if (dims := self.dims(value)) is not None}
+    def _beyond_onnx(self, model: ir.Model) -> dict[ir.Value, tuple[Dims, ir.DataType | None]]:
+        """What onnx does not know: of other operators, by rule or declared, and of bodies."""
+        nodes = [n for n in model.graph if is_foreign(n) or facts_of(n).control_flow]
+        values = [out for node in nodes for out in node.outputs]
+        return {v: (dims, self.dtype(v)) for v in values if (dims := self.dims(v)) is not None}
 
     def dims(self, value: ir.Value | None) -> tuple[Dim, ...] | None:
         """The dimensions, or None if not even the rank is known."""
