@@ -114,6 +114,9 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"c": C[:, 0, 0], "d": D[:, 0, 0], "k": np.stack([M, 2 * M]),
          "n": np.stack([M, 2 * M]) * C[:, 0],
          "o": np.stack([D[:, 0, 0] @ M, 2 * D[:, 0, 0] @ M])[:, None]}),
+    "a scale behind a stack of matrices": (
+        pair("double[5,4] x", "t = MatMul (x, k) y = Mul (t, a)", "z = MatMul (x, n)"),
+        {"k": np.stack([M, 2 * M]), "a": M[0], "n": np.stack([M, 2 * M]) * M[0]}),
     "a matrix with a uniform scale for each row of the result": (
         pair("double[2,5,4] x", "t = MatMul (x, k) y = Mul (t, a)", "z = MatMul (x, n)"),
         {"k": M, "a": M[0], "n": M * M[0]}),
