@@ -11,8 +11,10 @@ from normonnx.operators.names import onnx_name
 from normonnx.operators.table import facts_of
 
 # (operator, input) → what reading an integer there means
-LENGTH_INPUTS = frozenset((("LSTM", 4), ("GRU", 4), ("RNN", 4), ("ReverseSequence", 1)))
-SIZE_INPUTS = frozenset(
+LENGTH_INPUTS: frozenset[tuple[str, int]] = frozenset(
+    (("LSTM", 4), ("GRU", 4), ("RNN", 4), ("ReverseSequence", 1))
+)
+SIZE_INPUTS: frozenset[tuple[str, int]] = frozenset(
     (op, index)
     for op, indices in {
         "Reshape": (1,),
@@ -30,11 +32,11 @@ SIZE_INPUTS = frozenset(
     }.items()
     for index in indices
 )
-AXIS_INPUTS = frozenset(
+AXIS_INPUTS: frozenset[tuple[str, int]] = frozenset(
     (op, index)
     for op, index in (("Unsqueeze", 1), ("Squeeze", 1), ("CumSum", 1), ("Slice", 3), ("Pad", 3))
 )
-LOOKED_UP = frozenset(
+LOOKED_UP: frozenset[tuple[str, int]] = frozenset(
     (name, 1) for name in ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
 )
 

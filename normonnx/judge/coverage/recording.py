@@ -88,11 +88,15 @@ class Recorder:
             for traced in self._traced.get(value, ()):
                 self._read(traced, None)
         for node in self.record.unknown:
-            for index, read in enumerate(node.inputs):
-                for traced in self._traced.get(read, ()) if read is not None else ():
-                    if not self._rows(node, index, traced, self._known):
-                        self._read(traced, node)
+            self._unrun(node)
         return self.record
+
+    def _unrun(self, node: ir.Node) -> None:
+        """What a node reads that did not run, by rows as far as these are known."""
+        known = [self._traced.get(value, ()) if value is not None else () for value in node.inputs]
+        for index, traced in ((i, t) for i, several in enumerate(known) for t in several):
+            if not self._rows(node, index, traced, self._known):
+                self._read(traced, node)
 
     def _known(self, value: ir.Value | None) -> Array | None:
         """What a value is that was computed, or given, and whose rows may be looked up."""

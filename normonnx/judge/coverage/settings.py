@@ -50,17 +50,17 @@ def settings_of(aligned: Alignment) -> tuple[Setting, ...]:
     """The nodes that differ by attributes; paired by what they give, else by their order."""
     new = _unlike(aligned.optimized, aligned.after, aligned.before)
     old = _unlike(aligned.original, aligned.before, aligned.after)
-    named = {names_of(node): node for node in old}
-    found = []
-    for node in new:
-        alike = [n for n in old if n.op_type == node.op_type]
-        beside = [n for n in new if n.op_type == node.op_type]
-        other = named.get(names_of(node))
-        if other is None and len(alike) == len(beside):
-            other = alike[beside.index(node)]
-        if other is not None and other.op_type == node.op_type:
-            found.append(Setting(node, other))
+    pairs = ((node, _partner(node, old, new)) for node in new)
+    found = (Setting(node, other) for node, other in pairs if other is not None)
     return tuple(setting for setting in found if setting.names)
+
+
+def _partner(node: ir.Node, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> ir.Node | None:
+    alike, beside = ([n for n in nodes if n.op_type == node.op_type] for nodes in (old, new))
+    named = next((other for other in alike if names_of(other) == names_of(node)), None)
+    if named is None and len(alike) == len(beside):
+        return alike[beside.index(node)]
+    return named
 
 
 def _unlike(model: ir.Model, own: Numbering, other: Numbering) -> list[ir.Node]:
