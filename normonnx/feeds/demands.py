@@ -144,6 +144,11 @@ def hides(found: list[Reading]) -> bool:
     return False
 
 
+def hidden(found: list[Reading]) -> bool:
+    """Whether a mask hides by what is read."""
+    return any(_hidden_when(reading) is not None for reading in found)
+
+
 def _hidden_when(reading: Reading) -> bool | None:
     name, node = onnx_name(reading.node), reading.node
     if name == "Where" and reading.index == 0:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
+import numpy as np
 import onnx_ir as ir
 from msgspec.structs import replace
 
@@ -17,52 +19,30 @@ from normonnx.feeds.demands import (
     beside,
     compared_with,
     elements_of_sequence,
+    hidden,
     hides,
     statistics,
     titled,
 )
+from normonnx.feeds.extent import AXIS_INPUTS, LENGTH_INPUTS, LOOKED_UP, SIZE_INPUTS, is_free
 from normonnx.feeds.kinds import Domain, Kind, form_of
 from normonnx.feeds.ranges import Range
 from normonnx.feeds.trace import Functions, Reading, constant, number, readings
-from normonnx.operators.names import MICROSOFT, onnx_name
+from normonnx.operators.lookups import row_tables
+from normonnx.operators.names import onnx_name
 
 _TEXTS = ("", "a", "Hello, world", "the quick brown fox", "ÄÖÜ ß", "12 3.5", "x" * 40)
+_TEXT_ATTRIBUTES = ("keys_strings", "cats_strings", "string_vocabulary", "pool_strings")
 _MASKED = re.compile(r"mask", re.IGNORECASE)
 _NOT_A_MASK = re.compile(r"position|token|label|_id|ids", re.IGNORECASE)
 _POSITION = re.compile(r"position|pos_id", re.IGNORECASE)
 _LENGTH = re.compile(r"len(gth)?s?$|_len(gth)?s?_|seq_len", re.IGNORECASE)
 _PROBABILITY = re.compile(r"prob|conf(idence)?$", re.IGNORECASE)
 
-# (operator, input) → what reading an integer there means
-_LENGTH_INPUTS = frozenset((("LSTM", 4), ("GRU", 4), ("RNN", 4), ("ReverseSequence", 1)))
-_SIZE_INPUTS = frozenset(
-    (op, index)
-    for op, indices in {
-        "Reshape": (1,),
-        "Expand": (1,),
-        "ConstantOfShape": (0,),
-        "Range": (0, 1, 2),
-        "Tile": (1,),
-        "Slice": (1, 2, 4),
-        "Resize": (3,),
-        "TopK": (1,),
-        "Loop": (0,),
-        "Split": (1,),
-        "OneHot": (1,),
-        "Pad": (1,),
-    }.items()
-    for index in indices
-)
-_AXIS_INPUTS = frozenset(
-    (op, index)
-    for op, index in (("Unsqueeze", 1), ("Squeeze", 1), ("CumSum", 1), ("Slice", 3), ("Pad", 3))
-)
-_LOOKED_UP = frozenset(
-    (name, 1) for name in ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
-)
 _ALONG_AN_AXIS = frozenset(("Gather", "GatherElements"))
 _MADE_A_TRUTH = frozenset(("Cast", "Not", "Where"))
 _LARGEST_SIZE = 4
+_LARGEST_BITS = 40
 _FEW = 7
 _SLACK, _NOTHING = 1e-9, 1e-30
 
@@ -79,7 +59,25 @@ def domain_of(value: ir.Value, functions: Functions) -> Domain:
     form = form_of(value)
     count = elements_of_sequence(found) if form is not None and form.depth else 0
     domain = _of_elements(str(value.name), value.dtype or ir.DataType.FLOAT, found)
-    return replace(domain, optional=asked, count=count)
+    ends = _widest(value, domain, found, functions)
+    return replace(domain, optional=asked, count=count, widest=ends)
+
+
+def _widest(
+    value: ir.Value, domain: Domain, found: list[Reading], functions: Functions
+) -> tuple[int, int]:
+    """Between which whole numbers those of any size may be drawn; twice the same for none."""
+    dtype = value.dtype
+    if dtype is None or not dtype.is_integer() or dtype.bitwidth <= 16:
+        return 0, 0
+    if domain.kind not in (Kind.INTEGER, Kind.MASK):
+        return 0, 0
+    if _is_mask(str(value.name)) or hidden(found) or not is_free(value, functions):
+        return 0, 0
+    range_, _ = allowed(found)
+    most = 2 ** min(dtype.bitwidth - 2, _LARGEST_BITS)
+    low, high = max(range_.low, -most, dtype.min), min(range_.high, most)
+    return (math.ceil(low), math.floor(high)) if low < high else (0, 0)
 
 
 def _of_elements(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
@@ -93,13 +91,27 @@ def _of_elements(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
 
 
 def _text(found: list[Reading]) -> Domain:
-    for reading in found:
-        keys = reading.node.attributes.get("keys_strings")
-        if keys is not None:
-            return Domain(
-                Kind.CHOICE, choices=tuple(keys.as_strings()), why=f"keys of {titled(reading)}"
-            )
-    return Domain(Kind.STRING, choices=_TEXTS, why="its type")
+    """Texts that the graph asks for, beside what they are compared with; any where it asks none."""
+    asked = {text: titled(reading) for reading in reversed(found) for text in _texts(reading)}
+    if not asked:
+        return Domain(Kind.STRING, choices=_TEXTS, why="its type")
+    compared = any(onnx_name(reading.node) == "Equal" for reading in found)
+    others = [text for text in _TEXTS[1:] if text not in asked][:compared]
+    why = f"texts of {next(reversed(asked.values()))}"
+    return Domain(Kind.CHOICE, choices=(*reversed(asked), *others), why=why)
+
+
+def _texts(reading: Reading) -> Iterator[str]:
+    """The texts that a reader tells apart."""
+    for name in _TEXT_ATTRIBUTES:
+        attribute = reading.node.attributes.get(name)
+        if attribute is not None and not attribute.is_ref():
+            yield from reversed(attribute.as_strings())
+    if onnx_name(reading.node) == "Equal":
+        tensor = constant(reading.node.inputs[1 - reading.index])
+        if tensor is not None and tensor.dtype == ir.DataType.STRING:
+            for text in np.asarray(tensor.numpy()).reshape(-1).tolist():
+                yield text.decode() if isinstance(text, bytes) else text
 
 
 def _integer(name: str, dtype: ir.DataType, found: list[Reading]) -> Domain:
@@ -120,9 +132,9 @@ def _is_mask(name: str) -> bool:
 def _counted(found: list[Reading]) -> Domain | None:
     """The domain of lengths, sizes and axes, if it is read as one of them."""
     for table, kind, low, high in (
-        (_LENGTH_INPUTS, Kind.LENGTH, 1, 1),
-        (_SIZE_INPUTS, Kind.SIZE, 1, _LARGEST_SIZE),
-        (_AXIS_INPUTS, Kind.SIZE, 0, 0),
+        (LENGTH_INPUTS, Kind.LENGTH, 1, 1),
+        (SIZE_INPUTS, Kind.SIZE, 1, _LARGEST_SIZE),
+        (AXIS_INPUTS, Kind.SIZE, 0, 0),
     ):
         for reading in found:
             if (onnx_name(reading.node), reading.index) in table:
@@ -192,19 +204,26 @@ def _index(found: list[Reading]) -> Domain | None:
 def _rows(reading: Reading) -> int | None:
     """How many rows the table has that is looked up here, or None if nothing is looked up."""
     node, index = reading.node, reading.index
-    if (node.domain, node.op_type) == (MICROSOFT, "EmbedLayerNormalization"):
-        return _extent(node.inputs[2 + index], 0) if index < 2 else None
+    for table, place in row_tables(node).items():
+        if place == index:
+            rows = _extent(node.inputs[table], 0)
+            # A single number is that of the first of several rows.
+            return rows // 2 + 1 if rows and _is_single(node.inputs[index]) else rows
     name = onnx_name(node)
     if (name, index) == ("OneHot", 0):
         depth = number(node.inputs[1])
         return None if depth is None else int(depth)
     if (name, index) == ("RoiAlign", 2):
         return _extent(node.inputs[0], 0) or 1
-    if (name, index) not in _LOOKED_UP:
+    if (name, index) not in LOOKED_UP:
         return None
     axis = node.attributes.get("axis") if name in _ALONG_AN_AXIS else None
     rows = _extent(node.inputs[0], 0 if axis is None else axis.as_int())
     return 1 if rows is None else rows
+
+
+def _is_single(value: ir.Value | None) -> bool:
+    return value is not None and value.shape is not None and list(value.shape) == [1]
 
 
 def _extent(value: ir.Value | None, axis: int) -> int | None:

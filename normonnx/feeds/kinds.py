@@ -70,6 +70,7 @@ class Domain(Struct, frozen=True, eq=False):
         spread: standard deviation, likewise.
         inverted: of a mask, whether true hides.
         optional: whether the model asks if it is there.
+        widest: of whole numbers, between which larger ones are tried too; twice the same for none.
         count: of a sequence, how many tensors it is drawn with; 0 for any other.
         why: what in the graph says so.
     """
@@ -84,6 +85,7 @@ class Domain(Struct, frozen=True, eq=False):
     spread: Array | None = None
     inverted: bool = False
     optional: bool = False
+    widest: tuple[int, int] = (0, 0)
     count: int = 0
     why: str = ""
 

@@ -26,14 +26,14 @@ _MOST_CONSTANTS = 16
 
 def row_feeds(
     inputs: Sequence[ir.Value],
-    lookups: Mapping[ir.Node, Sequence[int]],
+    lookups: Mapping[tuple[ir.Node, int], Sequence[int]],
     drawn: Mapping[str, Any],
 ) -> Iterator[Changes]:
     """Inputs that look up certain rows, as many at a time as they have elements.
 
     Args:
         inputs: the inputs of the model in which the rows are looked up.
-        lookups: the rows by the node whose second input holds the indices, or first of a OneHot.
+        lookups: the rows by the node, and the number of its input that holds the indices.
         drawn: values of the inputs, for their shapes and types.
     """
     for value in inputs:
@@ -43,13 +43,10 @@ def row_feeds(
             yield from ({str(value.name): filled} for filled in _holding(array, wanted))
 
 
-def _indices(value: ir.Value, lookups: Mapping[ir.Node, Sequence[int]]) -> list[int]:
+def _indices(value: ir.Value, lookups: Mapping[tuple[ir.Node, int], Sequence[int]]) -> list[int]:
     """What an input has to hold for the rows to be looked up."""
-    ways = {
-        reading.way: lookups[reading.node]
-        for reading in readings(value, {})
-        if reading.node in lookups and reading.index == (onnx_name(reading.node) != "OneHot")
-    }
+    found = ((r.way, lookups.get((r.node, r.index))) for r in readings(value, {}))
+    ways = {way: rows for way, rows in found if rows is not None}
     return sorted({round(n) for way, rows in ways.items() for n in _given(way, rows)})
 
 
@@ -62,6 +59,26 @@ def _holding(array: Array, wanted: Sequence[int]) -> Iterator[Array]:
         mixed = array.copy()
         mixed.reshape(-1)[-len(wanted) :] = wanted
         yield mixed
+
+
+def handing(value: ir.Value, node: ir.Node, rows: Array, drawn: Array) -> dict[str, Array] | None:
+    """What an input has to hold for a node to read rows first of all; None where it reads others.
+
+    Args:
+        value: the input.
+        node: the node, of which it is the first input that counts.
+        rows: what is to be read.
+        drawn: a value of the input, for its shape and type.
+    """
+    way = next((r.way for r in readings(value, {}) if (r.node, r.index) == (node, 0)), None)
+    if way is None:
+        return None
+    if way.steps:
+        flat = [_given(way, [float(number)]) for number in rows.reshape(-1)]
+        if not all(flat):
+            return None
+        rows = np.array([ends[0] for ends in flat]).reshape(rows.shape)
+    return {str(value.name): np.resize(rows, drawn.shape).astype(drawn.dtype)}
 
 
 def condition_feeds(

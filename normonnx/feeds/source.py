@@ -146,8 +146,9 @@ class FeedSource:
             if time.monotonic() > deadline:
                 break
             with contextlib.suppress(SessionFailedError):
-                run(self._drawn(binding, Family.NORMAL, 0, {name: variant}))
-                taken.append(variant)
+                made = run(self._drawn(binding, Family.NORMAL, 0, {name: variant}))
+                if domain.widest == (0, 0) or _is_finite(made):
+                    taken.append(variant)
         return taken
 
     def _has_enough(self) -> bool:
@@ -218,6 +219,13 @@ class FeedSource:
         if domain.count:
             return [one(f"{name}[{number}]") for number in range(domain.count)]
         return one(name)
+
+
+def _is_finite(made: object) -> bool:
+    """Whether what a model gives is, as far as it is made of NumPy's floats."""
+    found = made.values() if isinstance(made, Mapping) else ()
+    arrays = [a for a in found if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return all(bool(np.isfinite(a).all()) for a in arrays)
 
 
 def _domain(value: ir.Value, functions: Functions) -> Domain:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.feeds.kinds import Domain, Kind
-from normonnx.feeds.whole import Family, Random, whole
+from normonnx.feeds.whole import Family, Random, of_any_size, whole
 from normonnx.operators.kernels import Array
 
 _MARGIN = 0.1
@@ -44,14 +44,16 @@ def values(
         family: distribution of real values; integers and masks vary with it as well.
         random: where the numbers come from.
         extent: the longest sequence of this feed, for lengths.
-        variant: which of the `variants` of a single element it is.
+        variant: which of the `variants` it is.
     """
     drawn = _drawn(domain, shape, dtype, family, random, extent, variant)
     return np.asarray(drawn, dtype=object if dtype == ir.DataType.STRING else dtype.numpy())
 
 
 def variants(domain: Domain, shape: tuple[int, ...]) -> int:
-    """How many values of a single element there are to be tried one by one."""
+    """How many ways to draw a tensor there are to be tried one by one."""
+    if domain.widest[0] < domain.widest[1]:
+        return 2
     if math.prod(shape) != 1:
         return 1
     if domain.kind in (Kind.CHOICE, Kind.REAL):
@@ -79,6 +81,8 @@ def _drawn(
         return _chosen(domain, shape, dtype, random, variant)
     if domain.kind is Kind.BOOL and math.prod(shape) == 1:
         return np.full(shape, variant == 0)
+    if variant and domain.widest[0] < domain.widest[1]:
+        return of_any_size(domain.widest, shape, random)
     return whole(domain, shape, family, random, extent)
 
 

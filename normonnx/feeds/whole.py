@@ -46,6 +46,15 @@ def whole(
     return _with_ends(drawn, domain, random) if domain.kind is Kind.INDEX else drawn
 
 
+def of_any_size(ends: tuple[int, int], shape: tuple[int, ...], random: Random) -> Array:
+    """Whole numbers of both signs and all magnitudes between two ends, where they are allowed."""
+    low, high = ends
+    most = math.log2(max(abs(low), abs(high), 2))
+    sizes = np.exp2(random.uniform(0, most, shape)).astype(np.int64)
+    signs = random.choice([-1, 1], shape) if low < 0 < high else np.sign(low + high)
+    return np.asarray(np.clip(sizes * signs, low, high))
+
+
 def _with_ends(drawn: Array, domain: Domain, random: Random) -> Array:
     """With the first and last row of a table, where an off-by-one shows, and those asked for."""
     wanted = (domain.low, domain.high, *domain.choices)

@@ -53,7 +53,7 @@ class Contents:
 
 def differing(one: Array, other: Array) -> Array:
     """Which elements of two arrays of one type and shape differ in a bit, as truth values."""
-    if one.dtype == object:
+    if one.dtype.kind in "OSU":
         return np.asarray(one != other)
     size = one.dtype.itemsize
     first, second = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (one, other))

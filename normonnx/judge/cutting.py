@@ -19,10 +19,19 @@ from msgspec.structs import replace
 
 from normonnx.inlining import inline_functions
 from normonnx.judge.graph_facts import is_random, selections
-from normonnx.judge.pairing import is_alike, kind_of, names_of, partners, title_of
+from normonnx.judge.pairing import (
+    chosen_from,
+    is_alike,
+    kind_of,
+    names_of,
+    partners,
+    title_of,
+)
+from normonnx.operators.names import onnx_name
 
 # What is fed in the place of selections, on one feed, at most.
 _MOST_BYTES = 1 << 28
+_LIKE = frozenset(("RandomNormalLike", "RandomUniformLike"))
 
 
 class Place(Struct, frozen=True):
@@ -34,8 +43,9 @@ class Place(Struct, frozen=True):
         new: the optimised model's.
         given: for each output that is cut, the name of the input that stands for it.
         read: for each input that is compared, its index and the name of the output that it becomes.
-        outer: what the graphs of the nodes read from outside, if it is compared, by the name of the
-            output that it becomes: the original's value, and the optimised model's.
+        outer: what is compared beside, by the name of the output that it becomes: the original's
+            value, and the optimised model's. It is what graphs of the nodes read from outside, or
+            what lies before an operator that changes no choice.
     """
 
     title: str
@@ -135,7 +145,7 @@ def _around(containers: Sequence[Container], old: ir.Model, new: ir.Model) -> It
             f"what {place.title} reads ({u.name})": (values[0][u.name], values[1][v.name])
             for v, u in one.outer.items()
         }
-        yield replace(place, outer=outer)
+        yield replace(place, outer={**place.outer, **outer})
 
 
 def _by_name(graph: ir.Graph) -> dict[str | None, ir.Value]:
@@ -212,7 +222,9 @@ def _place(old: ir.Node, new: ir.Node) -> Place:
         for i, (v, w) in enumerate(zip(old.inputs, new.inputs, strict=False))
         if v is not None and w is not None and not _are_one_constant(v, w)
     }
-    return Place(title, old, new, given, read)
+    chosen = chosen_from(old, new) if 0 in read else None
+    outer = {} if chosen is None else {read.pop(0): chosen}
+    return Place(title, old, new, given, read, outer)
 
 
 def _number(index: int) -> str:
@@ -251,7 +263,10 @@ def _cut_at(graph: ir.Graph, node: ir.Node, place: Place, values: Mapping[str, o
     for index, alias in place.read.items():
         read = node.inputs[index]
         if read is not None:
-            graph.outputs.append(_copied(graph, read, alias, node))
+            sized = onnx_name(node) in _LIKE  # it reads no number
+            graph.outputs.append(
+                _copied(graph, read, alias, node, "Shape" if sized else "Identity")
+            )
     for alias, values_read in place.outer.items():
         value = values_read[node is place.new]
         graph.outputs.append(_copied(graph, value, alias, node))
@@ -272,11 +287,13 @@ def _cut_at(graph: ir.Graph, node: ir.Node, place: Place, values: Mapping[str, o
                 graph.outputs[at] = _copied(graph, given, name, node)
 
 
-def _copied(graph: ir.Graph, value: ir.Value, name: str, before: ir.Node) -> ir.Value:
-    """A value under another name."""
-    copy = ir.Node("", "Identity", [value])
+def _copied(
+    graph: ir.Graph, value: ir.Value, name: str, before: ir.Node, op_type: str = "Identity"
+) -> ir.Value:
+    """A value, or its shape, under another name."""
+    copy = ir.Node("", op_type, [value])
     copy.outputs[0].name = name
-    if value.dtype is not None:
+    if value.dtype is not None and op_type == "Identity":
         copy.outputs[0].dtype = value.dtype
     graph.insert_before(before, copy)
     return copy.outputs[0]

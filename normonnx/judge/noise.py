@@ -32,7 +32,8 @@ def moved_weights(model: ir.Model) -> ir.Model:
         stored = None if value.const_value is None else np.asarray(value.const_value.numpy())
         if stored is not None and value not in clone.graph.inputs and stored.ndim:
             given = nudged({name: stored}, seed=len(name))
-            value.const_value = ir.tensor(stored if given is None else given[name], name=name)
+            if given is not None:
+                value.const_value = ir.tensor(given[name], name=name)
     return clone
 
 

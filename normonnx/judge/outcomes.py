@@ -129,8 +129,13 @@ class Outcomes:
         return [
             f"nothing of '{name}' is finite on any feed"
             for name in {r.output: 0 for r in decisive}
-            if not _has_finite(decisive, name)
+            if not _has_finite(decisive, name) and not self._has_infinite(name)
         ]
+
+    def _has_infinite(self, name: str) -> bool:
+        """Whether the original gives infinities, which agree where they are equal."""
+        found = (o.get(name) for case in self.cases for o in case.originals.values())
+        return any(o is not None and is_float(o) and bool(np.isinf(o).any()) for o in found)
 
     def _note_uninformative(self) -> None:
         """Tell of outputs that these feeds leave cold, or that are all rounding."""

@@ -9,9 +9,13 @@ import onnx_ir as ir
 
 from normonnx.judge.alignment import defaults_of
 from normonnx.operators.attributes import attribute_key
+from normonnx.operators.names import onnx_name
 
 # An attribute that is not stated means the same in every operator set so far.
 _NEWEST = onnx.defs.onnx_opset_version()
+_EXTREMES = frozenset(("ArgMax", "ArgMin"))
+_GROWING = ("Sigmoid", "Exp", "Log", "Sqrt", "Tanh", "Erf")
+_ALONG = ("Softmax", "LogSoftmax")
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
@@ -31,6 +35,45 @@ def partners(old: Sequence[ir.Node], new: Sequence[ir.Node]) -> dict[ir.Node, ir
 def is_alike(node: ir.Node, other: ir.Node) -> bool:
     """Whether two nodes are one operator with the same attributes, whatever their graphs do."""
     return kind_of(node) == kind_of(other)
+
+
+def chosen_from(old: ir.Node, new: ir.Node) -> tuple[ir.Value, ir.Value] | None:
+    """What two ArgMax or ArgMin choose from, where one reads it through what changes no choice.
+
+    None where both read it alike.
+    """
+    first, second = old.inputs[0], new.inputs[0]
+    if onnx_name(old) not in _EXTREMES or first is None or second is None:
+        return None
+    before, after = _rising(first, old), _rising(second, new)
+    if before is None and after is not None:
+        return first, after
+    return (before, second) if before is not None and after is None else None
+
+
+def _rising(value: ir.Value, node: ir.Node) -> ir.Value | None:
+    """What a value is made of that grows with it along the axis of a node, None where nothing."""
+    producer = value.producer()
+    if producer is None or onnx_name(producer) not in (*_GROWING, *_ALONG):
+        return None
+    if onnx_name(producer) in _ALONG and _axis(producer, -1) != _axis(node, 0):
+        rank = _rank(node)
+        if rank is None or (_axis(producer, -1) - _axis(node, 0)) % rank:
+            return None
+    return producer.inputs[0]
+
+
+def _rank(node: ir.Node) -> int | None:
+    """The rank of what is chosen from, told by the shape of the choice."""
+    shape, keep = node.outputs[0].shape, node.attributes.get("keepdims")
+    if shape is None:
+        return None
+    return len(shape) + (keep is not None and not keep.as_int())
+
+
+def _axis(node: ir.Node, default: int) -> int:
+    attribute = node.attributes.get("axis")
+    return default if attribute is None else attribute.as_int()
 
 
 def kind_of(node: ir.Node) -> Hashable:

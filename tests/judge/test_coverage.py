@@ -388,3 +388,35 @@ def test_what_depends_on_the_length_is_seen_at_a_greater_one() -> None:
     model = graph_model(text, **weights, factor=np.float32(2))
     verdict = judge(model, replace_weight(model, "factor", np.float32(2.2)))
     assert verdict.status == "fail", verdict.line()
+
+
+def microsoft(text: str, **weights: Array) -> onnx.ModelProto:
+    model = graph_model(text, **weights)
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    return model
+
+
+EMBEDDED = """(int32[B, S] ids, int32[B, S] kinds) => (float[B, S, 16] y, int32[B] m) {
+    y, m = com.microsoft.EmbedLayerNormalization (ids, kinds, words, places, sorts, scale, shift)
+}"""
+
+
+@pytest.mark.parametrize(("name", "row"), [("words", 876), ("places", 100), ("sorts", 5)])
+def test_rows_of_an_operator_that_looks_up_and_computes(name: str, row: int) -> None:
+    weights = {"words": normal(900, 16), "places": normal(128, 16), "sorts": normal(7, 16)}
+    model = microsoft(EMBEDDED, **weights, scale=normal(16), shift=normal(16))
+    other = with_row(model, row, name)
+    assert judge(model, other).status == "fail"
+    data = given(ids=np.zeros((1, 3), np.int32), kinds=np.zeros((1, 3), np.int32))
+    verdict = judge(model, other, data=data)
+    assert verdict.status == "inconclusive"
+    assert f"row {row} of '{name}'" in verdict.line()
+
+
+@pytest.mark.parametrize("row", [90, 127])
+def test_rows_of_the_tables_of_a_rotation(row: int) -> None:
+    text = """(float[B, 2, S, 16] x, int64[B, S] at) => (float[B, 2, S, 16] y) {
+        y = com.microsoft.RotaryEmbedding (x, at, cosine, sine)
+    }"""
+    model = microsoft(text, cosine=normal(128, 8), sine=normal(128, 8))
+    assert judge(model, with_row(model, row, "cosine")).status == "fail"

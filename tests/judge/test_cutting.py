@@ -208,3 +208,40 @@ def test_what_is_demanded_of_outputs_is_held_to_what_comes_out(demand: dict[str,
     assert not any(r.inner for r in verdict.outputs)
     wrong = graph_model(text.format(sums[0]), w=-W, b=np.full(12, 0.1, np.float32))
     assert judge(one, wrong, **demand).status == "fail"
+
+
+SOFT = "h = MatMul(x, w) s = {} (h) y = ArgMax<axis = 1> (s)"
+HARD = "h = MatMul(x, w) y = ArgMax<axis = 1> (h)"
+
+
+@pytest.mark.parametrize("rising", ["Softmax<axis = -1>", "LogSoftmax<axis = 1>", "Sigmoid"])
+def test_what_changes_no_choice_may_go_or_come(rising: str) -> None:
+    text = "(float[N, 8] x) => (int64[N, 1] y) {{ {} }}"
+    soft, hard = (graph_model(text.format(each), w=W) for each in (SOFT.format(rising), HARD))
+    changed = W.copy()
+    changed[:, 2] *= np.float32(1.001)
+    wrong = graph_model(text.format(HARD), w=changed)
+    assert judge(soft, hard).passed
+    assert judge(hard, soft).passed
+    assert judge(soft, wrong).status == "fail"
+
+
+def test_a_softmax_along_another_axis_is_no_such_thing() -> None:
+    text = "(float[N, 8] x) => (int64[N, 1] y) {{ {} }}"
+    soft, hard = (
+        graph_model(text.format(each), w=W) for each in (SOFT.format("Softmax<axis = 0>"), HARD)
+    )
+    assert not judge(soft, hard).passed
+
+
+def test_of_what_random_numbers_are_like_only_the_shape_is_compared() -> None:
+    text = """(float[N, 8] x) => (float[N, 8] y) {{
+        {} r = RandomNormalLike(like) y = Add(x, r) }}"""
+    one, other = (
+        graph_model(text.format(each)) for each in ("like = Neg(x)", "like = Identity(x)")
+    )
+    assert judge(one, other).passed
+    longer = graph_model(text.format("like = Concat<axis = 0>(x, x)").replace("y = Add", "z = Add"))
+    longer.graph.node[-1].input[0] = "like"
+    longer.graph.output[0].name = longer.graph.node[-1].output[0] = "y"
+    assert not judge(one, longer).passed

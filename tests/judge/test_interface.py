@@ -57,6 +57,18 @@ def test_an_output_without_a_name_for_its_size_may_become_known() -> None:
     assert found.notes == ["output 'y', axis 0, was unknown and is fixed to 2"]
 
 
+@pytest.mark.parametrize("name", ["Softmaxy_dim_0", "unk__381"])
+def test_a_name_that_a_tool_made_up_is_none(name: str) -> None:
+    before = BASE.replace("float[N, 3] y", f"float[{name}, 3] y")
+    fixed = BASE.replace("[N, 3] y", "[1, 3] y")
+    assert report(before, fixed).violations == []
+    given = before.replace("float[N, 3] x", f"float[{name}, 3] x")
+    fixed = fixed.replace("float[N, 3] x", f"float[{name}, 3] x")
+    assert report(given, fixed).violations == [
+        f"output 'y', axis 0, was '{name}' and is fixed to 1"
+    ]
+
+
 def test_what_runs_shows_whether_it_really_is_known() -> None:
     before, after = (
         ir.from_proto(graph_model(f"(float[N, 3] x) => (float[{dim}, 3] y) {{ y = Neg(x) }}"))

@@ -267,6 +267,16 @@ def test_a_choice_between_equals_is_free() -> None:
     assert judge(clear, other).status == "fail"
 
 
+def test_infinities_that_are_equal_in_place_and_sign_agree() -> None:
+    text = "(float[N, 4] x) => (float[N, 4] y) { a = Mul(x, k) y = Div(a, none) }"
+    zeros = np.zeros(4, np.float32)
+    one, same, other = (
+        graph_model(text, none=zeros, k=np.array([1, f, 1, 1], np.float32)) for f in (1, 2, -1)
+    )
+    assert judge(one, same).passed
+    assert judge(one, other).status == "fail"
+
+
 def test_nothing_but_nan_is_inconclusive() -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { a = Abs(x) n = Neg(a) m = Sub(n, one) y = Log(m) }"
     model = graph_model(text, one=np.ones(1, np.float32))

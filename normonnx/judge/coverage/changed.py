@@ -16,6 +16,7 @@ from normonnx.judge.coverage.selecting import (
     noticed,
     selects,
 )
+from normonnx.judge.coverage.settings import Setting, settings_of
 from normonnx.judge.coverage.tables import Table, tables
 from normonnx.operators.names import onnx_name
 
@@ -44,6 +45,7 @@ class Changed(Struct, frozen=True):
         dropped: branches of the original that the optimised model has none for.
         open: the values of the optimised model that no selection hides.
         levels: on what its values depend.
+        settings: nodes of the optimised model with attributes that hold tables, which differ.
     """
 
     tables: tuple[Table, ...]
@@ -51,9 +53,10 @@ class Changed(Struct, frozen=True):
     dropped: tuple[Selection, ...]
     open: frozenset[ir.Value]
     levels: Levels
+    settings: tuple[Setting, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.selections or self.dropped)
+        return bool(self.tables or self.selections or self.dropped or self.settings)
 
 
 def changed(aligned: Alignment) -> Changed:
@@ -68,7 +71,8 @@ def changed(aligned: Alignment) -> Changed:
         lambda node, index: False,
     )
     selections, dropped = _selections(aligned, seen, levels)
-    return Changed(tuple(tables(aligned, seen)), selections, dropped, frozenset(seen), levels)
+    found = tuple(tables(aligned, seen))
+    return Changed(found, selections, dropped, frozenset(seen), levels, settings_of(aligned))
 
 
 def _cuts(aligned: Alignment, seen: set[ir.Value]) -> frozenset[str]:

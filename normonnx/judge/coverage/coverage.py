@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -23,12 +24,19 @@ from normonnx.judge.coverage.probing import is_noticed
 from normonnx.judge.coverage.record import Record
 from normonnx.judge.coverage.recording import Recorder
 from normonnx.judge.coverage.selecting import levels_of, noticed, selects
+from normonnx.judge.coverage.settings import Setting, is_shown, setting_feeds
 from normonnx.judge.coverage.tables import Table
 from normonnx.judge.coverage.told import sentences
 from normonnx.judge.subject import Case, NotComparableError
-from normonnx.operators.kernels import Array
+from normonnx.operators.kernels import Array, Inputs
 from normonnx.operators.names import onnx_name
-from normonnx.oracle.execution import LacksOperatorError, OracleFailedError, OverBudgetError
+from normonnx.oracle.execution import (
+    Frame,
+    LacksOperatorError,
+    OracleFailedError,
+    OverBudgetError,
+    Step,
+)
 from normonnx.oracle.oracle import Oracle
 
 # Numbers of the feeds that are chosen, apart from those that are drawn.
@@ -61,6 +69,8 @@ class Coverage:
         self._record = Record()
         self._old = Record()
         self._noticed: set[Table] = set()
+        self._opsets = dict(aligned.optimized.opset_imports)
+        self._hidden: dict[ir.Node, Setting] = {s.node: s for s in differences.settings}
 
     def look(
         self, cases: Cases, used: Sequence[Case], progress: Progress | None
@@ -84,12 +94,20 @@ class Coverage:
         found = []
         if cases.source is not None and not self._is_done():
             found = self._chosen(cases, cases.source, used, progress)
-        return found, tuple(sentences(self._left(), self._untaken(), self._record))
+        left = (self._left(), self._untaken(), list(self._hidden.values()))
+        return found, tuple(sentences(*left, self._record))
 
     def _take(self, feed: Feed, deadline: float) -> tuple[Record, Record]:
         """Add what a feed reaches, and hand back what was reached before."""
-        recorder = Recorder(self._changed.tables, self._changed.levels)
-        made = self._after.run(feed.inputs, deadline=deadline, observer=recorder)
+        recorder = Recorder(self._changed.tables, self._changed.levels, feed.inputs)
+
+        def observe(step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
+            recorder(step, inputs, outputs, frame)
+            setting = self._hidden.get(step.node)
+            if setting is not None and is_shown(setting, inputs, outputs, self._opsets):
+                del self._hidden[step.node]
+
+        made = self._after.run(feed.inputs, deadline=deadline, observer=observe)
         record, old = recorder.finish(self._optimized.graph), Record()
         if self._before is not None:
             recorder = Recorder((), self._reading)
@@ -149,6 +167,9 @@ class Coverage:
 
         base = feed({})
 
+        for setting in list(self._hidden.values()):
+            for changes in setting_feeds(setting, inputs, base.inputs, self._opsets):
+                yield feed(changes)
         for changes in row_feeds(inputs, self._rows(), base.inputs):
             yield feed(changes)
         longest = max((row + 1 for rows in self._rows().values() for row in rows), default=0)
@@ -164,17 +185,17 @@ class Coverage:
 
     def _title(self) -> str:
         names = [f"'{t.value.name}'" for t, _ in self._left()]
-        names += map(str, self._untaken())
+        names += map(str, (*self._untaken(), *self._hidden.values()))
         return f"reaches {names[0]}" if names else "reaches more"
 
-    def _rows(self) -> dict[ir.Node, list[int]]:
-        """Which rows are still to be looked up, by the node that does it."""
+    def _rows(self) -> dict[tuple[ir.Node, int], list[int]]:
+        """Which rows are still to be looked up, by the node and the input that says which."""
         left = dict(self._left())
-        found: dict[ir.Node, list[int]] = {}
+        found: dict[tuple[ir.Node, int], list[int]] = {}
         for (table, node), lookup in self._record.lookups.items():
             if table in left:
-                rows = lookup.rows(left[table])
-                found[node] = sorted({*found.get(node, ()), *rows})
+                rows, at = lookup.rows(left[table]), (node, lookup.place)
+                found[at] = sorted({*found.get(at, ()), *rows})
         return found
 
     def _longest(self) -> int:
@@ -183,12 +204,12 @@ class Coverage:
         return max((max(t.labels.shape, default=0) for t in sliced), default=0)
 
     def _is_done(self) -> bool:
-        return not self._left() and not self._untaken()
+        return not self._left() and not self._untaken() and not self._hidden
 
     def _measure(self) -> int:
         """How much is left, counted downwards."""
         left = sum(int(np.count_nonzero(missing)) for _, missing in self._left())
-        return -left - len(self._untaken())
+        return -left - len(self._untaken()) - len(self._hidden)
 
     def _untaken(self) -> list[Selection]:
         """The branches that differ and that no feed took."""

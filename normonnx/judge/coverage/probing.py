@@ -1,4 +1,4 @@
-"""Whether an output notices elements of a constant: they are made NaN, or another integer."""
+"""Whether an output notices elements of a constant: they are made NaN, or others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from normonnx.operators.kernels import Array
 from normonnx.oracle.execution import OracleFailedError
 from normonnx.oracle.oracle import Oracle
 from normonnx.oracle.promotion import is_float, promote
+
+_NO_TEXT = "no text of the model's"
 
 
 def is_noticed(
@@ -55,6 +57,9 @@ def _disturbed(table: Table, wanted: Array) -> Array:
     places = wanted[table.labels]
     if is_float(array):
         array[places] = np.nan
+    elif array.dtype.kind in "OSU":
+        array = array.astype(object)
+        array[places] = _NO_TEXT
     elif array.dtype == bool:
         array[places] = ~array[places]
     else:

@@ -20,11 +20,13 @@ class Lookup(Struct, frozen=True, eq=False):
         table: which table.
         labels: the numbers of the elements in what it looks them up in.
         axis: along which axis.
+        place: the number of the input that says which rows.
     """
 
     table: Table
     labels: Array
     axis: int
+    place: int = 1
 
     def rows(self, wanted: Array) -> list[int]:
         """The rows that hold any of these numbers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.judge.coverage.record import NOTHING, Lookup, Record
+from normonnx.judge.coverage.row_readers import Known, places_of, rows_of
 from normonnx.judge.coverage.selecting import BRANCHES, Level, Levels, one_hot, selects
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.attributes import attribute_int, normalized
@@ -38,10 +39,15 @@ class Recorder:
     Args:
         tables: what to follow.
         levels: on what the values of the model depend.
+        given: the inputs of the model by name.
     """
 
-    def __init__(self, tables: Iterable[Table], levels: Levels) -> None:
+    def __init__(
+        self, tables: Iterable[Table], levels: Levels, given: Mapping[str, Any] | None = None
+    ) -> None:
         self.record: Record = Record()
+        self._given = given or {}
+        self._places: dict[ir.Value, Array] = {}
         self._traced: dict[ir.Value, list[_Traced]] = {
             t.value: [_Traced(t, t.labels)] for t in tables
         }
@@ -55,6 +61,9 @@ class Recorder:
         self._ran.add(node)
         for made in set(node.outputs) - self._tables:
             self._traced.pop(made, None)  # of the iteration before
+        for made, output in zip(node.outputs, outputs, strict=False):
+            if any(_looks_up(user) for user, _ in made.uses()):
+                self._places[made] = np.asarray(output)
         if name in BRANCHES:
             self._branch(node, name, inputs)
         elif self._makes_sizes(node, outputs):
@@ -79,9 +88,34 @@ class Recorder:
             for traced in self._traced.get(value, ()):
                 self._read(traced, None)
         for node in self.record.unknown:
-            for traced in self._into(node):
-                self._read(traced, node)
+            self._unrun(node)
         return self.record
+
+    def _unrun(self, node: ir.Node) -> None:
+        """What a node reads that did not run, by rows as far as these are known."""
+        known = [self._traced.get(value, ()) if value is not None else () for value in node.inputs]
+        for index, traced in ((i, t) for i, several in enumerate(known) for t in several):
+            if not self._rows(node, index, traced, self._known):
+                self._read(traced, node)
+
+    def _known(self, value: ir.Value | None) -> Array | None:
+        """What a value is that was computed, or given, and whose rows may be looked up."""
+        if value is None:
+            return None
+        given = self._given.get(str(value.name)) if value.is_graph_input() else None
+        return self._places.get(value) if given is None else np.asarray(given)
+
+    def _rows(self, node: ir.Node, index: int, traced: _Traced, known: Known) -> bool:
+        """Note which rows of a table a node reads, if it reads it by rows."""
+        place, rows = places_of(node, index), rows_of(node, index, known)
+        if place is None or rows is None or traced.labels.ndim == 0:
+            return False
+        found = Lookup(traced.table, traced.labels, 0, place)
+        self.record.lookups[traced.table, node] = found
+        self._offer(traced)
+        inside = rows[(rows >= 0) & (rows < len(traced.labels))]
+        self._read(_Traced(traced.table, traced.labels[inside], fixed=False), node)
+        return True
 
     def _makes_sizes(self, node: ir.Node, outputs: Sequence[Any]) -> bool:
         """Whether a Where puts sizes together: feeds of several sizes tell whether it is right."""
@@ -122,6 +156,9 @@ class Recorder:
         node = step.node
         name = onnx_name(node)
         chosen = selects(node, index, self._levels)
+        arrays = dict(zip(node.inputs, inputs, strict=False))
+        if self._rows(node, index, traced, arrays.get):
+            return
         if chosen:
             self._offer(traced)
             if name == "MatMul":
@@ -145,7 +182,7 @@ class Recorder:
         if hot is None or chosen is None or traced.labels.ndim != 2:
             self._read(traced, node)
             return
-        self.record.lookups[traced.table, chosen] = Lookup(traced.table, traced.labels, 0)
+        self.record.lookups[traced.table, chosen] = Lookup(traced.table, traced.labels, 0, 0)
         rows = np.any(hot.reshape(-1, hot.shape[-1]) != 0, axis=0)
         self._read(_Traced(traced.table, traced.labels[rows], fixed=False), node)
 
@@ -164,6 +201,10 @@ class Recorder:
         if key not in where:
             where[key] = np.zeros(traced.table.differs.shape, dtype=bool)
         where[key][traced.labels[traced.labels != NOTHING]] = True
+
+
+def _looks_up(node: ir.Node) -> bool:
+    return any(places_of(node, index) is not None for index in range(len(node.inputs)))
 
 
 def _entered(name: str, inputs: Inputs) -> int | None:

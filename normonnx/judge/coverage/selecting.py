@@ -10,6 +10,7 @@ import onnx_ir as ir
 from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import subgraphs
 from normonnx.judge.alignment import constant_tensor
+from normonnx.judge.coverage.row_readers import places_of
 from normonnx.judge.graph_facts import is_random
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import facts_of
@@ -99,6 +100,10 @@ def selects(node: ir.Node, index: int, levels: Levels) -> bool:
         return True
     if name == "MatMul" and index == 1:
         return one_hot(node.inputs[0]) is not None
+    place = places_of(node, index)
+    if place is not None:
+        value = node.inputs[place]
+        return value is not None and _level(value, levels) > Level.CONSTANT
     passed = _BY_PLACE.get(name, ())
     others = [v for i, v in enumerate(node.inputs) if i not in passed and v is not None]
     return index in passed and any(_level(v, levels) for v in others)

@@ -53,7 +53,7 @@ def tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
     suspects = [
         (value, tensor)
         for value, tensor in constants(aligned.optimized)
-        if value not in seen and value.uses() and tensor.dtype != ir.DataType.STRING
+        if value not in seen and value.uses()
     ]
     if not suspects:
         return

@@ -8,6 +8,7 @@ import numpy as np
 
 from normonnx.judge.coverage.changed import Selection
 from normonnx.judge.coverage.record import Record
+from normonnx.judge.coverage.settings import Setting
 from normonnx.judge.coverage.tables import Table
 from normonnx.operators.kernels import Array
 from normonnx.operators.names import onnx_name
@@ -16,13 +17,17 @@ _MOST_NAMED = 4
 
 
 def sentences(
-    left: Sequence[tuple[Table, Array]], untaken: Sequence[Selection], record: Record
+    left: Sequence[tuple[Table, Array]],
+    untaken: Sequence[Selection],
+    hidden: Sequence[Setting],
+    record: Record,
 ) -> list[str]:
     """A sentence for each table and branch, the last with what can be done.
 
     Args:
         left: the tables, with the numbers that no feed reached.
         untaken: the branches that no feed took.
+        hidden: nodes of which no feed shows that attributes differ.
         record: what the feeds reached.
     """
     found = []
@@ -33,6 +38,7 @@ def sentences(
         f"no feed reaches {_part(table, missing, record)}, which the original does not have"
         for table, missing in left
     ]
+    found += [f"no feed shows that {setting} differ from the original's" for setting in hidden]
     return [*found[:-1], *(f"{last}: give --data that does" for last in found[-1:])]
 
 

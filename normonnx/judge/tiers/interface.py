@@ -2,11 +2,13 @@
 
 Names, their order, types, ranks and dimensions of inputs and outputs are compared, and the defaults
 that a caller may override. A dimension that was fixed stays so, one that had a name stays open; of
-an output one without a name may become known. Metadata and doc strings that are lost are warned of.
+an output one without a name, or with one that a tool made up, may become known. Metadata and doc
+strings that are lost are warned of.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
@@ -17,6 +19,8 @@ from normonnx import model_io
 from normonnx.errors import WriteError, is_starved
 from normonnx.graph.interface import required_inputs
 
+_UNNAMED = re.compile(r"_dim_\d+$|^unk__\d+$")
+"""Names that ONNX Runtime and tf2onnx give to dimensions of which they know nothing."""
 _OVERRIDABLE_FROM = 4
 """The IR version from which an initializer that is an input may be overridden."""
 
@@ -50,8 +54,9 @@ def compare(
         ("input", required_inputs(original), required_inputs(optimized)),
         ("output", list(original.graph.outputs), list(optimized.graph.outputs)),
     )
+    given = frozenset(_named_dims(required_inputs(original)))
     for kind, before, after in pairs:
-        _compare_values(kind, before, after, report)
+        _compare_values(kind, before, after, report, given)
     if original.ir_version >= _OVERRIDABLE_FROM:
         _compare_defaults(original, optimized, report, may_be_gone=frozen_initializers)
     _compare_texts(original, optimized, report)
@@ -59,14 +64,18 @@ def compare(
 
 
 def _compare_values(
-    kind: str, before: Sequence[ir.Value], after: Sequence[ir.Value], report: InterfaceReport
+    kind: str,
+    before: Sequence[ir.Value],
+    after: Sequence[ir.Value],
+    report: InterfaceReport,
+    given: frozenset[str],
 ) -> None:
     old, new = [str(v.name) for v in before], [str(v.name) for v in after]
     if old != new:
         report.violations.extend(_other_names(kind, old, new))
         return
     for was, now in zip(before, after, strict=True):
-        _compare_value(kind, was, now, report)
+        _compare_value(kind, was, now, report, given)
     if kind == "input":
         _compare_symbols(before, after, report)
 
@@ -99,7 +108,14 @@ def _other_names(kind: str, old: Sequence[str], new: Sequence[str]) -> list[str]
     return [*gone, f"{kind} {_listed(extra)} is new"] if extra else gone
 
 
-def _compare_value(kind: str, was: ir.Value, now: ir.Value, report: InterfaceReport) -> None:
+def _compare_value(
+    kind: str,
+    was: ir.Value,
+    now: ir.Value,
+    report: InterfaceReport,
+    given: frozenset[str] = frozenset(),
+) -> None:
+    """Compare an input or output; ``given`` are the names of dimensions of inputs."""
     title = f"{kind} '{was.name}'"
     if was.type is not None and now.type is not None and was.type != now.type:
         report.violations.append(f"{title} was {was.type} and is {now.type}")
@@ -113,12 +129,20 @@ def _compare_value(kind: str, was: ir.Value, now: ir.Value, report: InterfaceRep
         report.violations.append(f"{title} had {len(was.shape)} dimensions, has {len(now.shape)}")
     else:
         for axis, (a, b) in enumerate(zip(was.shape, now.shape, strict=True)):
-            _compare_dims(f"{title}, axis {axis},", kind, _open(a), _open(b), report)
+            is_made = kind == "output" and _is_unnamed(a, given)
+            before = ir.SymbolicDim(None) if is_made else _open(a)
+            _compare_dims(f"{title}, axis {axis},", kind, before, _open(b), report)
 
 
 def _open(dim: int | ir.SymbolicDim) -> int | ir.SymbolicDim:
     """A dimension, where −1 and 0, as some exporters write what is not known, are no sizes."""
     return ir.SymbolicDim(None) if isinstance(dim, int) and dim <= 0 else dim
+
+
+def _is_unnamed(dim: int | ir.SymbolicDim, given: frozenset[str]) -> bool:
+    """Whether the name of a dimension was made up by a tool, and no input has it."""
+    name = "" if isinstance(dim, int) else str(dim.value or "")
+    return name not in given and bool(_UNNAMED.search(name))
 
 
 def _compare_dims(
