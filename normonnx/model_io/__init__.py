@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normonnx.model_io.atomic import write_bytes
+from normonnx.model_io.linking import Linked, WeightsFile, let_go, linked, without_weights
 from normonnx.model_io.loading import LoadedModel, Source, load, tensors_of, weight_bytes
 from normonnx.model_io.saving import (
     SavedModel,
@@ -15,11 +16,15 @@ from normonnx.model_io.saving import (
 )
 
 __all__ = [
+    "Linked",
     "LoadedModel",
     "SavedModel",
     "Source",
+    "WeightsFile",
     "copy",
     "dump",
+    "let_go",
+    "linked",
     "load",
     "original_bytes",
     "same",
@@ -27,5 +32,6 @@ __all__ = [
     "tensors_of",
     "to_session_file",
     "weight_bytes",
+    "without_weights",
     "write_bytes",
 ]

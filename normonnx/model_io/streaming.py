@@ -28,7 +28,7 @@ from normonnx.model_io.encoding import opening
 from normonnx.model_io.loading import tensors_of
 from normonnx.model_io.parse import PROTOBUF_LIMIT
 
-_STREAMED_FROM = 1 << 16
+LARGE = 1 << 16
 """Initializers of at least so many bytes are not copied into the message."""
 
 _STAND_IN = "\0"
@@ -59,12 +59,28 @@ def pieces(model: ir.Model, *, location: str | None = None) -> Iterator[bytes | 
     for tensor in tensors:
         yield tensor.before
         if tensor.weight is not None:
-            content = _content(tensor.weight)
+            content = raw_bytes(tensor.weight)
             if len(content) != tensor.weight.nbytes:
                 raise WriteError(f"the tensor {tensor.weight.name!r} is not as long as it says")
             yield content
             yield tensor.after
     yield tail + after
+
+
+def lightened(model: ir.Model) -> tuple[ModelProto, dict[str, ir.TensorProtocol]]:
+    """The message of a model with stand-ins for its large weights, and these weights by name.
+
+    A stand-in refers to no file that there is. Tensors in data files are left as they are.
+    """
+    weights: list[ir.TensorProtocol] = []
+    has_metadata = any(tensor.metadata_props for tensor in tensors_of(model))
+    proto = _to_proto(_Lightened(model, weights), None, has_metadata=has_metadata)
+    found = {}
+    for tensor in proto.graph.initializer:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        if entries.get("location") == _STAND_IN:
+            found[tensor.name] = weights[int(entries["offset"])]
+    return proto, found
 
 
 def _to_proto(model: _Lightened, location: str | None, *, has_metadata: bool) -> ModelProto:
@@ -85,7 +101,7 @@ def _to_proto(model: _Lightened, location: str | None, *, has_metadata: bool) ->
     return proto
 
 
-def _content(weight: ir.TensorProtocol) -> bytes | memoryview:
+def raw_bytes(weight: ir.TensorProtocol) -> bytes | memoryview:
     """The bytes of a weight; a view of them where they are in memory as they are in a file."""
     if type(weight) is ir.Tensor and sys.byteorder == "little":
         array = weight.numpy()
@@ -143,7 +159,7 @@ class _LightenedValue(_Delegate):
 
 
 def _is_streamed(tensor: ir.TensorProtocol | None) -> bool:
-    if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < _STREAMED_FROM:
+    if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < LARGE:
         return False
     if isinstance(tensor, ir.serde.TensorProtoTensor):
         return bool(tensor.raw.HasField("raw_data"))  # other fields are written as they are

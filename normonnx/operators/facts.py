@@ -40,6 +40,8 @@ class Facts(Struct, frozen=True, kw_only=True):
         dtype: element type of the first output; None where onnx's schema tells.
         vector: contents of the output where it is an integer tensor that holds dimensions.
         kernel: the operator in the type of its operands, which the oracle makes float64.
+        widens: the inputs that the kernel takes in a narrower type than the others, and makes
+            float64 a part at a time, or after it has taken what it needs.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     dtype: TypeRule | None = None
     vector: Rule | None = None
     kernel: Kernel | None = None
+    widens: Indices = ()
 
 
 UNKNOWN = Facts(name="")

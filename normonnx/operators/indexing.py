@@ -30,6 +30,7 @@ FACTS = (
         dims=gathered,
         vector=vectors.gather,
         kernel=placement.gather,
+        widens=(0,),
     ),
     Facts(name="GatherElements", moves=(0,), linear_in=(0,), kernel=indexing.gather_elements),
     Facts(name="GatherND", moves=(0,), linear_in=(0,), kernel=indexing.gather_nd),

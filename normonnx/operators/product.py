@@ -34,8 +34,8 @@ def gemm(known: Known, node: ir.Node) -> Dims | None:
 
 
 FACTS = (
-    Facts(name="MatMul", linear_in=(0, 1), dims=matmul, kernel=kernels.matmul),
-    Facts(name="Gemm", linear_in=(0, 1, 2), dims=gemm, kernel=kernels.gemm),
+    Facts(name="MatMul", linear_in=(0, 1), dims=matmul, kernel=kernels.matmul, widens=(1,)),
+    Facts(name="Gemm", linear_in=(0, 1, 2), dims=gemm, kernel=kernels.gemm, widens=(1,)),
     Facts(name="Einsum", linear_in=EVERY),
     Facts(name="Det"),
 )

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct, field
 
+from normonnx.model_io import let_go
 from normonnx.operators.kernels import Array, Inputs, Outputs
 from normonnx.operators.names import onnx_name
 from normonnx.oracle import promotion, shape_arithmetic
@@ -20,8 +21,10 @@ from normonnx.oracle.work import multiplications
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
 _CACHE_BYTES = 1 << 28
-# So are constants that are worked out, one by one up to this many bytes.
+# Constants that are worked out are kept up to this many bytes each.
 _SMALL = 1 << 16
+# Weights of at least so many bytes are taken as they are stored where a kernel can do that.
+_LARGE = 1 << 20
 
 Attributes = Mapping[str, ir.Attr]
 # (inputs, frame, in float64 or else in the model's own types) → outputs
@@ -53,6 +56,7 @@ class Step(Struct):
             the node may do more than compute: a call, control flow, random numbers.
         drops: the values that nobody reads after it.
         lacking: whether nothing here computes it.
+        widens: the inputs that it takes as they are stored.
     """
 
     node: ir.Node
@@ -60,6 +64,7 @@ class Step(Struct):
     depends: tuple[ir.Value | None, ...] | None = None
     drops: tuple[ir.Value, ...] = ()
     lacking: bool = False
+    widens: tuple[int, ...] = ()
 
 
 class Plan(Struct, frozen=True):
@@ -106,6 +111,22 @@ class Weights:
             self._known[value] = known
         return known
 
+    def stored(self, value: ir.Value) -> Array | None:
+        """A large weight as it is stored; None where something else stands for it."""
+        tensor = value.const_value
+        if tensor is None or self._roundoff is not None or str(value.name) in self.exact:
+            return None
+        if tensor.dtype == ir.DataType.STRING or tensor.nbytes < _LARGE:
+            return None
+        native = np.asarray(tensor.numpy())
+        return native if promotion.is_narrow(native) else None
+
+    def let_go(self, value: ir.Value | None) -> None:
+        """Have a large weight out of memory, if it is in a data file."""
+        tensor = None if value is None else value.const_value
+        if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes >= _LARGE:
+            let_go(tensor)
+
     def __getitem__(self, value: ir.Value) -> Array:
         """The promoted value.
 
@@ -119,6 +140,7 @@ class Weights:
         if stored is None:
             raise OracleFailedError(f"'{value.name}' has no value")
         array = stored.wide
+        self.let_go(value)
         if self._roundoff is not None:
             array = self._roundoff.weight(value, array)
         if self._bytes + array.nbytes <= _CACHE_BYTES:
@@ -159,6 +181,11 @@ class Frame(Struct):
     def __getitem__(self, value: ir.Value) -> Any:
         """The value: computed before, or a weight."""
         return self.values[value] if value in self.values else self.weights[value]
+
+    def stored(self, value: ir.Value) -> Any:
+        """As the value itself, but for a large weight, which is not promoted."""
+        found = None if value in self.values else self.weights.stored(value)
+        return self[value] if found is None else found
 
     def is_known(self, value: ir.Value) -> bool:
         """Whether `known` has it; nothing is read."""
@@ -211,15 +238,25 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         if time.monotonic() > frame.deadline:
             raise OverBudgetError
         node = step.node
-        inputs = [None if v is None else frame[v] for v in node.inputs]
+        inputs = _inputs(step, frame)
         constants = _constants(step, frame)
         outputs = _outputs(step, inputs, frame) if constants is None else constants
         frame.spent[0] += multiplications(node, inputs, outputs)
         _keep(node, inputs, outputs, frame)
         if frame.observer is not None:
             frame.observer(step, inputs, outputs, frame)
+        for index in step.widens:
+            frame.weights.let_go(node.inputs[index])
         frame.drop(step.drops)
     return [frame[v] for v in plan.outputs]
+
+
+def _inputs(step: Step, frame: Frame) -> list[Any]:
+    found = []
+    for index, value in enumerate(step.node.inputs):
+        read = frame.stored if index in step.widens else frame.__getitem__
+        found.append(None if value is None else read(value))
+    return found
 
 
 def _constants(step: Step, frame: Frame) -> list[Array] | None:

@@ -81,7 +81,9 @@ class Planner:
     def _step(self, node: ir.Node, opsets: Mapping[str, int]) -> Step:
         before = self._lacks
         run = self._prepared(node, opsets)
-        return Step(node, run, self._depends(node), lacking=self._lacks > before)
+        is_call = node.op_identifier() in self._functions
+        widens = () if is_call else tuple(facts_of(node).widens)
+        return Step(node, run, self._depends(node), (), self._lacks > before, widens)
 
     def _depends(self, node: ir.Node) -> tuple[ir.Value | None, ...] | None:
         """As `depends_on`; a call of a function may do anything."""

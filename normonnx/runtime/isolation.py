@@ -30,7 +30,14 @@ from msgspec import Struct
 
 from normonnx.errors import EnvironmentLacksError
 from normonnx.runtime.extensions import Extensions
-from normonnx.runtime.sessions import Session, SessionCrashedError, SessionFailedError, Setting
+from normonnx.runtime.sessions import (
+    Form,
+    Session,
+    SessionCrashedError,
+    SessionFailedError,
+    Setting,
+    form_of,
+)
 from normonnx.runtime.wire import NotSendableError, decode, encode
 
 # Address space, of which the runtime reserves far more than it uses; CUDA reserves without end.
@@ -47,8 +54,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """What the child is to load, and how.
 
     Attributes:
-        path: of the model, "" where its content is given.
-        content: the serialised model.
+        form: the model.
         setting: how to run it.
         names: other names for some of its outputs.
         allow_fallback: run on the CPU where the provider is not there.
@@ -56,8 +62,7 @@ class Task(Struct, frozen=True, kw_only=True):
         memory: how many bytes of address space it may take, 0 for any number.
     """
 
-    path: str
-    content: bytes
+    form: Form
     setting: Setting
     names: dict[str, str]
     allow_fallback: bool
@@ -71,7 +76,7 @@ class IsolatedSession:
     A session whose process died is started again when it is next asked to run.
 
     Args:
-        model: serialised model, or the path of one.
+        model: serialised model, the path of one, or either with more about it.
         setting: how to run it.
         names: other names for some of its outputs.
         allow_fallback: run on the CPU where the provider is not there.
@@ -81,6 +86,7 @@ class IsolatedSession:
 
     Attributes:
         ran: the provider that it runs on, as the runtime calls it.
+        files: what it reads, kept as long as this.
 
     Raises:
         SessionFailedError: if the runtime does not load the model, or does not survive it.
@@ -89,7 +95,7 @@ class IsolatedSession:
 
     def __init__(
         self,
-        model: bytes | str,
+        model: bytes | str | Form,
         setting: Setting,
         *,
         names: Mapping[str, str] | None = None,
@@ -100,8 +106,7 @@ class IsolatedSession:
     ) -> None:
         limit = memory if setting.provider == "cpu" else 0
         self._task = Task(
-            path=model if isinstance(model, str) else "",
-            content=b"" if isinstance(model, str) else model,
+            form=form_of(model),
             setting=setting,
             names=dict(names or {}),
             allow_fallback=allow_fallback,
@@ -110,6 +115,7 @@ class IsolatedSession:
         )
         self._seconds = seconds
         self._child: _Child | None = None
+        self.files: object = None
         self.ran: str = ""
         self._start()
 
@@ -129,7 +135,7 @@ class IsolatedSession:
             raise SessionFailedError(str(error)) from error
 
     def _start(self) -> None:
-        path = self._task.path
+        path = self._task.form.path
         if path and not Path(path).exists():
             raise SessionFailedError("ONNX Runtime crashed before on this model")
         self._child = child = _Child()
@@ -260,7 +266,7 @@ def serve() -> None:
     _limit(task.memory)
     try:
         session = Session(
-            task.path or task.content,
+            task.form,
             task.setting,
             names=task.names,
             allow_fallback=task.allow_fallback,

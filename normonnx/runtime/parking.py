@@ -30,7 +30,7 @@ class ParkedSession:
 
     Args:
         start: loads the model.
-        folder: where its files are, kept as long as this.
+        files: what it reads, kept as long as this.
 
     Attributes:
         ran: the provider that it runs on, as the runtime calls it.
@@ -41,10 +41,10 @@ class ParkedSession:
     """
 
     def __init__(
-        self, start: Callable[[], Session | IsolatedSession], folder: Folder | None = None
+        self, start: Callable[[], Session | IsolatedSession], files: object = None
     ) -> None:
         self._start = start
-        self._folder = folder
+        self._files = files
         self._session: Session | IsolatedSession | None = None
         self.ran: str = self._awake().ran
 

@@ -27,9 +27,11 @@ _FATAL_ONLY = 4
 _COMPARABLE = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
 # "/onnxruntime_src/a/b.h:46 void f(const T&) what happened"
 _IN_ITS_CODE = re.compile(r"/\S+\.(?:h|cc|cpp):\d+ [^(]*\(")
+_FOLDER = "session.model_external_initializers_file_folder_path"
+_NO_PREPACKING = "session.disable_prepacking"
 # What is saved is looked at and not run: weights go to a file of their own, and none is prepared.
 _SAVED_LIGHTLY = {
-    "session.disable_prepacking": "1",
+    _NO_PREPACKING: "1",
     "session.optimized_model_external_initializers_file_name": "saved.weights",
     "session.optimized_model_external_initializers_min_size_in_bytes": "4096",
 }
@@ -71,11 +73,27 @@ class Setting(Struct, frozen=True):
         return ", ".join([*parts, "with the library"] if self.kernels else parts)
 
 
+class Form(Struct, frozen=True, kw_only=True):
+    """A model as ONNX Runtime takes it.
+
+    Attributes:
+        content: the serialised model, b"" where it is a file.
+        path: of that file.
+        folder: where the data files lie that the content names, "" if it names none.
+        packed: whether the runtime may make a copy of its own of the weights, in another order.
+    """
+
+    content: bytes = b""
+    path: str = ""
+    folder: str = ""
+    packed: bool = True
+
+
 class Session:
     """A model in ONNX Runtime.
 
     Args:
-        model: serialised model, or the path of one.
+        model: serialised model, the path of one, or either with more about it.
         setting: how to run it.
         names: other names for some of its outputs.
         allow_fallback: run on the CPU where the provider is not there.
@@ -84,6 +102,7 @@ class Session:
 
     Attributes:
         ran: the provider that it runs on, as the runtime calls it.
+        files: what it reads, kept as long as this.
 
     Raises:
         SessionFailedError: if the runtime does not load it.
@@ -92,7 +111,7 @@ class Session:
 
     def __init__(
         self,
-        model: bytes | str,
+        model: bytes | str | Form,
         setting: Setting,
         *,
         names: Mapping[str, str] | None = None,
@@ -117,6 +136,11 @@ class Session:
         options.intra_op_num_threads = min(_MOST_THREADS, _cores())
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
+        form = form_of(model)
+        if form.folder:
+            options.add_session_config_entry(_FOLDER, form.folder)
+        if not form.packed:
+            options.add_session_config_entry(_NO_PREPACKING, "1")
         if setting.saved:
             _save(options, setting.saved)
         configured: list[Any] = [provider]
@@ -128,11 +152,14 @@ class Session:
             ]
         try:
             (extensions or Extensions()).register(options, configured, kernels=setting.kernels)
-            self._session = onnxruntime.InferenceSession(model, options, providers=configured)
+            self._session = onnxruntime.InferenceSession(
+                form.path or form.content, options, providers=configured
+            )
         except EnvironmentLacksError:
             raise
         except Exception as error:
             raise _failure(error) from error
+        self.files: object = None
         self.ran: str = self._session.get_providers()[0]
         if self.ran != provider and not allow_fallback:
             raise EnvironmentLacksError(
@@ -163,6 +190,13 @@ class Session:
                 raise SessionFailedError(sentence) from error
             raise _failure(error) from error
         return dict(zip(self._names, outputs, strict=True))
+
+
+def form_of(model: bytes | str | Form) -> Form:
+    """A model with all there is to say about it."""
+    if isinstance(model, Form):
+        return model
+    return Form(path=model) if isinstance(model, str) else Form(content=model)
 
 
 def _save(options: onnxruntime.SessionOptions, path: str) -> None:

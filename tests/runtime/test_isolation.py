@@ -97,7 +97,7 @@ def test_the_crash_of_the_optimised_model_is_a_verdict(monkeypatch: pytest.Monke
     start = IsolatedSession._start
 
     def started(self: IsolatedSession) -> None:
-        crashes = self._task.content != reference
+        crashes = self._task.form != reference
         monkeypatch.setattr(isolation, "_PROGRAM", DIES if crashes else serves)
         start(self)
 

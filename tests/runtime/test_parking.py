@@ -53,7 +53,7 @@ def test_files_stay_as_long_as_a_session_reads_them(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hosting, "_BYTES_LIMIT", 0)
     with Host(model()) as host:
         session, another = host.session(WRITTEN), host.session(SHIPPED)
-        folder = Path(str(host._form)).parent
+        folder = Path(host._form.path).parent
     del host
     assert isinstance(session, ParkedSession)
     assert isinstance(another, ParkedSession)
