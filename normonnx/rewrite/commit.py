@@ -97,7 +97,7 @@ def _make(
     if context.journal.observer is not None:
         context.journal.observer.before(proposal, summary, dead)
     removed = tuple((node.op_type, str(node.name or "")) for node in reversed(dead))
-    _take_names_over(proposal, dead)
+    named = _take_names_over(proposal, dead)
     prelude = _stored_constants(proposal, dead_constants)
     for value, exact in proposal.readings.items():
         context.constants.exact[str(value.name)] = exact
@@ -109,7 +109,7 @@ def _make(
         context.constants.visit(node)
     _redirect(proposal)
     for old, new in proposal.replacements:
-        take_place(context, old, new)
+        take_place(context, old, new, named)
     _name(proposal)
     remove(dead, dead_constants)
     if context.journal.observer is not None:
@@ -130,13 +130,16 @@ def _make(
     return rewrite
 
 
-def _take_names_over(proposal: Proposal, dead: Iterable[ir.Node]) -> None:
-    """Let a node that goes leave its name to the new one that does its work."""
-    free = dict.fromkeys(node for node in dead if node.name)
+def _take_names_over(proposal: Proposal, dead: Iterable[ir.Node]) -> frozenset[ir.Node]:
+    """Let a node that goes leave its name to the new one that does its work; those that have one."""
+    free = {node for node in dead if node.name}
+    named = set()
     for new, old in proposal.successors.items():
-        if old in free and new.name is None:
+        if old in free:
             new.name = old.name
-            del free[old]
+            free.discard(old)
+            named.add(new)
+    return frozenset(named)
 
 
 def _stored_constants(proposal: Proposal, dying: Iterable[ir.Value]) -> list[ir.Node]:

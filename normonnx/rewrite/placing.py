@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import onnx_ir as ir
 
 from normonnx.graph.nesting import let_go
@@ -35,13 +37,22 @@ def place(proposal: Proposal, prelude: list[ir.Node]) -> None:
         prelude = []
 
 
-def take_place(context: Context, old: ir.Value, new: ir.Value) -> None:
-    """Let `new` carry the name, type, documentation and readers of `old`."""
+def take_place(
+    context: Context, old: ir.Value, new: ir.Value, named: Container[ir.Node] = ()
+) -> None:
+    """Let `new` carry the name, type, documentation and readers of `old`.
+
+    Args:
+        context: of the run.
+        old: the value that goes.
+        new: the value that stands for it.
+        named: new nodes that have a name already.
+    """
     node, successor = old.producer(), new.producer()
     assert node is not None
     name = old.name
     if successor is not None and new.name is not None and new.name.startswith(UNNAMED):
-        if successor.name is None:
+        if successor not in named:
             single = len(node.outputs) == 1
             successor.name = node.name if single else context.fresh(f"{node.name}")
         for key, told in node.metadata_props.items():

@@ -206,7 +206,7 @@ def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
     for place in places:
         given, other = node.inputs[place], node.inputs[1 - place]
         size = context.shapes.static(given)
-        if other is None or context.shapes.dims(other) != dims or size is None:
+        if given is None or other is None or context.shapes.dims(other) != dims or size is None:
             continue
         if not context.constants.is_constant(given) or math.prod(size) > _MOST_NEUTRAL:
             continue

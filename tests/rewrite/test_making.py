@@ -111,7 +111,7 @@ def test_what_people_wrote_on_a_node_goes_along() -> None:
     assert isinstance(commit(proposal, summary=""), Rewrite)
     made = node(m, "b")
     assert dict(made.metadata_props) == {"from": "the first", "layer": "7"}
-    assert (made.name, made.doc_string) == ("Mul_1", "why it is there")
+    assert (made.name, made.doc_string) == ("Mul_0", "why it is there")
     assert dict(value(m, "b").metadata_props) == {"unit": "m"}
 
 

@@ -25,7 +25,6 @@ _GOES: dict[str, tuple[str, int]] = {
     "Dropout with a ratio": ("a = Dropout (x, half)", 13),
     "Dropout that is told not to train": ("a = Dropout (x, half, off)", 13),
     "Dropout of opset 7": ("a = Dropout <ratio=0.7> (x)", 7),
-    "Dropout of opset 7": ("a = Dropout <ratio=0.7> (x)", 7),
     "Cast to its own type": ("a = Cast <to=1> (x)", 17),
     "Transpose that keeps the order": ("a = Transpose <perm=[0,1]> (x)", 17),
     "Slice of everything": ("a = Slice (x, zero, end, one)", 17),
@@ -56,7 +55,7 @@ _GOES: dict[str, tuple[str, int]] = {
 }
 
 
-@pytest.mark.parametrize("body, opset", _GOES.values(), ids=_GOES.keys())
+@pytest.mark.parametrize(("body", "opset"), _GOES.values(), ids=_GOES.keys())
 def test_what_does_nothing_goes(body: str, opset: int) -> None:
     model = _model(body, opset)
     left = {"Relu of a Relu": "Relu Neg Sqrt"}
@@ -98,7 +97,7 @@ _STAYS: dict[str, tuple[str, int, str]] = {
 }
 
 
-@pytest.mark.parametrize("body, opset, left", _STAYS.values(), ids=_STAYS.keys())
+@pytest.mark.parametrize(("body", "opset", "left"), _STAYS.values(), ids=_STAYS.keys())
 def test_what_does_something_stays(body: str, opset: int, left: str) -> None:
     model = _model(body, opset)
     shapes = [] if "trains" in str(left) or "Dropout" in left else [[(3, 4)]]

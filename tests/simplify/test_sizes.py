@@ -70,7 +70,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("body, left", _KNOWN.values(), ids=_KNOWN.keys())
+@pytest.mark.parametrize(("body", "left"), _KNOWN.values(), ids=_KNOWN.keys())
 @pytest.mark.parametrize("sizes", ["2,3,4", "n,3,4"])
 def test_a_target_becomes_a_constant(body: str, left: str, sizes: str) -> None:
     numbers = (2,) if sizes[0] == "2" else (2, 1, 5)

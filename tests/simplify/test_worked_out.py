@@ -30,7 +30,7 @@ def test_a_weight_that_is_computed() -> None:
 
 
 @pytest.mark.parametrize(
-    "body, weights, expected",
+    ("body", "weights", "expected"),
     [
         ("c = Mul (a, b)", {"a": np.int32(2_000_000_000), "b": np.int32(3)}, np.int32(1705032704)),
         ("c = Add (a, b)", {"a": np.uint8([250]), "b": np.uint8([10])}, np.uint8([4])),
