@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from normonnx.operators.broadcasting import same
 from normonnx.operators.facts import Facts
 from normonnx.operators.kernels import domain as kernels
+from normonnx.operators.known import type_of_input
 from normonnx.ops.operators import DOMAIN, OPERATORS
 
 _KERNELS = {
@@ -14,6 +16,12 @@ _KERNELS = {
 }
 
 FACTS = tuple(
-    Facts(name=name, domain=DOMAIN, kernel=_KERNELS[operator.base])
+    Facts(
+        name=name,
+        domain=DOMAIN,
+        dims=same,
+        dtype=type_of_input(0),
+        kernel=_KERNELS[operator.base],
+    )
     for name, operator in OPERATORS.items()
 )
