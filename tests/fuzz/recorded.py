@@ -166,6 +166,12 @@ def _reference_outputs(content: bytes, given: list[Any]) -> list[Any] | str:
 
 def _difference(found: list[Any], wanted: list[Any], rtol: float, atol: float) -> str:
     for ours, theirs in zip(found, wanted, strict=True):
+        if isinstance(theirs, list):  # a sequence, whose tensors may be of different sizes
+            if len(ours) != len(theirs):
+                return f"{len(ours)} tensors instead of {len(theirs)}"
+            if difference := _difference(ours, theirs, rtol, atol):
+                return difference
+            continue
         try:
             np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
         except (AssertionError, TypeError) as error:

@@ -8,6 +8,8 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.api import optimize
+from normonnx.values.constants import Constants
+from normonnx.values.shapes import Shapes
 from tests.graphs import proto, value
 from tests.values.beliefs import believed, untrue
 
@@ -126,3 +128,22 @@ def test_our_own_before_onnx_can_infer_their_functions(opset: int) -> None:
     assert shapes.rank(norm.outputs[-1]) == 3
     feeds = {name: np.ones((2, 5, 32), np.float32) for name in "xr"}
     assert not untrue(made, feeds)
+
+
+def test_norms_of_our_own_before_the_model_names_their_domain() -> None:
+    """It gets it at the end of a run: until then what is behind them is known all the same."""
+    m = proto(
+        """(float16[n,t,8] x) => (float[n,t,8] y) {
+            a = FusedRMSNormalization (x, s) b = FusedLayerNormalization (a, s)
+            c = Cast <to=1> (b) y = Relu (c)
+        }""",
+        s=np.ones(8, np.float16),
+    )
+    for node in m.graph.node[:2]:
+        node.domain = "normonnx"
+    found = ir.from_proto(m)
+    shapes = Shapes(found, Constants(found))
+    half, single = ir.DataType.FLOAT16, ir.DataType.FLOAT
+    for name, dtype in {"a": half, "b": half, "c": single}.items():
+        assert shapes.dtype(value(found, name)) == dtype
+        assert shapes.dims(value(found, name)) == shapes.dims(value(found, "x"))

@@ -14,8 +14,8 @@ CONV = Fires("Conv")
 READERS = (
     Case("weight shared by two convolutions with their own norms",
          Stays("Conv Conv BatchNormalization BatchNormalization", "'W' is also read by Conv"),
-         "(float[2,3,7,9] x) => (float[] y, float[] z) { c = Conv (x, W)\n d = Conv (x, W)\n"
-         f"{BN}\n z = BatchNormalization (d, qs, qo, qm, qv) }}",
+         "(float[2,3,7,9] x) => (float[] y, float[] z) { c = Conv (x, W)\n"
+         f"d = Conv <pads=[1,1,1,1]> (x, W)\n {BN}\n z = BatchNormalization (d, qs, qo, qm, qv) }}",
          {"W": W, **P, **batch_norm("q", 4)}),
     Case("weight shared in a chain, folded one behind the other", Fires("Conv Conv Relu"),
          "(float[2,4,7,9] x) => (float[] y) { c = Conv (x, W)\n"

@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dims
+from normonnx.graph.nesting import walk
 from normonnx.operators.names import onnx_name
 
 _STRIP_BYTES = 1000
@@ -29,7 +30,7 @@ def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
             know, or whose graphs it does not follow.
     """
     proto = onnx.ModelProto(ir_version=model.ir_version)
-    for domain, version in model.opset_imports.items():
+    for domain, version in _domains(model).items():
         proto.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
     for function in model.functions.values():
         ir.serde.serialize_function_into(proto.functions.add(), function)
@@ -44,6 +45,14 @@ def light_proto(model: ir.Model, told: Told) -> onnx.ModelProto:
     for node in graph:
         _add_node(light, node, told)
     return proto
+
+
+def _domains(model: ir.Model) -> Mapping[str, int]:
+    """The operator sets that the model names, and those of new nodes: it gets them in the end.
+
+    onnx infers nothing of a model in which one is missing.
+    """
+    return {node.domain: 1 for node in walk(model.graph) if node.domain} | dict(model.opset_imports)
 
 
 def _add_value(info: onnx.ValueInfoProto, value: ir.Value, told: Told) -> None:
