@@ -39,6 +39,7 @@ from normonnx.oracle.execution import (
     Step,
 )
 from normonnx.oracle.oracle import Oracle
+from normonnx.sizes.dimensions import Binding
 
 # Numbers of the feeds that are chosen, apart from those that are drawn.
 _CHOSEN_DRAW = 1000
@@ -175,9 +176,8 @@ class Coverage:
                 yield feed(changes)
         for changes in row_feeds(inputs, self._rows(), base.inputs):
             yield feed(changes)
-        for size in (b.number + step for b in self._bounds.left for step in (0, 1)):
-            for binding in islice(source.lengthened(size), 1):
-                yield source.altered(next(number), self._title(), binding, {})
+        for binding in self._bordering(source):
+            yield source.altered(next(number), self._title(), binding, {})
         longest = max((row + 1 for rows in self._rows().values() for row in rows), default=0)
         longest = max(longest, self._longest(), *(b.number + 1 for b in self._bounds.left))
         for binding in source.lengthened(longest) if longest else ():
@@ -188,6 +188,11 @@ class Coverage:
             yield source.altered(next(number), self._title(), binding, {})
         for _ in range(_DRAWS if self._record.lookups else 0):
             yield feed({})
+
+    def _bordering(self, source: FeedSource) -> Iterator[Binding]:
+        """Sizes that are what others are cut off at or compared with, and the next ones."""
+        for size in (b.number + step for b in self._bounds.left for step in (0, 1)):
+            yield from islice(source.lengthened(size), 1)
 
     def _title(self) -> str:
         names = [f"'{t.value.name}'" for t, _ in self._left()]
