@@ -204,11 +204,8 @@ def _index(found: list[Reading]) -> Domain | None:
 def _rows(reading: Reading) -> int | None:
     """How many rows the table has that is looked up here, or None if nothing is looked up."""
     node, index = reading.node, reading.index
-    for table, place in row_tables(node).items():
-        if place == index:
-            rows = _extent(node.inputs[table], 0)
-            # A single number is that of the first of several rows.
-            return rows // 2 + 1 if rows and _is_single(node.inputs[index]) else rows
+    if index in row_tables(node).values():
+        return _rows_of_operator(node, index)
     name = onnx_name(node)
     if (name, index) == ("OneHot", 0):
         depth = number(node.inputs[1])
@@ -220,6 +217,14 @@ def _rows(reading: Reading) -> int | None:
     axis = node.attributes.get("axis") if name in _ALONG_AN_AXIS else None
     rows = _extent(node.inputs[0], 0 if axis is None else axis.as_int())
     return 1 if rows is None else rows
+
+
+def _rows_of_operator(node: ir.Node, index: int) -> int | None:
+    """The rows of the table of an operator that looks them up and computes."""
+    table = next(table for table, place in row_tables(node).items() if place == index)
+    rows = _extent(node.inputs[table], 0)
+    # A single number is that of the first of several rows.
+    return rows // 2 + 1 if rows and _is_single(node.inputs[index]) else rows
 
 
 def _is_single(value: ir.Value | None) -> bool:

@@ -420,3 +420,44 @@ def test_rows_of_the_tables_of_a_rotation(row: int) -> None:
     }"""
     model = microsoft(text, cosine=normal(128, 8), sine=normal(128, 8))
     assert judge(model, with_row(model, row, "cosine")).status == "fail"
+
+
+CUT_OFF = """(float[B, S, 4] x) => (float[B, S, 4] y) {
+    a = Relu(x)
+    y = Slice(a, first, last, axis)
+}"""
+BY_SIZE = """(float[B, S, 4] x) => (float[B, S, 4] y) {
+    size = Shape(x)
+    length = Gather(size, one)
+    is_long = Greater(length, bound)
+    y = If (is_long) <
+        then_branch = a () => (float[B, S, 4] p) { p = Neg(x) },
+        else_branch = b () => (float[B, S, 4] q) { q = Abs(x) }
+    >
+}"""
+
+
+@pytest.mark.parametrize("last", [32, 100, 1000])
+def test_what_is_cut_off_at_a_larger_size_is_seen(last: int) -> None:
+    model = graph_model("(float[B, S, 4] x) => (float[B, S, 4] y) { y = Relu(x) }")
+    ends = {"first": np.array([0]), "last": np.array([last]), "axis": np.array([1])}
+    other = graph_model(CUT_OFF, **ends)
+    assert judge(model, other).status == "fail"
+    data = [{"x": normal(1, n, 4)} for n in (3, 5)]
+    verdict = judge(model, other, data=lambda: data)
+    assert verdict.status == "inconclusive"
+    assert f"no feed has a size above the {last} that Slice 'Slice_1' reads" in verdict.line()
+
+
+@pytest.mark.parametrize("bound", [101, 200, 90])
+def test_a_bound_of_a_length_is_met(bound: int) -> None:
+    model = graph_model(BY_SIZE, one=np.int64(1), bound=np.int64(100))
+    assert judge(model, replace_weight(model, "bound", np.array(bound))).status == "fail"
+
+
+def test_what_is_cut_off_an_axis_of_one_size_is_no_question() -> None:
+    text = "(float[B, S, 8] x) => (float[B, S, 4] y) {{ {} }}"
+    split = graph_model(text.format("y, z = Split<axis = 2>(x)"))
+    ends = {"first": np.array([0]), "last": np.array([4]), "axis": np.array([2])}
+    cut = graph_model(text.format("y = Slice(x, first, last, axis)"), **ends)
+    assert judge(split, cut).passed

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from normonnx.graph.nesting import walk
 from normonnx.judge.alignment import Alignment, Numbering
+from normonnx.judge.coverage.bounds import Bound, bounds_of
 from normonnx.judge.coverage.selecting import (
     BRANCHES,
     Level,
@@ -45,6 +46,7 @@ class Changed(Struct, frozen=True):
         dropped: branches of the original that the optimised model has none for.
         open: the values of the optimised model that no selection hides.
         levels: on what its values depend.
+        bounds: numbers with which sizes are cut off or compared, that the original has not.
         settings: nodes of the optimised model with attributes that hold tables, which differ.
     """
 
@@ -53,10 +55,12 @@ class Changed(Struct, frozen=True):
     dropped: tuple[Selection, ...]
     open: frozenset[ir.Value]
     levels: Levels
+    bounds: tuple[Bound, ...] = ()
     settings: tuple[Setting, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.selections or self.dropped or self.settings)
+        choices = self.selections or self.dropped
+        return bool(self.tables or choices or self.settings or self.bounds)
 
 
 def changed(aligned: Alignment) -> Changed:
@@ -72,7 +76,15 @@ def changed(aligned: Alignment) -> Changed:
     )
     selections, dropped = _selections(aligned, seen, levels)
     found = tuple(tables(aligned, seen))
-    return Changed(found, selections, dropped, frozenset(seen), levels, settings_of(aligned))
+    return Changed(
+        found,
+        selections,
+        dropped,
+        frozenset(seen),
+        levels,
+        bounds_of(aligned, levels),
+        settings_of(aligned),
+    )
 
 
 def _cuts(aligned: Alignment, seen: set[ir.Value]) -> frozenset[str]:

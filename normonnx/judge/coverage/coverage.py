@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
 from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.coverage.bounds import Bounds
 from normonnx.judge.coverage.changed import Changed, Selection
 from normonnx.judge.coverage.probing import is_noticed
 from normonnx.judge.coverage.record import Record
@@ -38,6 +39,7 @@ from normonnx.oracle.execution import (
     Step,
 )
 from normonnx.oracle.oracle import Oracle
+from normonnx.sizes.dimensions import Binding
 
 # Numbers of the feeds that are chosen, apart from those that are drawn.
 _CHOSEN_DRAW = 1000
@@ -70,6 +72,7 @@ class Coverage:
         self._old = Record()
         self._noticed: set[Table] = set()
         self._opsets = dict(aligned.optimized.opset_imports)
+        self._bounds = Bounds(differences.bounds)
         self._hidden: dict[ir.Node, Setting] = {s.node: s for s in differences.settings}
 
     def look(
@@ -94,7 +97,7 @@ class Coverage:
         found = []
         if cases.source is not None and not self._is_done():
             found = self._chosen(cases, cases.source, used, progress)
-        left = (self._left(), self._untaken(), list(self._hidden.values()))
+        left = (self._left(), self._untaken(), list(self._hidden.values()), self._bounds.left)
         return found, tuple(sentences(*left, self._record))
 
     def _take(self, feed: Feed, deadline: float) -> tuple[Record, Record]:
@@ -103,6 +106,7 @@ class Coverage:
 
         def observe(step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame) -> None:
             recorder(step, inputs, outputs, frame)
+            self._bounds.observe(step, inputs)
             setting = self._hidden.get(step.node)
             if setting is not None and is_shown(setting, inputs, outputs, self._opsets):
                 del self._hidden[step.node]
@@ -172,8 +176,10 @@ class Coverage:
                 yield feed(changes)
         for changes in row_feeds(inputs, self._rows(), base.inputs):
             yield feed(changes)
+        for binding in self._bordering(source):
+            yield source.altered(next(number), self._title(), binding, {})
         longest = max((row + 1 for rows in self._rows().values() for row in rows), default=0)
-        longest = max(longest, self._longest())
+        longest = max(longest, self._longest(), *(b.number + 1 for b in self._bounds.left))
         for binding in source.lengthened(longest) if longest else ():
             yield source.altered(next(number), self._title(), binding, {})
         for changes in condition_feeds(inputs, source.domains, base.inputs):
@@ -183,9 +189,14 @@ class Coverage:
         for _ in range(_DRAWS if self._record.lookups else 0):
             yield feed({})
 
+    def _bordering(self, source: FeedSource) -> Iterator[Binding]:
+        """Sizes that are what others are cut off at or compared with, and the next ones."""
+        for size in (b.number + step for b in self._bounds.left for step in (0, 1)):
+            yield from islice(source.lengthened(size), 1)
+
     def _title(self) -> str:
         names = [f"'{t.value.name}'" for t, _ in self._left()]
-        names += map(str, (*self._untaken(), *self._hidden.values()))
+        names += map(str, (*self._untaken(), *self._hidden.values(), *self._bounds.left))
         return f"reaches {names[0]}" if names else "reaches more"
 
     def _rows(self) -> dict[tuple[ir.Node, int], list[int]]:
@@ -204,12 +215,14 @@ class Coverage:
         return max((max(t.labels.shape, default=0) for t in sliced), default=0)
 
     def _is_done(self) -> bool:
-        return not self._left() and not self._untaken() and not self._hidden
+        left = self._left() or self._untaken() or self._hidden
+        return not left and self._bounds.is_done
 
     def _measure(self) -> int:
         """How much is left, counted downwards."""
         left = sum(int(np.count_nonzero(missing)) for _, missing in self._left())
-        return -left - len(self._untaken()) - len(self._hidden)
+        left += len(self._untaken()) + len(self._hidden) + len(self._bounds.left)
+        return self._bounds.met - left
 
     def _untaken(self) -> list[Selection]:
         """The branches that differ and that no feed took."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from normonnx.judge.coverage.bounds import Bound
 from normonnx.judge.coverage.changed import Selection
 from normonnx.judge.coverage.record import Record
 from normonnx.judge.coverage.settings import Setting
@@ -20,6 +21,7 @@ def sentences(
     left: Sequence[tuple[Table, Array]],
     untaken: Sequence[Selection],
     hidden: Sequence[Setting],
+    bounds: Sequence[Bound],
     record: Record,
 ) -> list[str]:
     """A sentence for each table and branch, the last with what can be done.
@@ -28,6 +30,7 @@ def sentences(
         left: the tables, with the numbers that no feed reached.
         untaken: the branches that no feed took.
         hidden: nodes of which no feed shows that attributes differ.
+        bounds: numbers that no size was above.
         record: what the feeds reached.
     """
     found = []
@@ -39,6 +42,7 @@ def sentences(
         for table, missing in left
     ]
     found += [f"no feed shows that {setting} differ from the original's" for setting in hidden]
+    found += [f"no feed has a size above the {bound}" for bound in bounds]
     return [*found[:-1], *(f"{last}: give --data that does" for last in found[-1:])]
 
 
