@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,28 +76,43 @@ def linked(model: ir.Model, weights: WeightsFile) -> Linked | None:
         weights: where to write those that are in memory and nobody changes.
     """
     proto, in_memory = lightened(model)
-    external = _external(model, proto)
-    folders = {os.path.dirname(_location(tensor)) for tensor in external or ()}
-    if external is None or len(folders) > 1 or not all(map(os.path.isabs, folders)):
+    folder = _named_in_one_folder(_external(model, proto))
+    if folder is None:
+        return None
+    views = {n: w for n, w in in_memory.items() if not folder and _is_view(w)}
+    inside = {name: weight for name, weight in in_memory.items() if name not in views}
+    if sum(weight.nbytes for weight in inside.values()) > _MOST_INSIDE:
+        return None
+    for tensor in proto.graph.initializer:
+        if tensor.name in inside:
+            _fill(tensor, inside[tensor.name])
+    if not _place(proto, views, weights):
+        return None
+    return Linked(proto.SerializeToString(), Path(folder) if folder else weights.path.parent)
+
+
+def _named_in_one_folder(external: list[TensorProto] | None) -> str | None:
+    """The folder of all these files, by whose names they are called now; None if there are more."""
+    if external is None:
+        return None
+    folders = {os.path.dirname(_location(tensor)) for tensor in external}
+    if len(folders) > 1 or not all(map(os.path.isabs, folders)):
         return None
     for tensor in external:
         _point(tensor, os.path.basename(_location(tensor)))
-    inside = 0
+    return next(iter(folders), "")
+
+
+def _place(proto: ModelProto, views: Mapping[str, ir.TensorProtocol], weights: WeightsFile) -> bool:
+    """Write weights into the file; False where the system refuses."""
     for tensor in proto.graph.initializer:
-        weight = in_memory.get(tensor.name)
-        if weight is None:
-            continue
-        if not folders and _is_view(weight):
-            try:
+        weight = views.get(tensor.name)
+        try:
+            if weight is not None:
                 _point(tensor, weights.path.name, weights.place(weight), weight.nbytes)
-            except OSError:
-                return None
-            continue
-        inside += weight.nbytes
-        if inside > _MOST_INSIDE:
-            return None
-        _fill(tensor, weight)
-    return Linked(proto.SerializeToString(), Path(*folders) if folders else weights.path.parent)
+        except OSError:
+            return False
+    return True
 
 
 def without_weights(model: ir.Model) -> ModelProto | None:

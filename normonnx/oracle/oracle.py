@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ from normonnx.oracle.execution import (
 from normonnx.oracle.planner import Planner, computable
 from normonnx.oracle.promotion import promote, widened
 from normonnx.oracle.roundoff import Roundoff
+from normonnx.oracle.threads import one_thread
+
+# Multiplications of an evaluation from which the next one may use several threads.
+_MANY = 1_000_000_000
 
 
 class Evaluation(Struct, frozen=True):
@@ -76,6 +81,7 @@ class Oracle:
         self._weights = Weights(exact or {})
         self._plan = planner.plan(model.graph, dict(model.opset_imports))
         self.missing: tuple[str, ...] = tuple(sorted(planner.missing))
+        self._is_costly = False
         self._refuses = bool(self.missing) and not partly
         if self.missing and partly:
             self._plan = computable(self._plan)
@@ -119,9 +125,11 @@ class Oracle:
             roundoff=roundoff,
             observer=observer,
         )
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        threads = nullcontext() if self._is_costly else one_thread()
+        with threads, np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outputs = _walked(self._plan, frame)
+        self._is_costly = frame.spent[0] > _MANY
         return Evaluation(
             {str(v.name): widened(a) for v, a in zip(self._plan.outputs, outputs, strict=True)},
             {str(v.name): frame[v] for v in also},

@@ -137,10 +137,7 @@ class Session:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         form = form_of(model)
-        if form.folder:
-            options.add_session_config_entry(_FOLDER, form.folder)
-        if not form.packed:
-            options.add_session_config_entry(_NO_PREPACKING, "1")
+        _link(options, form)
         if setting.saved:
             _save(options, setting.saved)
         configured: list[Any] = [provider]
@@ -197,6 +194,13 @@ def form_of(model: bytes | str | Form) -> Form:
     if isinstance(model, Form):
         return model
     return Form(path=model) if isinstance(model, str) else Form(content=model)
+
+
+def _link(options: onnxruntime.SessionOptions, form: Form) -> None:
+    if form.folder:
+        options.add_session_config_entry(_FOLDER, form.folder)
+    if not form.packed:
+        options.add_session_config_entry(_NO_PREPACKING, "1")
 
 
 def _save(options: onnxruntime.SessionOptions, path: str) -> None:
