@@ -131,7 +131,7 @@ def _make(
 
 
 def _take_names_over(proposal: Proposal, dead: Iterable[ir.Node]) -> frozenset[ir.Node]:
-    """Let a node that goes leave its name to the new one that does its work; those that have one."""
+    """Let a node that goes leave its name to the one that does its work; those that got one."""
     free = {node for node in dead if node.name}
     named = set()
     for new, old in proposal.successors.items():

@@ -5,6 +5,9 @@ of 1.31, at its extended level and above:
 
     Transpose(…, swaps the last two axes) → MatMul with a vector   becomes FusedMatMul(transA = 1),
                                                                    which does not transpose
+
+And it refuses at load what it computes while it does not know the rank: a Range whose limits are
+vectors of one element.
 """
 
 from __future__ import annotations
@@ -21,11 +24,24 @@ def pitfall(proposal: Proposal) -> str:
         if reason := _fused_with_a_vector(proposal, node, node.inputs[0] if node.inputs else None):
             return reason
     for old, new in proposal.replacements:
+        if reason := _no_scalar(proposal, old):
+            return reason
         for use in old.uses():
             if use.idx or _swaps_last_axes(old):
                 continue
             if reason := _fused_with_a_vector(proposal, use.node, new):
                 return reason
+    return ""
+
+
+def _no_scalar(proposal: Proposal, old: ir.Value) -> str:
+    """Why a Range that reads a value would no longer be loaded."""
+    ranges = [use.node for use in old.uses() if onnx_name(use.node) == "Range"]
+    for node in ranges:
+        tensors = [walk.tensor(old) for walk in proposal.context.recorded.walks]
+        if any(tensor is not None and tensor.shape for tensor in tensors):
+            name = node.name or node.outputs[0].name
+            return f"ONNX Runtime would see that Range '{name}' reads no scalar"
     return ""
 
 

@@ -152,7 +152,8 @@ def test_an_input_that_is_an_output_keeps_its_identity() -> None:
 
 def test_two_outputs_of_one_value() -> None:
     model = written(
-        "g (float[n] x) => (float[n] y, float[n] z) { a = Neg (x) y = Identity (a) z = Identity (y) }"
+        "g (float[n] x) => (float[n] y, float[n] z) "
+        "{ a = Neg (x) y = Identity (a) z = Identity (y) }"
     )
     assert operators(simplified(model, [(3,)])) == "Neg Identity"
 
