@@ -104,7 +104,7 @@ SPECIAL: dict[str, Case] = {
     "Reshape": (lambda: [_real(3, 4), _ints(2, -1)], {}),
     "ReverseSequence": (lambda: [_real(3, 4), _ints(1, 2, 3, 2)], {}),
     "Resize": (
-        lambda: [_real(1, 1, 3, 4), _real(0), np.array([1.0, 1.0, 2.0, 2.0], np.float32)],
+        lambda: [_real(1, 1, 3, 4), _real(0), _real(0), _ints(1, 1, 6, 8)],
         {"mode": "linear"},
     ),
     "ScatterElements": (lambda: [_real(3, 4), _whole(1, 4), _real(1, 4)], {}),
