@@ -48,6 +48,11 @@ def divide(dividend: Dim, divisor: Dim) -> Dim | None:
     return Product(factor, tuple(symbols)) if symbols and factor else factor
 
 
+def at_least_one(dim: Dim) -> Dim:
+    """The larger of a size and 1, which is another than the size where that is 0."""
+    return max(dim, 1) if isinstance(dim, int) else Product(1, (f"max(1, {dim})",))
+
+
 Dims = tuple[Dim, ...]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.graph.dims import Dim, Dims, unknown
+from normonnx.graph.dims import Dim, Dims, at_least_one, unknown
 from normonnx.operators.known import Known
 
 
@@ -40,8 +40,8 @@ def broadcast_dims(left: Dims, right: Dims, node: ir.Node) -> Dims:
 
 
 def _broadcast_dim(x: Dim, y: Dim, otherwise: Dim) -> Dim:
-    if y in (x, 1):
+    if y in (x, 1, at_least_one(x)):
         return x
-    if x == 1:
+    if x in (1, at_least_one(y)):
         return y
     return next((dim for dim in (x, y) if isinstance(dim, int)), otherwise)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from normonnx.graph.dims import Dim, Dims, Product, times
+from normonnx.graph.dims import Dim, Dims, Product, at_least_one, times
 from normonnx.operators.attributes import attribute_int, slices_of
 from normonnx.operators.known import Known, Rule
 
@@ -145,14 +145,16 @@ def difference(a: Dim, b: Dim) -> Dim | None:
 
 
 def largest(a: Dim, b: Dim) -> Dim | None:
-    """The larger one, a dimension of which nothing is known being larger than 1."""
+    """The larger one, where it is a number, or the larger of a size and at most 1."""
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
     if a == b:
         return a
     # A broadcast dimension, as exporters compute it: the one that is not 1.
     size, other = (a, b) if isinstance(b, int) else (b, a)
-    return size if other in (0, 1) and is_size(size) else None
+    if not isinstance(other, int) or other > 1 or not is_size(size):
+        return None
+    return at_least_one(size) if other == 1 else size
 
 
 def product(known: Known, node: ir.Node) -> Dims | None:
