@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx_ir as ir
 from normonnx.graph.dims import Dims
 from normonnx.operators.attributes import attribute_int, attribute_ints, normalized
 from normonnx.rewrite import Context
-from normonnx.simplify.rule import NOTHING, Found, in_place_of
+from normonnx.simplify.rule import NOTHING, Found, begin, in_place_of
 
 _WITH_RATIO_INPUT = 12
 """The opset from which on Dropout is told by an input whether it trains."""
@@ -21,6 +22,10 @@ _WITHOUT_ATTRIBUTE = 7
 
 def gives_back(context: Context, node: ir.Node) -> Found | None:
     """The first input in the place of the output, if the operator does nothing to it here."""
+    if node.op_type in _ONCE:
+        return _once(context, node)
+    if node.op_type in _NEUTRAL:
+        return _beside_neutral(context, node)
     test = _TESTS.get(node.op_type)
     if test is None or not node.inputs or node.inputs[0] is None:
         return None
@@ -129,10 +134,14 @@ def _is_in_one_part(context: Context, node: ir.Node) -> bool:
     return len(node.outputs) == 1 and keeps_dims(context, node)
 
 
+_LOOKS_ELSEWHERE = ("tf_crop_and_resize", "tf_half_pixel_for_nn")
+"""Modes of a Resize that take other elements than those that are there, by a scale of 1 too."""
+
+
 def _scales_by_one(context: Context, node: ir.Node) -> bool:
     """Whether a Resize or Upsample keeps each axis, by scales of 1 or by its sizes."""
     mode = node.attributes.get("coordinate_transformation_mode")
-    if mode is not None and mode.as_string() == "tf_crop_and_resize":
+    if mode is not None and mode.as_string() in _LOOKS_ELSEWHERE:
         return False
     if not keeps_dims(context, node):
         return False
@@ -156,15 +165,61 @@ def _repeats_once(context: Context, node: ir.Node) -> bool:
     return repeats is not None and bool(np.all(repeats == 1))
 
 
-def _follows_itself(context: Context, node: ir.Node) -> bool:
-    """Whether the same operator was applied just before: once more changes nothing."""
-    source = node.inputs[0]
-    producer = None if source is None else source.producer()
-    return (
-        producer is not None
-        and producer.op_identifier() == node.op_identifier()
-        and source is producer.outputs[0]
-    )
+_ONCE = frozenset({"Relu", "Abs", "Floor", "Ceil", "Round", "Sign"})
+"""Operators that change nothing when they are applied once more."""
+
+
+def _once(context: Context, node: ir.Node) -> Found | None:
+    """Of an operator that is applied to its own result the one before."""
+    source = node.inputs[0] if node.inputs else None
+    before = None if source is None else source.producer()
+    if before is None or before.graph is not node.graph:
+        return None
+    if before.op_identifier() != node.op_identifier():
+        return None
+    proposal = begin(context, NOTHING, node)
+    proposal.replace(node.outputs[0], proposal.like(before, before.inputs))
+    return Found(proposal, f"{node.op_type} twice → once")
+
+
+_NEUTRAL: Mapping[str, tuple[int, tuple[int, ...], bool]] = {
+    "Mul": (1, (1, 0), False),
+    "Div": (1, (1,), False),
+    "Add": (0, (1, 0), True),
+    "Sub": (0, (1,), False),
+}
+"""By operator the number that changes nothing, as which inputs, and whether a float needs a minus.
+
+−0 + 0 is 0, so of the zeros that are added only −0 changes nothing.
+"""
+
+_MOST_NEUTRAL = 1 << 16
+"""So many elements of a constant are looked at."""
+
+
+def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
+    """The other operand of arithmetic with a constant that changes nothing."""
+    number, places, is_negative = _NEUTRAL[node.op_type]
+    dims, dtype = context.shapes.dims(node.outputs[0]), context.shapes.dtype(node.outputs[0])
+    if dims is None or dtype is None or len(node.inputs) != 2:
+        return None
+    for place in places:
+        given, other = node.inputs[place], node.inputs[1 - place]
+        size = context.shapes.static(given)
+        if given is None or other is None or context.shapes.dims(other) != dims or size is None:
+            continue
+        if not context.constants.is_constant(given) or math.prod(size) > _MOST_NEUTRAL:
+            continue
+        array = context.constants.array(given)
+        if array is None or array.dtype.kind not in "iuf" or not np.all(array == number):
+            continue
+        if array.dtype.kind == "f" and not number and not np.all(np.signbit(array) == is_negative):
+            continue
+        if given.is_initializer():
+            # What was rounded to it is in no file: a run on the result would not know it either.
+            context.constants.exact.pop(str(given.name), None)
+        return in_place_of(context, NOTHING, node, other)
+    return None
 
 
 _TESTS: Mapping[str, Callable[[Context, ir.Node], bool]] = {
@@ -180,6 +235,5 @@ _TESTS: Mapping[str, Callable[[Context, ir.Node], bool]] = {
     **dict.fromkeys(("Resize", "Upsample"), _scales_by_one),
     "Gather": _takes_all_in_order,
     "Tile": _repeats_once,
-    **dict.fromkeys(("Relu", "Abs", "Floor", "Ceil", "Round", "Sign"), _follows_itself),
 }
 """When an operator of ONNX's gives back its first input."""
