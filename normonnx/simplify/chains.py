@@ -120,7 +120,7 @@ def casts(context: Context, node: ir.Node) -> Found | None:
     if wanted == ir.DataType.STRING:
         return None  # 1 and 1.0 are written differently
     proposal = begin(context, CHAINS, node)
-    proposal.replace(node.outputs[0], proposal.node("Cast", [source], {"to": wanted}))
+    proposal.replace(node.outputs[0], proposal.node("Cast", [source], dict(node.attributes)))
     return Found(proposal, chained([before, node], "Cast"))
 
 
