@@ -74,8 +74,8 @@ def kind(reason: str) -> str:
 
 def summary(found: Sequence[Trial]) -> dict[str, Any]:
     """Counts by kind, with the seeds to look at."""
-    lost = _by_kind((trial.seed, reason) for trial in found for reason in trial.unproved)
-    stay = _by_kind((trial.seed, reason) for trial in found for reason in trial.left_because)
+    lost = by_kind((trial.seed, reason) for trial in found for reason in trial.unproved)
+    stay = by_kind((trial.seed, reason) for trial in found for reason in trial.left_because)
     left = [trial.seed for trial in found if trial.left]
     return {
         "networks": len(found),
@@ -91,7 +91,7 @@ def summary(found: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _by_kind(reasons: Iterable[tuple[int, str]]) -> dict[str, dict[str, Any]]:
+def by_kind(reasons: Iterable[tuple[int, str]]) -> dict[str, dict[str, Any]]:
     """Of each kind of reason how often there is one, and in which seeds; the frequent first."""
     seeds: dict[str, list[int]] = {}
     for seed, reason in reasons:

@@ -86,7 +86,8 @@ def take_place(
     node.graph.insert_before(node, identity)
     out = identity.outputs[0]
     out.type, out.shape = old.type, old.shape
-    context.shapes.adopt(out, old)
+    context.shapes.adopt(out, new)
+    context.recorded.replaced([(old, out)], [identity], context.opsets_of(node.graph))
     old.replace_all_uses_with(out, replace_graph_outputs=True)
     old.name = None
     out.name = name

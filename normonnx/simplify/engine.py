@@ -57,7 +57,7 @@ def _round(context: Context, told: int) -> bool:
     unread.drop_unread(context)
     for node in list(walk(context.model.graph)):
         if node.graph is not None:
-            if len(rewrites) > told:
+            if rewrites:
                 context.shapes.look_again(node)
             _node(context, node)
     for graph in _graphs(context.model):

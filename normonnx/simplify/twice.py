@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import onnx_ir as ir
 
+from normonnx.graph.annotations import named_by_annotations
 from normonnx.graph.contents import Contents
 from normonnx.graph.nesting import walk
 from normonnx.journal import Refusal, Rewrite
@@ -78,10 +79,16 @@ def merge_initializers(context: Context) -> None:
         return
     contents, first = Contents(), dict[int, ir.Value]()
     gone: list[str] = []
-    apart = _overwritten(context)
+    apart, named = _overwritten(context), named_by_annotations(context.model)
     for name, value in list(graph.initializers.items()):
         stored = value.const_value
-        if stored is None or value in apart or value.is_graph_input() or value.is_graph_output():
+        if (
+            stored is None
+            or value in apart
+            or name in named
+            or value.is_graph_input()
+            or value.is_graph_output()
+        ):
             continue
         kept = first.setdefault(contents.number(stored), value)
         if kept is not value and _exact(context, kept) == _exact(context, value):

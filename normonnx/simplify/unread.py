@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
+from normonnx.graph.annotations import named_by_annotations
 from normonnx.graph.nesting import graphs_of, let_go, subgraphs
 from normonnx.journal import Rewrite
 from normonnx.operators.names import onnx_name
@@ -38,7 +39,7 @@ def drop_unread(context: Context) -> None:
 def _drop_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
     """The nodes that were taken out, those of subgraphs among them."""
     for node in reversed(list(graph)):
-        if any(out.uses() or out.is_graph_output() for out in node.outputs):
+        if not node.outputs or any(out.uses() or out.is_graph_output() for out in node.outputs):
             for inner in subgraphs(node):
                 yield from _drop_nodes(inner)
             continue
@@ -49,12 +50,14 @@ def _drop_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
 
 
 def _drop_initializers(context: Context) -> Iterator[str]:
+    named = named_by_annotations(context.model)
     functions = [function.graph for function in context.model.functions.values()]
     for graph in graphs_of(context.model):
         if any(graph is own for own in functions):
             continue
         for name, value in list(graph.initializers.items()):
-            if not value.uses() and not value.is_graph_input() and not value.is_graph_output():
+            listed = value.is_graph_input() or value.is_graph_output() or name in named
+            if not value.uses() and not listed:
                 graph.initializers.pop(name)
                 yield name
 

@@ -221,7 +221,7 @@ def test_inside_a_loop_that_grows_its_state() -> None:
     """The shape of the state is another in each turn."""
     text = """g (float[2] x) => (float[a] y, int64[3] z) {
         y, z = Loop (n, go, x) <body = b (int64 i, bool c, float[d] s)
-        => (bool c2, float[e] t, int64 h) {
+                                       => (bool c2, float[e] t, int64 h) {
             c2 = Identity (c) t = Concat <axis=0> (s, x) k = Shape (s) h = Squeeze (k) }> }"""
     made = simplified(written(text, n=np.int64(3), go=np.bool_(True)), [(2,)])
     assert operators(made).count("Shape") == 1

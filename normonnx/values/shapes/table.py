@@ -153,11 +153,20 @@ class Shapes:
         return whole and size <= _LARGEST_VECTOR
 
     def adopt(self, new: ir.Value, old: ir.Value) -> None:
-        """Let a new value have what is known of the old one whose place it takes."""
-        self._dims[new] = self.dims(old)
+        """Let a new value have what is known of the old one whose place it takes, if it is more."""
+        known, told = self.dims(new), self.dims(old)
+        if known is not None and (told is None or len(told) == len(known)):
+            told = tuple(map(self._better, known, known if told is None else told))
+        self._dims[new] = told
         dtype = self.dtype(old)
         if dtype is not None:
             self._dtypes[new] = dtype
+
+    def _better(self, one: Dim, other: Dim) -> Dim:
+        """Of what is said of a dimension twice that which says more."""
+        if isinstance(one, int) or (self._open(other) and not isinstance(other, int)):
+            return one
+        return other
 
     def set(self, value: ir.Value, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:
         """State what the maker of a new value knows of it."""
