@@ -35,14 +35,20 @@ def pitfall(proposal: Proposal) -> str:
 
 
 def _no_scalar(proposal: Proposal, old: ir.Value) -> str:
-    """Why a Range that reads a value would no longer be loaded."""
-    ranges = [use.node for use in old.uses() if onnx_name(use.node) == "Range"]
-    for node in ranges:
-        tensors = [walk.tensor(old) for walk in proposal.context.recorded.walks]
-        if any(tensor is not None and tensor.shape for tensor in tensors):
+    """Why a Range would no longer be loaded, with what it reads or with a branch that is known."""
+    readers = [use.node for use in old.uses()]
+    if any(onnx_name(node) == "If" for node in readers):
+        readers += [node for graph in proposal.context.graphs() for node in graph]
+    for node in readers:
+        if onnx_name(node) == "Range" and any(_is_no_scalar(proposal, v) for v in node.inputs):
             name = node.name or node.outputs[0].name
             return f"ONNX Runtime would see that Range '{name}' reads no scalar"
     return ""
+
+
+def _is_no_scalar(proposal: Proposal, value: ir.Value | None) -> bool:
+    tensors = [walk.tensor(value) for walk in proposal.context.recorded.walks]
+    return any(tensor is not None and bool(tensor.shape) for tensor in tensors)
 
 
 def _fused_with_a_vector(proposal: Proposal, node: ir.Node, left: ir.Value | None) -> str:
