@@ -141,6 +141,8 @@ class Sketch:
 
     def vector(self, x: Tensor, target: Sequence[int]) -> Tensor:
         """A shape: sizes of x where they fit, numbers where not."""
+        if not target:
+            return self.constant(np.zeros(0))
         parts, place = [], 0
         for axis, size in enumerate(target):
             place = axis
