@@ -40,6 +40,7 @@ class Sketch:
     weights: list[onnx.TensorProto] = field(default_factory=list)
     count: int = 0
     is_inner: bool = False
+    is_coarse: bool = False  # arithmetic in half precision: a step would show how it was rounded
 
     def within(self, number: int) -> Sketch:
         """A graph in this one; its names begin with a number of their own."""
@@ -140,6 +141,8 @@ class Sketch:
 
     def vector(self, x: Tensor, target: Sequence[int]) -> Tensor:
         """A shape: sizes of x where they fit, numbers where not."""
+        if not target:
+            return self.constant(np.zeros(0))
         parts, place = [], 0
         for axis, size in enumerate(target):
             place = axis

@@ -10,7 +10,8 @@ from .sketch import Sketch, Tensor
 
 def cast_about(s: Sketch, x: Tensor) -> Tensor:
     """Casts there and back, through types that hold everything or not."""
-    names = [np.float64, np.float32, np.float16, np.int32, np.int64, np.float64]
+    floats = [np.float64, np.float32, np.float16]
+    names = floats if s.is_coarse else [*floats, np.float64, np.int32, np.int64]
     found = x
     for _ in range(int(s.rng.integers(1, 4))):
         found = s.cast(found, s.pick(names))
@@ -21,10 +22,9 @@ def constant_chain(s: Sketch, x: Tensor) -> Tensor:
     """A constant that is worked out by many operators, and added."""
     shape = list(x.shape[-1:]) if s.chance(0.6) else []
     found = s.constant(s.rng.uniform(0.5, 2, shape), np.float32)
-    is_coarse = False  # arithmetic in half precision: a step would show how it was rounded
     for _ in range(int(s.rng.integers(2, 7))):
         kind = int(s.rng.integers(11))
-        if is_coarse and kind in (7, 9, 10):
+        if s.is_coarse and kind in (7, 9, 10):
             continue
         a = found.array
         if kind == 0:
@@ -45,7 +45,7 @@ def constant_chain(s: Sketch, x: Tensor) -> Tensor:
         elif kind == 6:
             half = s.cast(found, np.float16)
             grown = s.op("Mul", [half, s.constant(3, np.float16)], half.array)
-            is_coarse = True
+            s.is_coarse = True
             found = s.cast(grown, np.float32)
         elif kind == 7:
             whole = s.cast(s.op("Floor", [found], a), np.int64)
