@@ -212,12 +212,12 @@ class Outcomes:
         """Judge what broke the rule by how far rounding moves the original, as far as it takes."""
         before = {(r.output, r.setting): r for r in self.results if r.flaw == "rounding"}
         for raises in (_MOVED, _PROMISED):
-            broken = {(r.output, r.setting) for r in self.results if r.flaw == "rounding"}
+            broken = _rows([r for r in self.results if r.flaw == "rounding"])
             if not broken:
                 break
             self._raises |= dict.fromkeys(broken, raises)
             self.results = self._judged()
-        still = {(r.output, r.setting) for r in self.results if not r.passed}
+        still = _rows([r for r in self.results if not r.passed])
         for key, result in before.items():
             if key not in still:
                 remark = "no farther than its types, or an ulp of its inputs, move the original"
@@ -285,9 +285,9 @@ class Outcomes:
         if not fresh:
             return
         self.cases += fresh
-        suspects = {(r.output, r.setting) for r in self.results if not r.passed}
+        suspects = _rows([r for r in self.results if not r.passed])
         numbers = {c.feed.draw for c in fresh}
-        self._raises = {(r.output, r.setting): _PROMISED for r in self.results}
+        self._raises = dict.fromkeys(_rows(self.results), _PROMISED)
         self._measure(fresh, None)
         again = self._judged()
         cleared = set()
@@ -321,6 +321,11 @@ def _tier(
     )
     message = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts)
     return [Tier(code, title, "pass", f"{message}; {against}" if against else message)]
+
+
+def _rows(results: Sequence[OutputResult]) -> set[tuple[str, str]]:
+    """The outputs that results are of, each with its setting."""
+    return {(result.output, result.setting) for result in results}
 
 
 def _has_finite(results: Sequence[OutputResult], name: str) -> bool:

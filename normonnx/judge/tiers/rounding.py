@@ -11,7 +11,8 @@ towards what the same group shows on all feeds:
 
 Before a breach counts, the original's own distance is raised to what else rounding may do to it:
 to what its types promise (`roundoff`), as a runtime that computes float16 in float32, or is lucky
-once, sets no standard; and to how far it moves itself when its inputs move by an ulp. So the
+once, sets no standard; and to how far it moves itself when its inputs move by an ulp, which is
+looked at first. So the
 optimised model is never farther than 16 times (rms) what was seen, or an ulp of its narrowest type
 at the largest element of an unbroken row of levels: what is small by cancellation is rounded with
 those.
