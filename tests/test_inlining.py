@@ -237,7 +237,7 @@ def test_another_opset_in_which_the_operators_mean_the_same(written_for: int, op
     proto = model(nodes, [f], ["N", 8])
     proto.opset_import[0].version = opset
     check(proto, X2)
-    result = normonnx.optimize(proto)
+    result = normonnx.optimize(proto, simplify=False)
     assert result.passed
     assert len(result.report.rewrites) == 2
 

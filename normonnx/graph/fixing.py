@@ -28,26 +28,27 @@ def fix_sizes(
     """
     bound = dict(sizes)
     inputs = {str(value.name): value for value in model.graph.inputs if not value.is_initializer()}
-    named = {
-        str(dim.value): None
-        for value in inputs.values()
-        for dim in value.shape or ()
-        if not isinstance(dim, int) and dim.value
-    }
+    _refuse_unknown(inputs, sizes)
     for name, shape in shapes.items():
         _bind(inputs, name, shape, bound)
-    for name in sizes:
-        if name not in named:
-            known = ", ".join(named) or "none"
-            raise UsageError(
-                f"no input has an open dimension '{name}'", hint=f"open dimensions: {known}"
-            )
     for graph in graphs_of(model):
         for value in (*graph.inputs, *graph.outputs, *(o for node in graph for o in node.outputs)):
             _set(value, bound)
     told = [f"{name} = {size}" for name, size in sizes.items()]
     told += [f"{name}: {'×'.join(map(str, shape))}" for name, shape in shapes.items()]
     return f"sizes set: {', '.join(told)}"
+
+
+def _refuse_unknown(inputs: Mapping[str, ir.Value], sizes: Mapping[str, int]) -> None:
+    """Every size is that of a dimension which some input leaves open."""
+    dims = [dim for value in inputs.values() for dim in value.shape or ()]
+    named = dict.fromkeys(str(dim.value) for dim in dims if not isinstance(dim, int) and dim.value)
+    for name in sizes:
+        if name not in named:
+            raise UsageError(
+                f"no input has an open dimension '{name}'",
+                hint=f"open dimensions: {', '.join(named) or 'none'}",
+            )
 
 
 def _bind(
@@ -57,17 +58,15 @@ def _bind(
     value = inputs.get(name)
     if value is None:
         raise UsageError(f"no such input: '{name}'", hint=f"inputs: {', '.join(inputs)}")
-    declared = value.shape
-    if declared is not None and len(declared) != len(shape):
+    declared = [None] * len(shape) if value.shape is None else list(value.shape)
+    if len(declared) != len(shape):
         raise UsageError(f"input '{name}' has {len(declared)} dimensions, not {len(shape)}")
-    for axis, size in enumerate(shape):
-        dim = size if declared is None else declared[axis]
-        key = None if isinstance(dim, int) else dim.value
-        known = bound.get(key, size) if key else (dim if isinstance(dim, int) and dim > 0 else size)
+    for axis, (dim, size) in enumerate(zip(declared, shape, strict=True)):
+        fixed = dim if isinstance(dim, int) and dim > 0 else size
+        key = None if dim is None or isinstance(dim, int) else dim.value
+        known = fixed if key is None else bound.setdefault(key, size)
         if known != size:
             raise UsageError(f"dimension {axis} of input '{name}' is {known}, not {size}")
-        if key:
-            bound[key] = size
     value.shape = ir.Shape(shape)
 
 

@@ -27,6 +27,7 @@ from normonnx.options import Options
 from normonnx.pipeline import Outcome
 from normonnx.report import Inspection, Site
 from normonnx.report.inspected import FUSED
+from normonnx.simplify.rule import CODES
 from normonnx.steps import InlineFunctions, Workspace
 from normonnx.values.unread import is_left_unread
 
@@ -96,6 +97,8 @@ class _Survey:
         """All of them, in the order of the model's nodes."""
         found: dict[ir.Node | str, Site] = {}
         for rewrite in self._journal.rewrites:
+            if rewrite.rule in CODES:
+                continue  # what it takes away is no norm
             for gone, site in self._rewritten(rewrite):
                 found.setdefault(gone, site)
         for miss in self._journal.near_misses.values():

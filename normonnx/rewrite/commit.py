@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph.exact import Maker
 from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.table import facts_of
 from normonnx.ops.operators import DOMAIN
@@ -161,12 +162,16 @@ def _stored_constants(proposal: Proposal, dying: Iterable[ir.Value]) -> list[ir.
             value.name = name
             graph.register_initializer(value)
         if exact.dtype == np.float64:
-            maker = proposal.makers.get(value)
-            if maker is None:
-                context.constants.exact[name] = exact
-            else:
-                context.constants.exact.remake(name, exact, maker)
+            _keep_exact(context, name, exact, proposal.makers.get(value))
     return prelude
+
+
+def _keep_exact(context: Context, name: str, exact: np.ndarray, maker: Maker | None) -> None:
+    """Remember what was rounded to a new constant, or how to make it again."""
+    if maker is None:
+        context.constants.exact[name] = exact
+    else:
+        context.constants.exact.remake(name, exact, maker)
 
 
 def _name_for(

@@ -37,6 +37,23 @@ _SAVED_LIGHTLY = {
 }
 
 
+def _available(provider: str, *, allow_fallback: bool) -> str:
+    """The provider if it is there, or the CPU's where that may stand for it.
+
+    Raises:
+        EnvironmentLacksError: it is not there.
+    """
+    there = onnxruntime.get_available_providers()
+    if provider in there:
+        return provider
+    if allow_fallback:
+        return PROVIDERS["cpu"]
+    raise EnvironmentLacksError(
+        f"this ONNX Runtime has no {provider}",
+        hint="install onnxruntime-gpu, compare on the cpu, or allow falling back to it",
+    )
+
+
 class SessionFailedError(Exception):
     """ONNX Runtime does not load the model, or does not run it on these inputs."""
 
@@ -119,14 +136,7 @@ class Session:
         seconds: float = math.inf,
         extensions: Extensions | None = None,
     ) -> None:
-        provider = PROVIDERS[setting.provider]
-        if allow_fallback and provider not in onnxruntime.get_available_providers():
-            provider = PROVIDERS["cpu"]
-        if provider not in onnxruntime.get_available_providers():
-            raise EnvironmentLacksError(
-                f"this ONNX Runtime has no {provider}",
-                hint="install onnxruntime-gpu, compare on the cpu, or allow falling back to it",
-            )
+        provider = _available(PROVIDERS[setting.provider], allow_fallback=allow_fallback)
         levels = onnxruntime.GraphOptimizationLevel
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = (

@@ -205,21 +205,27 @@ def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
         return None
     for place in places:
         given, other = node.inputs[place], node.inputs[1 - place]
-        size = context.shapes.static(given)
-        if given is None or other is None or context.shapes.dims(other) != dims or size is None:
+        if given is None or other is None or context.shapes.dims(other) != dims:
             continue
-        if not context.constants.is_constant(given) or math.prod(size) > _MOST_NEUTRAL:
-            continue
-        array = context.constants.array(given)
-        if array is None or array.dtype.kind not in "iuf" or not np.all(array == number):
-            continue
-        if array.dtype.kind == "f" and not number and not np.all(np.signbit(array) == is_negative):
+        if not _is_neutral(context, given, number, is_negative=is_negative):
             continue
         if given.is_initializer():
             # What was rounded to it is in no file: a run on the result would not know it either.
             context.constants.exact.pop(str(given.name), None)
         return in_place_of(context, NOTHING, node, other)
     return None
+
+
+def _is_neutral(context: Context, given: ir.Value, number: int, *, is_negative: bool) -> bool:
+    """Whether a constant holds nothing but a number, of zeros in floats those with this sign."""
+    size = context.shapes.static(given)
+    if size is None or math.prod(size) > _MOST_NEUTRAL or not context.constants.is_constant(given):
+        return False
+    array = context.constants.array(given)
+    if array is None or array.dtype.kind not in "iuf" or not np.all(array == number):
+        return False
+    signed = array.dtype.kind == "f" and not number
+    return not signed or bool(np.all(np.signbit(array) == is_negative))
 
 
 _TESTS: Mapping[str, Callable[[Context, ir.Node], bool]] = {

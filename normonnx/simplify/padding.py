@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import onnx_ir as ir
 
 from normonnx.operators.attributes import attribute_ints
@@ -39,23 +42,32 @@ def _zeros(context: Context, pad: ir.Node) -> list[int] | None:
     mode = pad.attributes.get("mode")
     if mode is not None and mode.as_string() != "constant":
         return None
-    if len(pad.inputs) == 1:
-        value = pad.attributes.get("value")
-        pads = attribute_ints(pad, "pads") or attribute_ints(pad, "paddings")
-        filled = 0.0 if value is None else value.as_float()
-    else:
-        array = context.constants.array(pad.inputs[1])
-        pads = None if array is None else tuple(int(n) for n in array.reshape(-1))
-        given = pad.inputs[2] if len(pad.inputs) > 2 else None
-        fill = context.constants.array(given)
-        if given is not None and (fill is None or fill.size != 1):
-            return None
-        filled = 0.0 if fill is None else float(fill.reshape(-1)[0])
     if len(pad.inputs) > 3 and pad.inputs[3] is not None:
         return None  # axes
-    if pads is None or filled or any(n < 0 for n in pads):
+    pads, filled = _by_attributes(pad) if len(pad.inputs) == 1 else _by_inputs(context, pad)
+    if pads is None or filled != 0 or any(n < 0 for n in pads):
         return None
     return list(pads)
+
+
+_Padding: TypeAlias = "tuple[Sequence[int] | None, float | None]"
+"""How many elements before and behind each axis, and what they hold; None for what is not known."""
+
+
+def _by_attributes(pad: ir.Node) -> _Padding:
+    value = pad.attributes.get("value")
+    pads = attribute_ints(pad, "pads") or attribute_ints(pad, "paddings")
+    return pads, 0.0 if value is None else value.as_float()
+
+
+def _by_inputs(context: Context, pad: ir.Node) -> _Padding:
+    array = context.constants.array(pad.inputs[1])
+    pads = None if array is None else [int(n) for n in array.reshape(-1)]
+    given = pad.inputs[2] if len(pad.inputs) > 2 else None
+    if given is None:
+        return pads, 0.0
+    fill = context.constants.array(given)
+    return pads, None if fill is None or fill.size != 1 else float(fill.reshape(-1)[0])
 
 
 def _own(node: ir.Node, rank: int | None) -> list[int] | None:

@@ -22,14 +22,7 @@ def split(context: Context, node: ir.Node) -> Found | None:
     if source is None or dims is None or cut is None or not isinstance(dims[cut[0]], int):
         return None
     axis = cut[0]
-    parts = {(cut[1], cut[2]): node}
-    for use in source.uses():
-        other = use.node
-        if other is node or onnx_name(other) != "Slice" or use.idx or other.graph is not node.graph:
-            continue
-        found = _cut(context, other)
-        if found is not None and found[0] == axis:
-            parts.setdefault((found[1], found[2]), other)
+    parts = _parts(context, source, axis, node)
     places = sorted(parts)
     if len(places) < 2 or not _is_whole(places, dims[axis]):
         return None
@@ -48,6 +41,21 @@ def split(context: Context, node: ir.Node) -> Found | None:
     for place, new in zip(places, made.outputs, strict=True):
         proposal.replace(parts[place].outputs[0], new)
     return Found(proposal, "Slices of one tensor → Split")
+
+
+def _parts(
+    context: Context, source: ir.Value, axis: int, node: ir.Node
+) -> dict[tuple[int, int], ir.Node]:
+    """The Slices of a tensor along an axis, in the graph of one of them, by where they lie."""
+    parts: dict[tuple[int, int], ir.Node] = {}
+    for use in source.uses():
+        other = use.node
+        if onnx_name(other) != "Slice" or use.idx or other.graph is not node.graph:
+            continue
+        found = _cut(context, other)
+        if found is not None and found[0] == axis:
+            parts.setdefault((found[1], found[2]), other)
+    return parts
 
 
 def _cut(context: Context, node: ir.Node) -> tuple[int, int, int] | None:

@@ -44,19 +44,23 @@ def choice_behind(output: ir.Value) -> Choice | None:
         if node is None or node.domain != "":
             return None
         if _CHOICES.get(node.op_type) == value.index():
-            data = node.inputs[0]
-            axis = node.attributes.get("axis")
-            keep = node.attributes.get("keepdims")
-            default = -1 if node.op_type == "TopK" else 0
-            if data is None:
-                return None
-            return Choice(
-                data,
-                default if axis is None else axis.as_int(),
-                node.op_type == "TopK" or keep is None or bool(keep.as_int()),
-            )
+            return _choice(node)
         value = node.inputs[0] if node.op_type in _SAME_ORDER else None
     return None
+
+
+def _choice(node: ir.Node) -> Choice | None:
+    """What a TopK, ArgMax or ArgMin chooses from, and along which axis."""
+    data = node.inputs[0]
+    if data is None:
+        return None
+    axis, keep = node.attributes.get("axis"), node.attributes.get("keepdims")
+    is_top = node.op_type == "TopK"
+    return Choice(
+        data,
+        (-1 if is_top else 0) if axis is None else axis.as_int(),
+        is_top or keep is None or bool(keep.as_int()),
+    )
 
 
 def differences(original: Array, optimized: Array) -> Array:
