@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 
 import onnx_ir as ir
 
@@ -38,7 +38,7 @@ def place(proposal: Proposal, prelude: list[ir.Node]) -> None:
 
 
 def take_place(
-    context: Context, old: ir.Value, new: ir.Value, named: Container[ir.Node] = ()
+    context: Context, old: ir.Value, new: ir.Value, named: Collection[ir.Node] = ()
 ) -> None:
     """Let `new` carry the name, type, documentation and readers of `old`.
 
@@ -53,7 +53,7 @@ def take_place(
     name = old.name
     if successor is not None and new.name is not None and new.name.startswith(UNNAMED):
         if successor not in named:
-            single = len(node.outputs) == 1
+            single = len(node.outputs) == 1 and all(one.name != node.name for one in named)
             successor.name = node.name if single else context.fresh(f"{node.name}")
         for key, told in node.metadata_props.items():
             successor.metadata_props.setdefault(key, told)
