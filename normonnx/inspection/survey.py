@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx_ir as ir
+from msgspec.structs import replace
 
 from normonnx import pipeline
 from normonnx.affine.absorb import ABSORB
@@ -27,7 +28,6 @@ from normonnx.options import Options
 from normonnx.pipeline import Outcome
 from normonnx.report import Inspection, Site
 from normonnx.report.inspected import FUSED
-from normonnx.simplify.rule import CODES
 from normonnx.steps import InlineFunctions, Workspace
 from normonnx.values.unread import is_left_unread
 
@@ -66,6 +66,7 @@ def survey(model: ir.Model, name: str, options: Options) -> Inspection:
         name: what to call it.
         options: what may be written and assumed.
     """
+    options = replace(options, simplify=False)  # which is about no norm, and reads all weights
     outcome = pipeline.run(model, options, read_large=False)
     return Inspection(
         name, facts_of(model), tuple(_Survey(model, options, outcome).sites()), outcome.notes
@@ -97,8 +98,6 @@ class _Survey:
         """All of them, in the order of the model's nodes."""
         found: dict[ir.Node | str, Site] = {}
         for rewrite in self._journal.rewrites:
-            if rewrite.rule in CODES:
-                continue  # what it takes away is no norm
             for gone, site in self._rewritten(rewrite):
                 found.setdefault(gone, site)
         for miss in self._journal.near_misses.values():

@@ -178,9 +178,9 @@ def test_results_show_themselves(models_dir: Path) -> None:
     path = models_dir / "tutorial_dense_batchnorm.onnx"
     result, found = normonnx.optimize(path, verify=False), normonnx.inspect(path)
     assert (
-        repr(result) == "<Optimized tutorial_dense_batchnorm.onnx: UNVERIFIED 1 model, 4 rewrites>"
+        repr(result) == "<Optimized tutorial_dense_batchnorm.onnx: UNVERIFIED 1 model, 6 rewrites>"
     )
-    assert repr(result.report) == "<ModelReport: UNVERIFIED 1 model, 4 rewrites>"
+    assert repr(result.report) == "<ModelReport: UNVERIFIED 1 model, 6 rewrites>"
     assert repr(found) == f"<Inspection: {found.line().removeprefix('normonnx: ')}>"
     assert repr(timing()).startswith("<BenchReport: FASTER 0.")
     for shown in (result, result.report, found, timing(), full()):

@@ -180,7 +180,7 @@ FORWARD = (
     Case("before a Gemm without C", Fires("Gemm"),
          "(float[n,4] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
          "y = Gemm (c, W) }", {"W": (4, 3), **P4}),
-    Case("before a MatMul and Add", Fires("MatMul Add"),
+    Case("before a MatMul and Add", Fires("Gemm"),
          "(float[2,4] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
          "d = MatMul (c, W)\n y = Add (d, b) }", {"W": (4, 3), "b": (3,), **P4}),
     Case("before Flatten and Gemm", Fires("Flatten Gemm"),

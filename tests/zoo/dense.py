@@ -56,10 +56,10 @@ GEMMS = (
 MATMULS = (
     Case("MatMul", Fires(gone="BatchNormalization Mul"),
          f"(float[5,3] x) => (float[] y) {{ c = MatMul (x, W)\n {BN} }}", {"W": (3, 4), **P4}),
-    Case("MatMul and Add", MATMUL,
+    Case("MatMul and Add", GEMM,
          f"(float[n,3] x) => (float[] y) {{ p = MatMul (x, W)\n c = Add (p, b)\n {BN} }}",
          {"W": (3, 4), "b": (4,), **P4}),
-    Case("MatMul and Add, bias first", MATMUL,
+    Case("MatMul and Add, bias first", GEMM,
          f"(float[n,3] x) => (float[] y) {{ p = MatMul (x, W)\n c = Add (b, p)\n {BN} }}",
          {"W": (3, 4), "b": (1, 4), **P4}),
     Case("MatMul then Mul and Add, rank 3", MATMUL,
@@ -95,7 +95,7 @@ MATMULS = (
     Case("BatchNorm before MatMul of rank 3", Right(),
          "(float[2,4,3] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
          "y = MatMul (c, W) }", {"W": (3, 5), **P4}),
-    Case("Keras: Relu, Mul, Add, MatMul, Add", Fires("Relu MatMul Add"),
+    Case("Keras: Relu, Mul, Add, MatMul, Add", Fires("Relu Gemm"),
          "(float[n,4] x) => (float[] y) { r = Relu (x)\n c = Mul (r, k)\n d = Add (c, l)\n"
          "p = MatMul (d, W)\n y = Add (p, b) }",
          {"W": (4, 3), "b": (3,), "k": (4,), "l": (4,)}),
@@ -131,7 +131,7 @@ AXES = (
          {"W": (6, 8), "shape": np.array([1, 8, 8]), **batch_norm("", 8)}),
     Case("BatchNorm over the sequence", Stays("MatMul BatchNormalization", "varies along axis 1"),
          f"(float[2,4,3] x) => (float[] y) {{ c = MatMul (x, W)\n {BN} }}", {"W": (3, 4), **P4}),
-    Case("Reshape that splits the channels", Fires("MatMul Add Reshape"),
+    Case("Reshape that splits the channels", Fires("Gemm Reshape"),
          "(float[6,3] x) => (float[] y) { p = MatMul (x, W)\n"
          f"c = Reshape (p, shape)\n {BN} }}",
          {"W": (3, 8), "shape": np.array([6, 4, 2]), **P4}),

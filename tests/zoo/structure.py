@@ -145,14 +145,14 @@ SCOPES = (
          "(float[2,3,7,9] x, bool f) => (float[] z) { c = Conv (x, W)\n"
          "z = If (f) <then_branch = t () => (float[2,4,5,7] y) {" + BN + "},"
          "else_branch = e () => (float[2,4,5,7] q) { q = Neg (c) }> }", {"W": W, **P}),
-    Case("inside a Loop", Fires("Loop Identity MatMul Add"),
+    Case("inside a Loop", Fires("Loop Identity Gemm"),
          "(float[2,4] x) => (float[2,4] z) { z = Loop (n, f, x) <"
          "body = l (int64 i, bool p, float[2,4] a) => (bool q, float[2,4] y) { q = Identity (p)\n"
          "c = MatMul (a, W)\n d = Mul (c, k)\n"
          "y = Add (d, l) }> }",
          {"W": np.eye(4, dtype=np.float32)[::-1].copy() * np.float32(0.5), "k": (4,), "l": (4,),
           "n": np.array(3), "f": np.array(True)}),
-    Case("inside a Scan", Fires("Scan Identity MatMul Add"),
+    Case("inside a Scan", Fires("Scan Identity Gemm"),
          "(float[3,2,4] x) => (float[] u, float[] z) { u, z = Scan <num_scan_inputs=1,"
          "body = l (float[2,4] h, float[2,4] a) => (float[2,4] g, float[2,4] y) {"
          "g = Identity (a)\n c = MatMul (a, W)\n d = Mul (c, k)\n y = Add (d, l) }> (h0, x) }",
