@@ -352,6 +352,7 @@ _PAGES = (
             "Reshape, Flatten, Squeeze, Unsqueeze, Expand, Resize and Split to the dimensions that "
             "were there, at every size",
             "Slice and Gather of everything in order, Pad of nothing, Tile of one",
+            "Mul and Div by 1, Sub of 0, Add of −0 and of a whole 0, where the dimensions stay",
             "Concat, Sum, Max, Min and Mean of a single input; Relu of a Relu",
             "an input of the model that is also an output keeps its Identity",
         ),
