@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 
-def onnxruntime_offline(source: Path, target: Path) -> None:
+def onnxruntime_offline(source: Path, target: Path, level: str = "EXTENDED") -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = getattr(levels, f"ORT_ENABLE_{level}")
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 4
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
@@ -67,6 +69,8 @@ def onnxscript(source: Path, target: Path) -> None:
 
 TOOLS: dict[str, Callable[[Path, Path], None]] = {
     "onnxruntime offline": onnxruntime_offline,
+    "ORT basic": partial(onnxruntime_offline, level="BASIC"),
+    "ORT extended": onnxruntime_offline,
     "onnxruntime.transformers": onnxruntime_transformers,
     "onnxruntime.transformers, unet": onnxruntime_transformers_unet,
     "onnxsim": onnxsim,
