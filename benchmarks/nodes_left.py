@@ -41,11 +41,10 @@ def left(path: Path) -> int | None:
 def ours(source: Path) -> int | None:
     """What normonnx leaves, proved rewrite by rewrite, and not judged here."""
     try:
-        return count(
-            onnx.load_from_string(normonnx.optimize(source, verify=False).to_bytes())
-        ).nodes
+        content = normonnx.optimize(source, verify=False).to_bytes()
     except NormonnxError:
         return None
+    return count(onnx.load_from_string(content)).nodes
 
 
 def measured(folder: Path, python: Path) -> dict[str, Row]:
@@ -86,8 +85,12 @@ def page(rows: dict[str, Row], versions: dict[str, str], date: str) -> str:
 
 def total(rows: dict[str, Row]) -> dict[str, int]:
     """The sums over all models that every tool was given."""
-    tools = ("original", OURS, *TOOLS)
-    return {tool: sum(row[tool] or row["original"] or 0 for row in rows.values()) for tool in tools}
+    sums = dict.fromkeys(("original", OURS, *TOOLS), 0)
+    for row in rows.values():
+        for tool in sums:
+            found = row[tool]
+            sums[tool] += (row["original"] or 0) if found is None else found
+    return sums
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
