@@ -26,7 +26,7 @@ from benchmarks.affine_left import FOLDERS, HERE, count, make_peers, peer_versio
 from normonnx.errors import NormonnxError
 
 OURS = "normonnx"
-TOOLS = ("ORT basic", "ORT extended", "onnxsim", "onnxslim", "onnxscript", "onnxoptimizer")
+TOOLS = ("ORT basic", "ORT extended", "onnxsim", "onnxslim", "onnxscript")
 RUNNER = HERE / "tool_runner.py"
 
 Row = dict[str, int | None]
