@@ -38,7 +38,7 @@ def walk(graph: Iterable[ir.Node]) -> Iterator[ir.Node]:
             stack.pop()
 
 
-def let_go(node: ir.Node) -> None:
+def detach_within(node: ir.Node) -> None:
     """Detach the nodes within a node that goes from what they read of the graphs around it."""
     for graph in subgraphs(node):
         for inner in walk(graph):
@@ -46,11 +46,16 @@ def let_go(node: ir.Node) -> None:
                 inner.replace_input_with(index, None)
 
 
-def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
-    """Every graph of a model: the main one, function bodies, and all their subgraphs."""
-    waiting = [function.graph for function in reversed(model.functions.values())]
-    waiting.append(model.graph)
+def graphs_within(graph: ir.Graph) -> Iterator[ir.Graph]:
+    """A graph and all graphs within its nodes, outer ones first; it may change on the way."""
+    waiting = [graph]
     while waiting:
         graph = waiting.pop()
         yield graph
         waiting.extend(reversed([inner for node in graph for inner in subgraphs(node)]))
+
+
+def graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
+    """Every graph of a model: the main one, function bodies, and all their subgraphs."""
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        yield from graphs_within(graph)

@@ -11,13 +11,12 @@ float64 values; that each stored tensor is that value rounded once is checked se
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+from normonnx.oracle.threads import one_thread
 from normonnx.proof.agreement import TOLERANCE, DifferentError
 from normonnx.proof.linear import same_numbers
 from normonnx.proof.replay import UnknownSizeError, in_short, replayed
@@ -39,13 +38,8 @@ def certify(window: Window) -> str | Flaw:
     # To hand a small product to other threads takes longer than to make it.
     if any(exact.size >= _PARALLEL_FROM for exact in window.exact.values()):
         return _certify(window)
-    with _threads().limit(limits=1, user_api="blas"):
+    with one_thread():
         return _certify(window)
-
-
-@cache
-def _threads() -> Any:
-    return ThreadpoolController()
 
 
 def _certify(window: Window) -> str | Flaw:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from normonnx.graph.nesting import let_go
+from normonnx.graph.nesting import detach_within
 from normonnx.rewrite.context import Context
 from normonnx.rewrite.proposal import UNNAMED, Proposal
 
@@ -97,7 +97,7 @@ def remove(dead: list[ir.Node], dead_constants: list[ir.Value]) -> None:
     by_graph: dict[ir.Graph, list[ir.Node]] = {}
     for node in dead:
         if node.graph is not None:
-            let_go(node)
+            detach_within(node)
             by_graph.setdefault(node.graph, []).append(node)
     for graph, nodes in by_graph.items():
         graph.remove(nodes, safe=True)

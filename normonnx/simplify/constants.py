@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph.nesting import graphs_within
 from normonnx.journal import RefusedError
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, Proposal
 from normonnx.rewrite.gain import dying
-from normonnx.simplify.rule import CONSTANTS, Found, begin
+from normonnx.simplify.rule import CONSTANTS, Found, begin, may_change, note
 from normonnx.values.constants import is_float
 
 MOST_ADDED = 1 << 18
@@ -119,3 +120,57 @@ def _is_too_large(proposal: Proposal, outs: list[ir.Value]) -> bool:
     sources = {value for out in outs for value in _cone(out)[1]}
     stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
     return come - gone > min(_allowance(stored, v.dtype) for v in proposal.constants)
+
+
+def store_nodes(context: Context) -> None:
+    """Put the tensors of Constant nodes among the initializers of their graphs."""
+    if not may_change(context, CONSTANTS, "nodes"):
+        return
+    moved = [
+        ("Constant", str(node.name or ""))
+        for graph in graphs_within(context.model.graph)
+        for node in list(graph)
+        if _store_node(context, graph, node)
+    ]
+    note(
+        context,
+        CONSTANTS,
+        "nodes",
+        moved,
+        summary="Constant nodes → initializers",
+        certificate="the same type, shape and bits",
+    )
+
+
+def _store_node(context: Context, graph: ir.Graph, node: ir.Node) -> bool:
+    out = node.outputs[0] if node.outputs else None
+    if onnx_name(node) != "Constant" or out is None or out.is_graph_output():
+        return False
+    tensor = _tensor(context, node)
+    if tensor is None:
+        return False
+    new = ir.Value(
+        name=out.name,
+        shape=ir.Shape(tensor.shape.numpy()),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+        doc_string=out.doc_string,
+    )
+    new.metadata_props.update(out.metadata_props)
+    context.shapes.set(new, tuple(tensor.shape.numpy()), tensor.dtype)
+    out.replace_all_uses_with(new)
+    out.name = None
+    graph.remove(node, safe=True)
+    graph.register_initializer(new)
+    return True
+
+
+def _tensor(context: Context, node: ir.Node) -> ir.TensorProtocol | None:
+    """What a Constant node holds, None for a sparse one or a reference to an attribute."""
+    attribute = node.attributes.get("value")
+    if attribute is not None:
+        return None if attribute.is_ref() else attribute.as_tensor()
+    array = context.constants.array(node.outputs[0])
+    if array is None or array.dtype.kind not in "if" or "sparse_value" in node.attributes:
+        return None
+    return ir.Tensor(array)

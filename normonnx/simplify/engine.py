@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
-from normonnx.graph.nesting import subgraphs, walk
+from normonnx.graph.nesting import graphs_within, walk
 from normonnx.journal import Refusal
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, commit
@@ -41,7 +41,7 @@ def simplify(context: Context) -> None:
         # onnx infers more of a model whose targets have become constants.
         context.shapes = Shapes(context.model, context.constants)
         told = len(rewrites)
-    unread.store_constants(context)
+    constants.store_nodes(context)
     twice.merge_initializers(context)
 
 
@@ -60,7 +60,7 @@ def _round(context: Context, told: int) -> bool:
             if rewrites:
                 context.shapes.look_again(node)
             _node(context, node)
-    for graph in _graphs(context.model):
+    for graph in graphs_within(context.model.graph):
         twice.merge_nodes(context, graph)
     return len(rewrites) > before
 
@@ -100,12 +100,3 @@ _OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
     "If": (branches.taken,),
 }
 """The rules about one operator of ONNX's."""
-
-
-def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
-    """The main graph and those within it; functions are left alone."""
-    pending = [model.graph]
-    while pending:
-        graph = pending.pop()
-        yield graph
-        pending.extend(inner for node in graph for inner in subgraphs(node))

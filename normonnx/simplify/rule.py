@@ -8,6 +8,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.journal import Rewrite
 from normonnx.rewrite import Context, Proposal
 
 CODES = tuple(f"NX20{i}" for i in range(1, 9))
@@ -67,3 +68,41 @@ def in_place_of(context: Context, rule: str, node: ir.Node, value: ir.Value) -> 
 def chained(nodes: Sequence[ir.Node], new: str) -> str:
     """The summary of a chain of nodes that becomes one."""
     return f"{'·'.join(node.op_type for node in nodes)} → {new}"
+
+
+def may_change(context: Context, rule: str, what: str) -> bool:
+    """Whether a rule may be used on a whole kind of things of the model at once."""
+    return rule not in context.rules_off and context.journal.allows(f"{rule}:{what}")
+
+
+def note(
+    context: Context,
+    rule: str,
+    what: str,
+    gone: Sequence[tuple[str, str]],
+    *,
+    summary: str,
+    certificate: str,
+) -> None:
+    """Record what a rule took out of the whole model, if it took anything.
+
+    Args:
+        context: of the run.
+        rule: code of the rule.
+        what: the kind of things that it looked at, as in `may_change`.
+        gone: what went: its kind, such as an operator, and its name.
+        summary: one line, as of `Found`.
+        certificate: why that changes no output.
+    """
+    if gone:
+        context.journal.record(
+            Rewrite(
+                key=f"{rule}:{what}",
+                rule=rule,
+                site=str(context.model.graph.name),
+                summary=summary,
+                removed=tuple(gone),
+                added=(),
+                certificate=certificate,
+            )
+        )

@@ -14,7 +14,6 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dims
-from normonnx.operators.attributes import attribute_int
 from normonnx.rewrite import Context
 from normonnx.simplify.rule import SHAPES, Found, begin
 
@@ -95,8 +94,3 @@ def expand(context: Context, node: ir.Node) -> Found | None:
     shape = proposal.integers(target, f"{node.outputs[0].name}_shape")
     proposal.replace(node.outputs[0], proposal.node("Expand", [node.inputs[0], shape]))
     return Found(proposal, "Expand to a computed shape → Expand to a constant one")
-
-
-def is_plain_reshape(node: ir.Node) -> bool:
-    """Whether 0 in a Reshape's target stands for the dimension that was there."""
-    return not attribute_int(node, "allowzero", 0)

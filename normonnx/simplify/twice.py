@@ -9,12 +9,11 @@ import onnx_ir as ir
 from normonnx.graph.annotations import named_by_annotations
 from normonnx.graph.contents import Contents
 from normonnx.graph.nesting import walk
-from normonnx.journal import Refusal, Rewrite
 from normonnx.operators.attributes import attribute_int, attribute_key
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import is_deterministic
 from normonnx.rewrite import Context, commit
-from normonnx.simplify.rule import TWICE, begin
+from normonnx.simplify.rule import TWICE, begin, may_change, note
 
 
 def merge_nodes(context: Context, graph: ir.Graph) -> None:
@@ -26,8 +25,8 @@ def merge_nodes(context: Context, graph: ir.Graph) -> None:
         if key is None:
             continue
         other = first.setdefault(key, node)
-        if other is not node and _merged(context, other, node):
-            continue
+        if other is not node:
+            _merge(context, other, node)
 
 
 def _key(context: Context, node: ir.Node, contents: Contents) -> Hashable | None:
@@ -56,29 +55,26 @@ def _input_key(context: Context, value: ir.Value | None, contents: Contents) -> 
     return value
 
 
-def _merged(context: Context, stays: ir.Node, goes: ir.Node) -> bool:
+def _merge(context: Context, stays: ir.Node, goes: ir.Node) -> None:
     """Propose that the outputs of one node stand for those of another."""
     pairs = list(zip(stays.outputs, goes.outputs, strict=True))
     if any(gone.is_graph_output() or (gone.uses() and not kept.name) for kept, gone in pairs):
-        return False
+        return
     proposal = begin(context, TWICE, goes)
     for kept, gone in pairs:
         if gone.uses():
             proposal.replace(gone, kept)
-    if not proposal.replacements:
-        return False
-    summary = f"{goes.op_type} twice → once"
-    return not isinstance(commit(proposal, summary=summary), Refusal)
+    if proposal.replacements:
+        commit(proposal, summary=f"{goes.op_type} twice → once")
 
 
 def merge_initializers(context: Context) -> None:
     """Let one initializer of a graph stand for all of its type, shape and bits."""
     graph = context.model.graph
-    key = f"{TWICE}:initializers"
-    if not context.journal.allows(key) or TWICE in context.rules_off:
+    if not may_change(context, TWICE, "initializers"):
         return
     contents, first = Contents(), dict[int, ir.Value]()
-    gone: list[str] = []
+    gone: list[tuple[str, str]] = []
     apart, named = _overwritten(context), named_by_annotations(context.model)
     for name, value in list(graph.initializers.items()):
         stored = value.const_value
@@ -94,19 +90,15 @@ def merge_initializers(context: Context) -> None:
         if kept is not value and _exact(context, kept) == _exact(context, value):
             value.replace_all_uses_with(kept)
             graph.initializers.pop(name)
-            gone.append(name)
-    if gone:
-        context.journal.record(
-            Rewrite(
-                key=key,
-                rule=TWICE,
-                site=str(graph.name),
-                summary="initializers with the same content → one",
-                removed=tuple(("initializer", name) for name in gone),
-                added=(),
-                certificate="the same type, shape and bits",
-            )
-        )
+            gone.append(("initializer", name))
+    note(
+        context,
+        TWICE,
+        "initializers",
+        gone,
+        summary="initializers with the same content → one",
+        certificate="the same type, shape and bits",
+    )
 
 
 def _exact(context: Context, value: ir.Value) -> bytes | None:
