@@ -11,65 +11,26 @@ a result is wrong or something crashed.
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnxruntime
-
+from benchmarks.random_networks import by_kind, run
 from tests.networks.trial import TARGETS, Trial, try_out
 
 RESULTS = Path(__file__).parent / "results" / "networks.json"
-CHUNK = 10
-EACH = 100
-"""After so many networks the results are written, so that a run cut short leaves them."""
-
-_NAMED = re.compile(r"'[^']*'")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
-def trials(seeds: Sequence[int]) -> list[Trial]:
-    """What became of some networks, one after the other."""
-    return [try_out(seed, count_left=True) for seed in seeds]
+def tried(seed: int) -> Trial:
+    """What became of a network, with what is left counted."""
+    return try_out(seed, count_left=True)
 
 
-def alone(seed: int) -> Trial:
-    """What became of a network that may end its process."""
-    with ProcessPoolExecutor(1) as pool:
-        try:
-            return pool.submit(trials, [seed]).result()[0]
-        except BrokenProcessPool:
-            return Trial(seed, TARGETS[seed % len(TARGETS)], crash="the process ended")
-
-
-def all_trials(seeds: range, jobs: int) -> Iterator[Trial]:
-    """Trials as they end; where a process ended, its seeds are tried again, each alone."""
-    chunks = [seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK)]
-    again: list[int] = []
-    with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(trials, chunk): chunk for chunk in chunks}
-        for done in as_completed(running):
-            try:
-                yield from done.result()
-            except BrokenProcessPool:
-                again += running[done]
-    yield from map(alone, again)
-
-
-def kind(reason: str) -> str:
-    """A reason without what is the model's own: names and numbers."""
-    return _NUMBER.sub("N", _NAMED.sub("'…'", reason))
+def ended(seed: int) -> Trial:
+    """What became of a network whose process ended."""
+    return Trial(seed, TARGETS[seed % len(TARGETS)], crash="the process ended")
 
 
 def summary(found: Sequence[Trial]) -> dict[str, Any]:
@@ -91,45 +52,5 @@ def summary(found: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def by_kind(reasons: Iterable[tuple[int, str]]) -> dict[str, dict[str, Any]]:
-    """Of each kind of reason how often there is one, and in which seeds; the frequent first."""
-    seeds: dict[str, list[int]] = {}
-    for seed, reason in reasons:
-        seeds.setdefault(kind(reason), []).append(seed)
-    return {
-        reason: {"count": len(of), "seeds": sorted(set(of))}
-        for reason, of in sorted(seeds.items(), key=lambda item: -len(item[1]))
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    began = time.monotonic()
-    found: list[Trial] = []
-    for trial in all_trials(range(given.start, given.start + given.count), given.jobs):
-        found.append(trial)
-        for flaw in [*trial.wrong, *filter(None, [trial.crash])]:
-            print(f"{trial.seed} for {trial.target}: {flaw}", flush=True)
-        if len(found) % EACH == 0 or len(found) == given.count:
-            facts = {
-                "date": f"{datetime.now(UTC):%Y-%m-%d}",
-                "onnx": onnx.__version__,
-                "onnxruntime": onnxruntime.__version__,
-                "start": given.start,
-                "seconds": round(time.monotonic() - began),
-                **summary(sorted(found, key=lambda trial: trial.seed)),
-            }
-            given.output.write_text(json.dumps(facts, indent=1) + "\n")
-            print(f"{len(found)} of {given.count}", flush=True)
-    wrong, crashes = (sum(bool(getattr(t, part)) for t in found) for part in ("wrong", "crash"))
-    print(f"{len(found)} networks, {wrong} wrong, {crashes} crashes")
-    sys.exit(bool(wrong or crashes))
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__ or "", RESULTS, tried, ended, summary, count=2000)
