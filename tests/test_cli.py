@@ -493,6 +493,10 @@ def test_inspect_and_explain(run: Run, house: Path, tmp_path: Path) -> None:
     assert [line.split()[0] for line in out.splitlines()] == list(RULES)
     code, out, _ = run("explain", "nx101", house / BATCHNORM)
     assert out.splitlines()[-1] == "normonnx: 0 sites to rewrite, 0 left alone"
+    code, _, err = run("explain", "nx201", house / BATCHNORM)
+    assert (code, "NX201 is about no norm" in err, "--dry-run lists what" in err) == (2, True, True)
+    code, _, err = run("inspect", house / BATCHNORM, "--no-simplify")
+    assert (code, "No such option" in err) == (2, True)
     code, out, _ = run("explain", "fold-into-convolution", house / BATCHNORM)
     assert code == 0
     assert out.count("NX001") >= 2

@@ -43,7 +43,7 @@ def test_in_a_row_they_are_what_optimize_does(path: Path) -> None:
 
 
 def test_each_alone(path: Path) -> None:
-    folded, fused = ir.load(path), ir.load(path)
+    folded, fused, shortened = (ir.load(path) for _ in range(3))
     assert FoldAffine()(folded).modified
     assert "BatchNormalization" not in operators(folded)
     assert "LayerNormalization" not in operators(folded)
@@ -52,7 +52,11 @@ def test_each_alone(path: Path) -> None:
     assert operators(fused)["LayerNormalization"] == 7
     assert operators(fused)["BatchNormalization"] == 5
     assert (fused.opset_imports[""], fused.ir_version) == (17, 8)
-    for model in (folded, fused):
+    assert Simplify()(shortened).modified
+    assert "Constant" not in operators(shortened)
+    assert operators(shortened)["BatchNormalization"] == 5
+    assert shortened.opset_imports[""] == 14
+    for model in (folded, fused, shortened):
         assert normonnx.verify(path, model).passed
 
 

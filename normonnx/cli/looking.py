@@ -157,7 +157,13 @@ def explain(code: str | None, model: str | None, **options: Any) -> ExitCode:
     if model is None:
         return ExitCode.OK
     from normonnx import api
+    from normonnx.simplify.rule import CODES
 
+    if code in CODES:
+        raise UsageError(
+            f"{code} is about no norm, so there are no sites to list",
+            hint=f"normonnx optimize {model} --dry-run lists what it would do",
+        )
     result = api.inspect(model, options=asked(options))
     sites = tuple(site for site in result.sites if site.rule == code)
     console.print()

@@ -19,6 +19,7 @@ from normonnx.cli.parameters import (
     reading,
     reporting,
     rewriting,
+    simplifying,
     talking,
 )
 from normonnx.cli.streams import Watcher, console_for_people, tell_github, watching, write_reports
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     "--output-dir", type=FILE, metavar="DIR", help="Where to write several, under their names."
 )
 @rewriting
+@simplifying
 @click.option("--no-verify", is_flag=True, help="Do not judge the result.")
 @judging
 @click.option("--bench", is_flag=True, help="Measure how much faster it is, a few seconds.")

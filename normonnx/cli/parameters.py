@@ -220,13 +220,6 @@ rewriting: Decorator = _together(
         help="Set the shape of an input for good, as x=1,3,640,640; repeat for several.",
     ),
     click.option(
-        "--no-simplify",
-        "simplify",
-        flag_value=False,
-        default=True,
-        help="Fold and fuse only; leave the rest of the graph as it is.",
-    ),
-    click.option(
         "--rule",
         "rules_on",
         type=RuleCodeType(),
@@ -244,6 +237,15 @@ rewriting: Decorator = _together(
     ),
 )
 """Options of every command that rewrites, or says what it would rewrite."""
+
+simplifying: Decorator = click.option(
+    "--no-simplify",
+    "simplify",
+    flag_value=False,
+    default=True,
+    help="Fold and fuse only; leave the rest of the graph as it is.",
+)
+"""Option of the command that also shortens what is around the norms."""
 
 READING = ("allow_data_dir", "allow_hardlinks")
 

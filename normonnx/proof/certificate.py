@@ -99,7 +99,8 @@ def _replayed(window: Window, old: Side, new: Side) -> str | Flaw:
         return Flaw(str(error))
     if isinstance(found, Flaw):
         return found
-    return f"float64 windows agree to {found:.1e}{_told(window, old, new)}"
+    what = "float64 windows" if old.inputs or new.inputs else "constants in float64"
+    return f"{what} agree to {found:.1e}{_told(window, old, new)}"
 
 
 def _furthest(

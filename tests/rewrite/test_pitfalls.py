@@ -55,3 +55,25 @@ def test_what_stays_between_a_transpose_and_a_vector(right: str) -> None:
     else:
         assert outcome.journal.rewrites
         assert "Mul" not in {node.op_type for node in outcome.model.graph}
+
+
+RANGE = """(float[2] x, int64[k] s) => (int64[r] y) {
+  size = Size (x)
+  c = Equal (size, two)
+  n = If (c) <then_branch = t () => (int64[m] a) { a = Identity (three) },
+              else_branch = e () => (int64 b) { b = Size (s) }>
+  y = Range (z, n, step)
+}"""
+
+
+def test_a_range_over_a_vector_is_not_shown_to_be_one() -> None:
+    """ONNX Runtime runs it as long as it cannot tell the rank of what it reads."""
+    numbers = {"two": np.int64(2), "z": np.int64(0), "step": np.int64(1)}
+    before = proto(RANGE, three=np.int64([3]), **numbers)
+    found = run(ir.from_proto(before), Options())
+    feeds = {"x": np.zeros(2, np.float32), "s": np.int64([3, 4])}
+    for model in (before, ir.to_proto(found.model)):
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        np.testing.assert_array_equal(session.run(None, feeds)[0], [0, 1, 2])

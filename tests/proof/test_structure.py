@@ -1,0 +1,89 @@
+"""Values that are made the same are the same, and what differs in one thing is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from normonnx.proof.certificate import certify
+from normonnx.proof.structure import made_the_same
+from tests.proof.windows import window
+
+TEXT = "(float[2,3] x, float[2,3] w) => (float[] y, float[] z) {{ {old}\n {new} }}"
+
+
+def made(old: str, new: str, **weights: np.ndarray) -> bool:
+    return made_the_same(window(TEXT.format(old=old, new=new), **weights))
+
+
+K, L = np.float32([1, 2, 3]), np.float32([1, 2, np.nextafter(np.float32(3), np.float32(4))])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("y = Relu (x)", "z = Relu (x)"),
+        ("a = Add (x, k) y = Mul (a, w)", "b = Add (x, k) z = Mul (b, w)"),
+        ("a = Add (x, k) y = Mul (a, w)", "b = Add (x, same) z = Mul (b, w)"),
+        ("a, b = Split <axis=0, num_outputs=2> (x) y = Relu (b)",
+         "c, d = Split <axis=0, num_outputs=2> (x) z = Relu (d)"),
+        ("y = If (yes) <then_branch = t () => (float[2,3] a) { a = Neg (x) }, "
+         "else_branch = e () => (float[2,3] b) { b = Exp (x) }>", "z = Neg (x)"),
+    ],
+    ids=["a node", "two nodes", "equal constants", "the same output", "the branch that is taken"],
+)  # fmt: skip
+def test_alike(old: str, new: str) -> None:
+    text = TEXT.format(old=old, new=new)
+    found = window(text, k=K, same=K.copy(), yes=np.bool_(True))
+    assert made_the_same(found)
+    assert certify(found) == "the same operators on the same values"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("y = Relu (x)", "z = Neg (x)"),
+        ("y = Relu (x)", "z = Relu (w)"),
+        ("y = Sub (x, w)", "z = Sub (w, x)"),
+        ("y = Add (x, k)", "z = Add (x, nearly)"),
+        ("y = Add (x, zero)", "z = Add (x, minus)"),
+        ("y = LeakyRelu <alpha=0.1> (x)", "z = LeakyRelu <alpha=0.2> (x)"),
+        ("y = LeakyRelu <alpha=0.0> (x)", "z = LeakyRelu <alpha=-0.0> (x)"),
+        ("y = RandomNormalLike (x)", "z = RandomNormalLike (x)"),
+        ("y = Clip (x, low)", "z = Clip (x, , low)"),
+        ("a, b = Split <axis=0, num_outputs=2> (x) y = Relu (a)",
+         "c, d = Split <axis=0, num_outputs=2> (x) z = Relu (d)"),
+        ("y = If (yes) <then_branch = t () => (float[2,3] a) { a = Neg (x) }, "
+         "else_branch = e () => (float[2,3] b) { b = Exp (x) }>", "z = Exp (x)"),
+    ],
+    ids=["operator", "input", "order", "a bit", "sign of zero", "attribute", "sign of an attribute",
+         "random", "place", "another output", "the other branch"],
+)  # fmt: skip
+def test_unlike(old: str, new: str) -> None:
+    weights = {"k": K, "nearly": L, "zero": np.float32(0), "minus": np.float32(-0.0)}
+    assert not made(old, new, yes=np.bool_(True), low=np.float32(0), **weights)
+
+
+def test_a_constant_that_stands_for_another_number_is_another() -> None:
+    """Both hold float32's nearest to 0.1; one of them was rounded to it."""
+    found = window(
+        TEXT.format(old="y = Add (x, k)", new="z = Add (x, l)"),
+        k=np.float32(0.1),
+        l=np.float32(0.1),
+    )
+    assert made_the_same(found)
+    [name] = [str(v.name) for node in found.made for v in node.inputs if v and v.const_value]
+    found.constants.exact[name] = np.float64(0.1)
+    assert not made_the_same(found)
+
+
+def test_a_branch_that_is_not_known_stands_for_nothing() -> None:
+    text = TEXT.replace("float[2,3] w", "bool c").format(
+        old="y = If (c) <then_branch = t () => (float[2,3] a) { a = Neg (x) }, "
+        "else_branch = e () => (float[2,3] b) { b = Exp (x) }>",
+        new="z = Neg (x)",
+    )
+    found = window(text)
+    assert isinstance(found.old[0], ir.Value)
+    assert not made_the_same(found)
