@@ -63,6 +63,10 @@ _DIGITS = (
     "do maps that cancel, and so round, such as x + 49152 − 49152"
 )
 _CANCEL = "maps that cancel, and so round, stay: x + 49152 − 49152 is not x"
+_ZEROS = (
+    "nothing tells −0 from 0 (a division by it, a negative power, a cast to text) where a sum with "
+    "0, which makes 0 of −0, would go"
+)
 _ROOM = (
     "in float16, no scale moves to where it makes the numbers under a sum or mean more than 256 "
     "times as large, all of them together"
@@ -87,6 +91,7 @@ _PAGES = (
             "BatchNormalization is in inference form: running statistics, one output, per channel",
             "the map varies along the channel axis, or not at all",
             _CANCEL,
+            _ZEROS,
             _ROOM,
             *_CARRIED,
             _STORED,
@@ -111,6 +116,7 @@ _PAGES = (
             _CONSTANT,
             "the map varies along the axis that the weight's free axis becomes, or not at all",
             _CANCEL,
+            _ZEROS,
             _ROOM,
             *_CARRIED,
             _STORED,
@@ -134,6 +140,7 @@ _PAGES = (
             _CONSTANT,
             "every reader can take it: Conv, Gemm, MatMul, or another affine map",
             _DIGITS,
+            _ZEROS,
             _ROOM,
             "a Conv that pads with zeros takes b ≠ 0 only with a bias that is less at the border, "
             "or with a Pad that puts −b/a there",
@@ -160,6 +167,7 @@ _PAGES = (
             "all maps vary along the same axis, or not at all",
             "fewer nodes are left than there were",
             _DIGITS,
+            _ZEROS,
             _ROOM,
             *_CARRIED,
             _STORED,

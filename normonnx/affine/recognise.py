@@ -12,16 +12,19 @@ import onnx_ir as ir
 from msgspec import Struct
 
 from normonnx.affine.map import AffineMap, varying_axis
+from normonnx.affine.weights import describe
 from normonnx.journal import Refusal
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 from normonnx.values.shapes import attribute_int, normalized
+from normonnx.values.zeros import makes_plain, told_apart_by
 
 BROADCASTING = 7
 """The operator set from which operands broadcast as in NumPy, with no attributes for it."""
 
 ARITHMETIC = frozenset({"Mul", "Add", "Sub", "Div", "Neg"})
+_ADDING = frozenset({"Add", "Sub", "BatchNormalization"})
 
 
 class Affine(Struct, frozen=True):
@@ -45,11 +48,21 @@ def recognise(context: Context, node: ir.Node) -> Affine | Refusal | None:
     """
     if not node.outputs or context.constants.is_constant(node.outputs[0]):
         return None
+    found: Affine | Refusal | None = None
     if onnx_name(node) == "BatchNormalization":
-        return _batch_normalization(context, node)
-    if onnx_name(node) in ARITHMETIC:
-        return _arithmetic(context, node)
-    return None
+        found = _batch_normalization(context, node)
+    elif onnx_name(node) in ARITHMETIC:
+        found = _arithmetic(context, node)
+    if isinstance(found, Affine) and (reader := _sign_needed_by(context, found)):
+        return Refusal(f"it makes 0 of −0, and {describe(reader)} tells them apart")
+    return found
+
+
+def _sign_needed_by(context: Context, found: Affine) -> ir.Node | None:
+    """Who would see that −0 is no longer made 0; a map without a shift may stand for this one."""
+    if found.node.op_type not in _ADDING or not makes_plain(found.map.b):
+        return None
+    return told_apart_by(context.constants, found.node.outputs[0])
 
 
 def _batch_normalization(context: Context, node: ir.Node) -> Affine | Refusal:

@@ -12,6 +12,7 @@ from normonnx.graph.dims import Dims
 from normonnx.operators.attributes import attribute_int, attribute_ints, normalized
 from normonnx.rewrite import Context
 from normonnx.simplify.rule import NOTHING, Found, begin, in_place_of
+from normonnx.values.zeros import makes_plain
 
 _WITH_RATIO_INPUT = 12
 """The opset from which on Dropout is told by an input whether it trains."""
@@ -182,16 +183,13 @@ def _once(context: Context, node: ir.Node) -> Found | None:
     return Found(proposal, f"{node.op_type} twice → once")
 
 
-_NEUTRAL: Mapping[str, tuple[int, tuple[int, ...], bool]] = {
-    "Mul": (1, (1, 0), False),
-    "Div": (1, (1,), False),
-    "Add": (0, (1, 0), True),
-    "Sub": (0, (1,), False),
+_NEUTRAL: Mapping[str, tuple[int, tuple[int, ...]]] = {
+    "Mul": (1, (1, 0)),
+    "Div": (1, (1,)),
+    "Add": (0, (1, 0)),
+    "Sub": (0, (1,)),
 }
-"""By operator the number that changes nothing, as which inputs, and whether a float needs a minus.
-
-−0 + 0 is 0, so of the zeros that are added only −0 changes nothing.
-"""
+"""By operator the number that changes nothing, and as which inputs."""
 
 _MOST_NEUTRAL = 1 << 16
 """So many elements of a constant are looked at."""
@@ -199,7 +197,7 @@ _MOST_NEUTRAL = 1 << 16
 
 def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
     """The other operand of arithmetic with a constant that changes nothing."""
-    number, places, is_negative = _NEUTRAL[node.op_type]
+    number, places = _NEUTRAL[node.op_type]
     dims, dtype = context.shapes.dims(node.outputs[0]), context.shapes.dtype(node.outputs[0])
     if dims is None or dtype is None or len(node.inputs) != 2:
         return None
@@ -207,7 +205,7 @@ def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
         given, other = node.inputs[place], node.inputs[1 - place]
         if given is None or other is None or context.shapes.dims(other) != dims:
             continue
-        if not _is_neutral(context, given, number, is_negative=is_negative):
+        if not _is_neutral(context, given, number, is_subtracted=node.op_type == "Sub"):
             continue
         if given.is_initializer():
             # What was rounded to it is in no file: a run on the result would not know it either.
@@ -216,16 +214,15 @@ def _beside_neutral(context: Context, node: ir.Node) -> Found | None:
     return None
 
 
-def _is_neutral(context: Context, given: ir.Value, number: int, *, is_negative: bool) -> bool:
-    """Whether a constant holds nothing but a number, of zeros in floats those with this sign."""
+def _is_neutral(context: Context, given: ir.Value, number: int, *, is_subtracted: bool) -> bool:
+    """Whether a constant holds nothing but a number, of zeros in floats those that change no −0."""
     size = context.shapes.static(given)
     if size is None or math.prod(size) > _MOST_NEUTRAL or not context.constants.is_constant(given):
         return False
     array = context.constants.array(given)
     if array is None or array.dtype.kind not in "iuf" or not np.all(array == number):
         return False
-    signed = array.dtype.kind == "f" and not number
-    return not signed or bool(np.all(np.signbit(array) == is_negative))
+    return array.dtype.kind != "f" or not makes_plain(-array if is_subtracted else array)
 
 
 _TESTS: Mapping[str, Callable[[Context, ir.Node], bool]] = {
