@@ -136,11 +136,23 @@ POOLED = (
         f"{FIXED} {{ c = Mul (x, k)\n d = ReduceMean (c)\n y = Conv (d, W) }}",
         "Mul ReduceMean Conv", "reduces axis 1",
         weights={"W": (3, 1, 1, 1), "k": channel(2, -1, 3, 4)}),
-    Row("trap: padding in an average that rounds up",
+    Row("an average that rounds up counts nothing beyond its padding",
         "(float[1,4,8,8] x) => (float[] y) { d = Conv (x, W)\n c = AveragePool <kernel_shape=[2,2],"
         f"strides=[3,3], ceil_mode=1, count_include_pad=1> (d)\n {BN} }}",
+        "Conv AveragePool", weights={"W": THREE, **SIGNED}),
+    Row("an average that rounds up, in front of a layer",
+        "(float[1,4,8,8] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
+        "d = AveragePool <kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1> (c)"
+        "\n y = Conv (d, W) }", "AveragePool Conv", weights={"W": ONE, **SIGNED}),
+    Row("trap: padding in an average that rounds up",
+        "(float[1,4,8,8] x) => (float[] y) { d = Conv (x, W)\n c = AveragePool <kernel_shape=[2,2],"
+        f"strides=[3,3], pads=[0,0,1,1], ceil_mode=1, count_include_pad=1> (d)\n {BN} }}",
         "Conv AveragePool BatchNormalization", "counts its padding",
         weights={"W": THREE, **SIGNED}),
+    Row("a maximum that rounds up, and pads",
+        "(float[1,4,8,8] x) => (float[] y) { c = BatchNormalization (x, s, o, m, v)\n"
+        "d = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,0,0], ceil_mode=1> (c)"
+        "\n y = Conv (d, W) }", "MaxPool Conv", weights={"W": ONE, **bn(4)}),
     Row("a crop by a Resize of what is one map everywhere",
         f"{FIXED} {{ d = Conv (x, W)\n c = Resize <mode=\"nearest\"> (d, , f)\n {BN} }}",
         "Conv Resize", weights={"W": THREE, "f": np.float32([1, 1, 2, 1]), **SIGNED}),

@@ -137,6 +137,9 @@ TABLE: list[tuple[str, str, dict[str, Weight], str]] = [
     ("modulated by another input", layer(
         f"{LAYER} k = Mul (n, s) y = Add (k, t)",
         x="float[2,3,8] x, float[2,1,8] s, float[2,1,8] t"), {}, f"{LN} Mul Add"),
+    ("modulated twice", layer(
+        f"{LAYER} k = Mul (n, s) o = Mul (n, t) y = Max (k, o)",
+        x="float[2,3,8] x, float[2,1,8] s, float[2,1,8] t"), {}, f"{LN} Mul Mul Max"),
     ("a residual is not the bias", layer(
         f"{LAYER} k = Mul (n, g) y = Add (k, x)"), {}, f"{LN} Add"),
     ("a bias of every position is not the bias", layer(WHOLE), {"b": (3, 8)}, f"{LN} Add"),

@@ -59,6 +59,8 @@ IN_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
         around_kernel("pads=[1,1,1,1], strides=[2,2]"), kernel_of(3, 3)),
     "strides of three and four": (
         around_kernel("pads=[1,1,1,1], strides=[3,4]"), kernel_of(3, 3)),
+    "a kernel that reaches thirteen, without padding": (
+        around_kernel("pads=[0,0,0,0]"), kernel_of(13, 13)),
     "a kernel that reaches twelve": (around_kernel("pads=[6,6,6,6]"), kernel_of(12, 12)),
     "a kernel with dilations that reaches eleven": (
         around_kernel("pads=[1,1,1,1], dilations=[5,5]"), kernel_of(3, 3)),
@@ -394,6 +396,9 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
         pair("double[2,2,6,5] x", "m = Add (x, c) y = Conv (m, k)", "z = Conv (x, k, n)"),
         {"c": PAIR.reshape(2, 1, 1, 1), "k": K1[:, :2],
          "n": (K1[:, :2] * PAIR.reshape(2, 1, 1)).sum((1, 2, 3))}),
+    "a shift of four places for one of four channels": (
+        pair("double[1,4,2,2] x", "m = Add (x, c) y = Conv (m, k)", "z = Conv (x, k, n)"),
+        {"c": drawn(2, 2), "k": K1, "n": 0.0}),
     "a scale of two rows for one of two columns": (
         pair("double[2,2] x", "m = Mul (x, c) y = MatMul (m, k)", "z = MatMul (x, n)"),
         {"c": PAIR.reshape(2, 1), "k": M[:2], "n": M[:2] * PAIR.reshape(2, 1)}),
@@ -437,6 +442,8 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "rows for columns": (
         pair("double[2,4,5,5] x", "y = Transpose <perm=[0,1,3,2]> (x)", "z = Identity (x)"), {}),
 }  # fmt: skip
+_places = WRONG["a shift of four places for one of four channels"][1]
+_places["n"] = (K1 * _places["c"].reshape(4, 1, 1)).sum((1, 2, 3))
 
 
 @pytest.mark.parametrize("name", WRONG)

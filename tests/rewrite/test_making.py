@@ -59,6 +59,15 @@ def test_weights_that_die_pay_for_those_that_come(
         same(before, m, x=np.ones((8, 64), np.float32))
 
 
+def test_size_and_type_of_a_new_constant_are_known_before_it_is_stored() -> None:
+    proposal = proposal_at(model(LARGE, p=(64,), q=(64,)), "b")
+    shapes = proposal.context.shapes
+    weight = proposal.constant(np.ones((3, 5)), ir.DataType.FLOAT16, "w")
+    places = proposal.integers([4, 7], "i")
+    assert (shapes.dims(weight), shapes.dtype(weight)) == ((3, 5), ir.DataType.FLOAT16)
+    assert (shapes.dims(places), shapes.dtype(places)) == ((2,), ir.DataType.INT64)
+
+
 def test_a_batch_norm_counts_as_two_nodes() -> None:
     text = (
         "(float[2,4] x) => (float[2,4] y) { b = BatchNormalization (x, k, k, k, k)\n y = Relu (b) }"

@@ -56,16 +56,15 @@ def _check_pool(node: ir.Node, m: AffineMap) -> None:
         if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
             raise RefusedError(f"the indices of {describe(node)} are read")
     counted = node.op_type == "AveragePool" and attribute_int(node, "count_include_pad", 0)
-    if counted and not m.is_scale and _reaches_outside(node):
+    if counted and not m.is_scale and _is_padded(node):
         raise RefusedError(f"{describe(node)} counts its padding, which the shift never reaches")
 
 
-def _reaches_outside(node: ir.Node) -> bool:
+def _is_padded(node: ir.Node) -> bool:
+    """Whether there is padding to count; what a window of ceil mode lacks beyond it never is."""
     auto_pad = node.attributes.get("auto_pad")
-    return (
-        any(attribute_ints(node, "pads") or ())
-        or (auto_pad is not None and auto_pad.as_string() not in ("NOTSET", "VALID"))
-        or bool(attribute_int(node, "ceil_mode", 0))
+    return any(attribute_ints(node, "pads") or ()) or (
+        auto_pad is not None and auto_pad.as_string() not in ("NOTSET", "VALID")
     )
 
 
