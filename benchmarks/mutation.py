@@ -30,7 +30,7 @@ from benchmarks.mutation_tests import TIME, Runner, Verdict, hash_of, run_with
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "mutation.json"
-ROOMS = ("affine", "norm", "proof", "rewrite")
+ROOMS = ("affine", "norm", "proof", "rewrite", "simplify")
 TESTS = (
     *(f"tests/{room}" for room in (*ROOMS, "values", "zoo")),
     *(f"tests/test_{name}.py" for name in "api passes pipeline plan rules steps".split()),

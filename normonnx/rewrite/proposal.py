@@ -159,11 +159,9 @@ class Proposal:
 
     def _constant(self, array: np.ndarray, dtype: ir.DataType, hint: str) -> ir.Value:
         tensor = ir.Tensor(array, dtype=dtype, name=hint)
-        value = ir.Value(
+        return ir.Value(
             name=hint, shape=ir.Shape(array.shape), type=ir.TensorType(dtype), const_value=tensor
         )
-        self.context.shapes.set(value, array.shape, dtype)
-        return value
 
     def replace(self, old: ir.Value, new: ir.Value) -> None:
         """State that `new` stands for `old` everywhere, outputs of the graph included."""

@@ -115,14 +115,25 @@ SUM = "y = ReduceSum <keepdims=0> (x, a)"
          {"w": np.ones((40, 3)), "c": np.ones((70, 1))}, (4, 70, 40)),
         ("y = normonnx.FusedLayerNormalization <axis=1> (x, w)", "z = Neg (x)",
          {"w": np.ones(70)}, (4, 70, 4)),
+        ("y = normonnx.FusedLayerNormalization <axis=1> (x, w)", "z = Neg (x)",
+         {"w": np.ones((70, 40))}, (4, 70, 40)),
         ("y = LayerNormalization <axis=-2> (x, w)", "z = Neg (x)", {"w": np.ones((70, 40))},
          (4, 70, 40)),
+        ("y = Add <axis=0, broadcast=1> (x, c)", "z = Neg (x)", {"c": np.ones(5), "opset": 6},
+         (5, 70, 40)),
     ],
 )  # fmt: skip
 def test_how_an_axis_is_followed(
     old: str, new: str, weights: dict[str, Any], found: tuple[int, ...]
 ) -> None:
     assert shape(old, new, **weights) == found
+
+
+def test_sizes_that_are_read_are_as_many_as_there_are() -> None:
+    text = "s = Shape (x) c = Cast <to=11> (s) y = Mul (x, c)"
+    assert shape(text, "n1 = Cast <to=11> (s) z = Mul (n1, x)", inputs="double[2,2,2,70,5] x") == (
+        (2, 2, 2, 4, 5)
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,17 +52,20 @@ def test_alike(old: str, new: str) -> None:
         ("y = LeakyRelu <alpha=0.0> (x)", "z = LeakyRelu <alpha=-0.0> (x)"),
         ("y = RandomNormalLike (x)", "z = RandomNormalLike (x)"),
         ("y = Clip (x, low)", "z = Clip (x, , low)"),
+        ("y = Slice (x, from_, to, rows, step)", "z = Slice (x, from_, to, , step)"),
         ("a, b = Split <axis=0, num_outputs=2> (x) y = Relu (a)",
          "c, d = Split <axis=0, num_outputs=2> (x) z = Relu (d)"),
         ("y = If (yes) <then_branch = t () => (float[2,3] a) { a = Neg (x) }, "
          "else_branch = e () => (float[2,3] b) { b = Exp (x) }>", "z = Exp (x)"),
     ],
     ids=["operator", "input", "order", "a bit", "sign of zero", "attribute", "sign of an attribute",
-         "random", "place", "another output", "the other branch"],
+         "random", "place", "place of one of five", "another output", "the other branch"],
 )  # fmt: skip
 def test_unlike(old: str, new: str) -> None:
     weights = {"k": K, "nearly": L, "zero": np.float32(0), "minus": np.float32(-0.0)}
-    assert not made(old, new, yes=np.bool_(True), low=np.float32(0), **weights)
+    numbers = {"from_": 0, "to": 2, "rows": 1, "step": 1}
+    cut = {name: np.array([number]) for name, number in numbers.items()}
+    assert not made(old, new, yes=np.bool_(True), low=np.float32(0), **weights, **cut)
 
 
 def test_a_constant_that_stands_for_another_number_is_another() -> None:
