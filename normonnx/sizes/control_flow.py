@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.operators.names import onnx_name
 from normonnx.sizes.tensor import Tensor, Tensors
 
 Array = np.ndarray[Any, Any]
@@ -17,7 +18,10 @@ _SEVERAL = 2
 """How often a Loop runs whose count is not known."""
 
 _MOST_TURNS = 8
-"""How often a body is walked whose states have another shape in each turn."""
+"""How often a body is walked whose states have another shape in each turn, if not to its end."""
+
+_MOST_COUNTED = 32
+"""A body that runs so often is walked to its end."""
 
 
 class Inside(Protocol):
@@ -58,10 +62,33 @@ def _loop(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
     carried = [walk.tensor(value) for value in node.inputs[2:]]
     counted = [Tensor((), ir.DataType.INT64), Tensor((), ir.DataType.BOOL)]
     body = attributes["body"].as_graph()
-    states, gathered = _turned(walk, body, counted, carried, (), skipped=1)
     count = walk.contents(node.inputs[0])
     turns = _SEVERAL if count is None else int(count.reshape(-1)[0])
+    runs = turns if count is not None and _never_stops(node, body) else None
+    states, gathered = _turned(walk, body, counted, carried, (), skipped=1, turns=runs)
     return [*states, *(_stacked(tensor, 0, turns) for tensor in gathered)]
+
+
+def _never_stops(node: ir.Node, body: ir.Graph) -> bool:
+    """Whether the condition of a Loop is true before every turn."""
+    first, left = node.inputs[1], _behind_identities(body.outputs[0])
+    return all(
+        value is None or value is body.inputs[1] or _is_true(value) for value in (first, left)
+    )
+
+
+def _behind_identities(value: ir.Value) -> ir.Value:
+    producer = value.producer()
+    while producer is not None and onnx_name(producer) == "Identity" and producer.inputs[0]:
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
+
+
+def _is_true(value: ir.Value) -> bool:
+    """Whether it is stored, and true; an input of the graph may be given otherwise."""
+    stored = None if value.is_graph_input() else ir.convenience.get_const_tensor(value)
+    return stored is not None and bool(stored.numpy().all())
 
 
 def _scan(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
@@ -80,28 +107,52 @@ def _scan(walk: Inside, node: ir.Node, attributes: Attributes) -> Tensors:
         turns = shape.pop(axis)
         slices.append(Tensor(tuple(shape), tensor.dtype))
     body = attributes["body"].as_graph()
-    states, gathered = _turned(walk, body, (), tensors[:split], slices, skipped=0)
+    states, gathered = _turned(walk, body, (), tensors[:split], slices, skipped=0, turns=turns)
     along = _axes(attributes, "scan_output_axes", len(gathered))
     stacked = zip(gathered, along, strict=True)
     return [*states, *(_stacked(tensor, axis, turns) for tensor, axis in stacked)]
 
 
 def _turned(
-    walk: Inside, body: ir.Graph, before: Tensors, states: Tensors, after: Tensors, *, skipped: int
+    walk: Inside,
+    body: ir.Graph,
+    before: Tensors,
+    states: Tensors,
+    after: Tensors,
+    *,
+    skipped: int,
+    turns: int | None,
 ) -> tuple[Tensors, Tensors]:
-    """The states of a body and what it gives each turn, None where the turns do not agree."""
+    """The states of a body in the end and what it gives each turn, None where that is not known.
+
+    Args:
+        walk: the walk that meets it.
+        body: the graph that is run again and again.
+        before: what it reads in front of the states.
+        states: what it reads the first time, and then what it gave the time before.
+        after: what it reads behind them.
+        skipped: how many outputs it has in front of the states.
+        turns: how often it is run, None where that is not known: then a state is known that every
+            turn leaves as it was.
+    """
     count = len(states)
     given = walk.enter(body, [*before, *states, *after])[skipped:]
-    known, gathered, current = list(states), list(given[count:]), list(states)
-    for _ in range(_MOST_TURNS):
-        left = list(given[:count])
-        known = [a if a == b else None for a, b in zip(known, left, strict=True)]
-        if left == current:
-            break
+    current, left, gathered = list(states), list(given[:count]), list(given[count:])
+    known, done = _agreed(current, left), 1
+    most = turns if turns is not None and turns <= _MOST_COUNTED else _MOST_TURNS
+    while left != current and done < most:
         current = left
         given = walk.again(body, [*before, *current, *after])[skipped:]
-        gathered = [a if a == b else None for a, b in zip(gathered, given[count:], strict=True)]
-    return known, gathered
+        left, gathered = list(given[:count]), _agreed(gathered, given[count:])
+        known, done = _agreed(known, left), done + 1
+    if turns == 0:
+        return states, gathered
+    is_last = turns is not None and (done == turns or left == current)
+    return left if is_last else known, gathered
+
+
+def _agreed(one: Tensors, other: Tensors) -> list[Tensor | None]:
+    return [a if a == b else None for a, b in zip(one, other, strict=True)]
 
 
 def _axes(attributes: Attributes, name: str, count: int) -> Sequence[int]:

@@ -126,6 +126,71 @@ def test_the_body_of_a_loop_is_walked_and_its_turns_counted() -> None:
     assert shape(m, "all", n=3) == (5, 3, 4)
 
 
+GROWING = """(float[2,4] x{given}) => (float[] y) {{
+  last = Loop (turns, {go}, x) <
+    body = b (int64 i, bool g, float[m,4] s) => (bool o, float[] t) {{
+      {o} t = Concat <axis=0> (s, x)
+    }}
+  >
+  y = Neg (last)
+}}"""
+SAME_CONDITION = "h = Identity (g) o = Identity (h)"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 11, 40])
+@pytest.mark.parametrize(
+    ("go", "o"),
+    [
+        ("go", SAME_CONDITION),
+        ("", SAME_CONDITION),
+        ("go", "o = Identity (go)"),
+        ("go", "k = Constant <value = bool {1}> () o = Identity (k)"),
+    ],
+)
+def test_a_state_that_grows_in_each_of_a_known_number_of_turns(turns: int, go: str, o: str) -> None:
+    given = proto(
+        GROWING.format(given="", go=go, o=o), turns=np.array(turns), go=np.array(True)
+    )  # fmt: skip
+    run = shapes_of_a_run(given, {"x": np.zeros((2, 4), np.float32)})
+    assert run["y"] == (2 * turns + 2, 4)
+    assert shape(ir.from_proto(given), "y") == (run["y"] if turns < 40 else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "go", "o", "held"),
+    [
+        (", bool asked", "asked", SAME_CONDITION, True),
+        ("", "go", "n = Size (s) o = Less (n, many)", True),
+        ("", "go", "o = Identity (go)", False),
+        (", bool go", "go", SAME_CONDITION, True),
+    ],
+    ids=["asked for", "as long as it is small", "never", "that may be given"],
+)
+def test_the_size_of_a_state_is_open_where_a_loop_may_end(
+    given: str, go: str, o: str, held: bool
+) -> None:
+    text = GROWING.format(given=given, go=go, o=o)
+    m = model(text, turns=np.array(5), go=np.array(held), many=np.array(20))
+    assert shape(m, "y") is None
+
+
+def test_a_state_that_has_another_size_from_the_first_turn_on() -> None:
+    m = model(
+        GROWING.format(given="", go="go", o=SAME_CONDITION).replace("(s, x)", "(x, x)"),
+        turns=np.array(1000), go=np.array(True),
+    )  # fmt: skip
+    assert shape(m, "y") == (4, 4)
+
+
+def test_what_lies_behind_a_state_that_grows_is_folded() -> None:
+    text = GROWING.format(given="", go="go", o=SAME_CONDITION)
+    text = text.replace("y = Neg (last)", "a = MatMul (last, w) y = Mul (a, k)")
+    given = proto(text, turns=np.array(3), go=np.array(True), w=(4, 5), k=(5,))
+    result = optimize(given)
+    assert [node.op_type for node in result.model.graph] == ["Loop", "MatMul"]
+    assert result.report.status == "pass"
+
+
 def test_a_scan_runs_over_an_axis() -> None:
     m = model(
         """(float[4] s, float[7,4] x) => (float[] t, float[] all) {
