@@ -68,6 +68,13 @@ def test_unlike(old: str, new: str) -> None:
     assert not made(old, new, yes=np.bool_(True), low=np.float32(0), **weights, **cut)
 
 
+def test_the_parts_of_another_number_of_parts_are_others() -> None:
+    text = TEXT.format(
+        old="a, b = Split <axis=0> (x) y = Relu (a)", new="c = Split <axis=0> (x) z = Relu (c)"
+    )
+    assert not made_the_same(window(text, opset=17))
+
+
 def test_a_constant_that_stands_for_another_number_is_another() -> None:
     """Both hold float32's nearest to 0.1; one of them was rounded to it."""
     found = window(

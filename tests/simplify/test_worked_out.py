@@ -255,3 +255,21 @@ def test_metadata_and_names_follow() -> None:
     )
     made = simplified(model, [(2,)])
     assert list(initializers(made)) == ["c"]
+
+
+def test_indices_may_be_larger_than_what_they_are_made_of() -> None:
+    """As weights may not."""
+    text = "g (float[9] x) => (float[4096] y) { i = Tile (k, r) y = Gather (x, i) }"
+    model = written(text, k=np.arange(1024) % 9, r=np.int64([4]))
+    assert operators(simplified(model, [(9,)])) == "Gather"
+    text = "g (float[4096] x) => (float[4096] y) { i = Tile (k, r) y = Mul (x, i) }"
+    model = written(text, k=np.ones(1024, np.float32) / 3, r=np.int64([4]))
+    assert operators(simplified(model, [(4096,)])) == "Tile Mul"
+
+
+def test_a_constant_that_is_an_output_stays_a_node() -> None:
+    model = written(
+        "g (float[2] x) => (float[2] y, float[2] k) "
+        "{ k = Constant <value = float[2] {1.5, 2.5}> () y = Add (x, k) }"
+    )
+    assert operators(simplified(model, [(2,)])) == "Constant Add"
