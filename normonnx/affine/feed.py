@@ -103,7 +103,8 @@ def _padded_convolution(
     dtype = float_type(proposal, node.inputs[1], node)
     out = node.outputs[0]
     geometry = geometry_of(proposal.context.shapes, node)
-    bias_map = None if geometry is None else _bias_map(taps, geometry, dtype.itemsize)
+    is_sure = geometry is None or _is_as_large_as_it_seems(proposal, out, geometry)
+    bias_map = _bias_map(taps, geometry, dtype.itemsize) if geometry and is_sure else None
     bias = [value for value in (optional(node, 2),) if value is not None]
     if bias_map is not None:
         weight = multiplied_weight(proposal, node, 1, w, factor, channel_axis=0)
@@ -119,9 +120,7 @@ def _padded_convolution(
     if not np.isfinite(filler).all() or (filler != filler[0]).any() or pads is None:
         raise RefusedError(
             f"{describe(node)} pads with zeros behind it, where the map gives other numbers",
-            "fix the height and width of the input, for a bias map over the places"
-            if geometry is None
-            else f"the bias map over the places would be over {MAX_BIAS_MAP_BYTES >> 10} KiB",
+            _why_no_bias_map(geometry, is_sure=is_sure),
         )
     if source_type is None or proposal.context.opset_of(proposal.graph) < 11:
         raise RefusedError(f"the padding of {describe(node)} cannot be written at this opset")
@@ -147,6 +146,23 @@ class Geometry(Struct, frozen=True):
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     begins: tuple[int, ...]
+
+
+def _is_as_large_as_it_seems(proposal: Proposal, value: ir.Value, geometry: Geometry) -> bool:
+    """Whether a walk finds the size that onnx infers, which a runtime checks when it loads."""
+    walked = (walk.tensor(value) for walk in proposal.context.recorded.walks)
+    return all(tensor is None or tensor.shape[2:] == geometry.outputs for tensor in walked)
+
+
+def _why_no_bias_map(geometry: Geometry | None, *, is_sure: bool) -> str:
+    if geometry is None:
+        return "fix the height and width of the input, for a bias map over the places"
+    if is_sure:
+        return f"the bias map over the places would be over {MAX_BIAS_MAP_BYTES >> 10} KiB"
+    return (
+        "onnx counts the windows of a pool before it otherwise than runtimes do, so that no bias "
+        "map over the places fits both"
+    )
 
 
 def geometry_of(shapes: Shapes, node: ir.Node) -> Geometry | None:

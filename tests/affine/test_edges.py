@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import normonnx
 from normonnx.affine.map import AffineMap, through_reshape
 from normonnx.affine.precision import BITS, Data, centre_of, data_of, scaled
 from normonnx.affine.recognise import Affine, recognise
 from normonnx.journal import Refusal
 from normonnx.values.shapes import Product
 from tests.affine.rows import Row, bn, channel, check
-from tests.graphs import context, model, node
+from tests.graphs import context, model, node, proto
 
 SAME = "(float[n,4,h,w] x) => (float[] y)"
 FIXED = "(float[1,4,9,9] x) => (float[] y)"
@@ -365,3 +366,34 @@ def test_a_parameter_of_another_length_is_refused() -> None:
     numbers = {name: np.float32([1, 2, 3, 4]) for name in "som"}
     found = site("y = BatchNormalization (x, s, o, m, v)", v=np.float32([1]), **numbers)
     assert "different lengths" in str(found)
+
+
+ROUNDED_UP = """(float[n,4,6,6] x) => (float[n,4,a,b] y) {{
+  {before}
+  d = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[0,0,{more},{more}], ceil_mode=1> (c)
+  y = Conv <pads=[1,1,1,1]> (d, W)
+}}"""
+CENTRED = "c = BatchNormalization (x, s, o, m, v)"
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "left", "is_told"),
+    [
+        (CENTRED, 0, "MaxPool Conv Add", False),
+        (CENTRED, 2, "BatchNormalization MaxPool Conv", True),
+        ("e = Mul (x, half) c = Add (e, half)", 2, "MaxPool Pad Conv", False),
+    ],
+    ids=["a window less", "onnx counts a window more", "one number is padded with"],
+)
+def test_no_bias_map_where_onnx_counts_windows_otherwise(
+    before: str, more: int, left: str, is_told: bool
+) -> None:
+    """A model with a map of the size that runtimes make would not be loaded."""
+    given = proto(
+        ROUNDED_UP.format(before=before, more=more), W=THREE, half=np.float32([0.5]), **bn(4)
+    )
+    result = normonnx.optimize(given, simplify=False)
+    assert [n.op_type for n in result.model.graph] == left.split(), result.report.near_misses
+    assert result.report.status == "pass"
+    remedies = [miss.remedy for miss in result.report.near_misses]
+    assert any("otherwise than runtimes do" in remedy for remedy in remedies) == is_told
