@@ -229,6 +229,12 @@ PAIRS = {
         siblings.split,
         f"{Y} {{ y = Slice (x, zero, two, one) a = Slice (x, two, end, one) r = Mul (y, a) }}",
         f"{Y} {{ y = Slice (x, zero, one, one) a = Slice (x, one, two, one) r = Mul (y, a) }}"),
+    "a part in a branch": Pair(
+        siblings.split,
+        f"{Y} {{ y = Slice (x, zero, two, one) a = Slice (x, two, end, one) r = Mul (y, a) }}",
+        "(float[3,4] x, bool c) => (float[] r) { y = Slice (x, zero, two, one) v = If (c) <"
+        "then_branch = t () => (float[3,2] i) { i = Slice (x, two, end, one) },"
+        "else_branch = e () => (float[3,2] j) { j = Slice (x, two, end, one) }> r = Mul (y, v) }"),
     "a part that is missing in front": Pair(
         siblings.split,
         f"{Y} {{ y = Slice (x, zero, two, one) a = Slice (x, two, end, one) r = Mul (y, a) }}",
