@@ -444,6 +444,28 @@ _PAGES = (
         why="ONNX Runtime writes MatMul and Add as Gemm itself; others do not. A Transpose copies "
         "the whole tensor.",
     ),
+    Rule(
+        code="NX209",
+        name="move-transposes",
+        title="Transposes move past the operators between them where some of them meet and vanish",
+        before="x ─ Transpose(0, 2, 3, 1) ─ Add(b) ─ Relu ─ Transpose(0, 3, 1, 2) ─ y",
+        after="x ─ Add(b′) ─ Relu ─ y",
+        equation=(
+            "f(xᵀ) = f(x)ᵀ, with the axes that f names, and its constants, laid out alike",
+            "Of all nodes between Transposes those are laid out anew with which the fewest are "
+            "left: a smallest cut",
+        ),
+        conditions=(
+            "elementwise operators, with constants, scalars or operands of the same rank; Concat, "
+            "Split, Slice, Pad, Gather of a vector or a number, Tile, Expand, CumSum; reductions; "
+            "Squeeze and Unsqueeze; QuantizeLinear and DequantizeLinear",
+            "Softmax only along an axis that is the last one before and behind",
+            "the model has fewer nodes after it",
+        ),
+        exactness="exact",
+        why="Models with the channels last have a Transpose on either side of each convolution, "
+        "and each copies the whole tensor.",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in _PAGES}

@@ -19,6 +19,7 @@ from normonnx.simplify import (
     products,
     siblings,
     sizes,
+    transposes,
     twice,
     unread,
 )
@@ -34,7 +35,7 @@ def simplify(context: Context) -> None:
     rewrites = context.journal.rewrites
     told = len(rewrites)
     for _ in range(_ROUNDS):
-        if _round(context, told):
+        if _round(context, told) or transposes.move(context):
             continue
         if not any(rewrite.rule in (CONSTANTS, SHAPES) for rewrite in rewrites[told:]):
             break

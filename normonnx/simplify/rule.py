@@ -11,10 +11,10 @@ from msgspec import Struct
 from normonnx.journal import Rewrite
 from normonnx.rewrite import Context, Proposal
 
-CODES = tuple(f"NX20{i}" for i in range(1, 9))
+CODES = tuple(f"NX20{i}" for i in range(1, 10))
 """The codes of the rules; their pages stand in `normonnx.rules`."""
 
-CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES, PRODUCTS = CODES
+CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES, PRODUCTS, TRANSPOSES = CODES
 
 
 class Found(Struct, frozen=True):
