@@ -389,7 +389,12 @@ _PAGES = (
         conditions=(
             "the shape of the last one can be written as constants, for every size of the inputs",
             "a Cast behind another is alone where the first loses nothing",
-            "Slices of one chain cut different axes; Concats join along the same one",
+            "Slices of one chain cut different axes, or one whose length is known, or ends of it "
+            "that add up at any length; Gathers along one axis have constant indices",
+            "Concats join along the same axis; a Concat that undoes a Split has all its parts in "
+            "order",
+            "Pads fill with the same number; of two Expands the last shape is known",
+            "a reduction keeps its axes, or not, as the Squeeze or Unsqueeze behind it asks",
         ),
         exactness="exact",
         why="Each of them may copy the whole tensor.",

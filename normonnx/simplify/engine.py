@@ -17,11 +17,13 @@ from normonnx.simplify import (
     nothing,
     padding,
     products,
+    selections,
     siblings,
     sizes,
     transposes,
     twice,
     unread,
+    views,
 )
 from normonnx.simplify.rule import CONSTANTS, SHAPES, Finder
 from normonnx.values.shapes import Shapes
@@ -88,16 +90,18 @@ def _finders(node: ir.Node) -> Iterator[Finder]:
 
 
 _OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
-    "Transpose": (chains.transposes, products.transposed_product),
+    "Transpose": (chains.transposes, views.views, products.transposed_product),
     "Add": (products.added_bias,),
     "Gemm": (products.transposed_operand,),
-    "Reshape": (chains.views, sizes.reshape),
-    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (chains.views,)),
+    "Reshape": (views.views, views.kept_axes, sizes.reshape),
+    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (views.views, views.kept_axes)),
     "Cast": (chains.casts,),
-    "Slice": (chains.slices, siblings.split),
-    "Concat": (chains.concats,),
+    "Gather": (selections.selections,),
+    "Slice": (chains.slices, selections.selections, siblings.split),
+    "Pad": (padding.pads,),
+    "Concat": (chains.concats, selections.joined_parts),
     "Conv": (padding.into_convolution,),
-    "Expand": (sizes.expand,),
+    "Expand": (sizes.expand, sizes.expands),
     "If": (branches.taken,),
 }
 """The rules about one operator of ONNX's."""

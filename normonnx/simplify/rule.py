@@ -65,6 +65,15 @@ def in_place_of(context: Context, rule: str, node: ir.Node, value: ir.Value) -> 
     return Found(proposal, f"{node.op_type} → nothing")
 
 
+def node_before(node: ir.Node) -> ir.Node | None:
+    """The node that makes the first input, in the same graph."""
+    source = node.inputs[0] if node.inputs else None
+    producer = None if source is None else source.producer()
+    if producer is None or producer.graph is not node.graph or source is not producer.outputs[0]:
+        return None
+    return producer if producer.inputs and producer.inputs[0] is not None else None
+
+
 def chained(nodes: Sequence[ir.Node], new: str) -> str:
     """The summary of a chain of nodes that becomes one."""
     return f"{'·'.join(node.op_type for node in nodes)} → {new}"
