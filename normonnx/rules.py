@@ -367,7 +367,8 @@ _PAGES = (
         after="x ─ Transpose ─ a, b",
         equation=("the same operator with the same attributes on the same inputs is the same",),
         conditions=(
-            "the operator is deterministic",
+            "the operator is deterministic, and so is all that is within it: an If, Loop or Scan "
+            "has the same nodes in the same order, on the same values around it",
             "both are in one graph",
             "initializers agree in type, shape and bits, and no BatchNormalization that trains "
             "reads them: ONNX Runtime writes into its inputs",
@@ -421,7 +422,8 @@ _PAGES = (
         after="x ─ Squeeze ─ y",
         equation=("If(true, f, g) = f,   If(false, f, g) = g",),
         conditions=(
-            "the condition is a constant, or follows from sizes that are known",
+            "the condition is a constant, or follows from sizes that are known; or both branches "
+            "are the same nodes on the same values",
             "the branch holds no graphs of its own, and nothing random",
         ),
         exactness="exact",
