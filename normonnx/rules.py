@@ -410,9 +410,13 @@ _PAGES = (
         conditions=(
             "no output of the model, or of the graph it is in, depends on it",
             "inputs of the model stay, whether they are read or not",
+            "of the outputs of a node those go that the standard makes optional, but not those of "
+            "a BatchNormalization, whose number says whether it trains",
+            "an opset import goes with the last node and function of its domain; ONNX's own stays",
         ),
         exactness="exact",
-        why="Nodes, initializers and functions that are left over cost load time and room.",
+        why="What is left over costs load time and room, and an import that a runtime does not "
+        "know is refused.",
     ),
     Rule(
         code="NX207",

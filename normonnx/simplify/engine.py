@@ -46,6 +46,7 @@ def simplify(context: Context) -> None:
         told = len(rewrites)
     constants.store_nodes(context)
     twice.merge_initializers(context)
+    unread.drop_outputs(context)
 
 
 def _round(context: Context, told: int) -> bool:

@@ -193,11 +193,13 @@ def test_bodies_that_draw_random_numbers_are_two() -> None:
 
 def test_an_order_of_nodes_and_operands() -> None:
     """Sub of the same two values the other way round, and a value in another place."""
-    branch = (
-        "t{0} () => (float[2] u{0}) {{ p{0} = Exp (x) q{0} = Sin (x) u{0} = Sub ({1}{0}, {2}{0}) }}"
-    )
+    branch = """t{0} () => (float[2] u{0}) {{
+        p{0} = Exp (x) q{0} = Sin (x) u{0} = Sub ({1}{0}, {2}{0}) }}"""
+    choice = "If (c) <then_branch = {0}, else_branch = {1}>"
+    one = choice.format(branch.format(1, "p", "q"), branch.format(2, "q", "p"))
+    other = choice.format(branch.format(3, "q", "p"), branch.format(4, "p", "q"))
     text = f"""g (float[2] x, bool c) => (float[2] y) {{
-        a = If (c) <then_branch = {branch.format(1, "p", "q")}, else_branch = {branch.format(2, "q", "p")}>
-        b = If (c) <then_branch = {branch.format(3, "q", "p")}, else_branch = {branch.format(4, "p", "q")}>
+        a = {one}
+        b = {other}
         y = Add (a, b) }}"""
     assert operators(simplified(written(text), [(2,), ()])).split().count("If") == 2
