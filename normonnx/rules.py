@@ -312,6 +312,7 @@ _PAGES = (
             "nothing random is among the nodes, and nothing that a caller may override",
             "what is built from less than 4 KiB, and whole numbers, add at most 256 KiB, and what "
             "is worked out from larger weights at most 4 KiB; quantised weights stay",
+            "all of them add at most 1 MiB, or 1 % of a larger model",
             "casts round and integers wrap as the standard says",
             _STORED,
         ),
