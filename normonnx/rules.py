@@ -394,7 +394,7 @@ _PAGES = (
             "Slices of one chain cut different axes, or one whose length is known, or ends of it "
             "that add up at any length; Gathers along one axis have constant indices",
             "Concats join along the same axis; a Concat that undoes a Split has all its parts in "
-            "order",
+            "order, and a Split that undoes a Concat cuts where that joined",
             "Pads fill with the same number; of two Expands the last shape is known",
             "a reduction keeps its axes, or not, as the Squeeze or Unsqueeze behind it asks",
         ),

@@ -105,6 +105,7 @@ _OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
     "Gather": (selections.selections,),
     "Slice": (chains.slices, selections.selections, siblings.split),
     "Pad": (padding.pads,),
+    "Split": (selections.split_parts,),
     "Concat": (chains.concats, selections.joined_parts),
     "Conv": (padding.into_convolution,),
     "Expand": (sizes.expand, sizes.expands),

@@ -130,3 +130,25 @@ def joined_parts(context: Context, node: ir.Node) -> Found | None:
         return None
     source = split.inputs[0]
     return None if source is None else in_place_of(context, CHAINS, node, source)
+
+
+def split_parts(context: Context, node: ir.Node) -> Found | None:
+    """A Split of a Concat into what was joined gives what was joined."""
+    concat = node_before(node)
+    if concat is None or onnx_name(concat) != "Concat" or len(concat.inputs) != len(node.outputs):
+        return None
+    rank = context.shapes.rank(node.inputs[0])
+    if rank is None or any(out.is_graph_output() for out in node.outputs):
+        return None
+    axes = [attribute_int(one, "axis", default) for one, default in ((concat, 1), (node, 0))]
+    if normalized(axes[0], rank) != normalized(axes[1], rank):
+        return None
+    proposal = begin(context, CHAINS, node)
+    for out, part in zip(node.outputs, concat.inputs, strict=True):
+        dims = context.shapes.dims(part)
+        if part is None or dims is None or dims != context.shapes.dims(out):
+            proposal.withdraw()
+            return None
+        if out.uses():
+            proposal.replace(out, part)
+    return Found(proposal, "Concat·Split → nothing")

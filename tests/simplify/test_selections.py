@@ -17,7 +17,7 @@ _W: dict[str, Any] = {
     "i": np.int64([2, 0, -1]), "j": np.int64([-1, 1]), "ij": np.int64([[0, 1], [2, -3]]),
     "j32": np.int32([-1, 1]), "p": np.int64([1, 0, 2, 0, 3, 0]), "n": np.int64([0, 0, -1, 0, 0, 0]),
     "f1": np.float32(1), "e": np.int64([1, 4, 5]), "e3": np.int64([3, 4, 5]),
-    "v": np.int64([1, 5]),
+    "v": np.int64([1, 5]), "q31": np.int64([3, 1]),
 }  # fmt: skip
 
 _ROWS: dict[str, tuple[str, str]] = {
@@ -66,6 +66,18 @@ _ROWS: dict[str, tuple[str, str]] = {
         "a, b = Split <axis=1> (w) y = Concat <axis=0> (a, b)", "Split Concat"),
     "a Split and a Concat of less": (
         "a, b, c, d = Split <axis=1> (w) y = Concat <axis=1> (a, b, c)", None),
+    "a Concat and a Split": (
+        "a = Concat <axis=1> (w, w) b = Sin (a) c = Concat <axis=1> (w, w) d = Exp (w) "
+        "e = Concat <axis=0> (w, d) f, g = Split (e) y = Mul (f, g)", "Exp Mul"),
+    "a Concat and a Split of two parts apiece": (
+        "d = ReduceMax <axes=[0]> (w) e = Concat <axis=0> (w, d) f, g = Split <axis=0> (e, q31) "
+        "y = Mul (f, g)", "ReduceMax Mul"),
+    "a Concat and a Split elsewhere": (
+        "d = ReduceMax <axes=[0]> (w) e = Concat <axis=0> (d, w) f, g = Split <axis=0> (e, q31) "
+        "y = Mul (f, g)", "ReduceMax Concat Split Mul"),
+    "a Concat and a Split along another axis": (
+        "d = Exp (w) e = Concat <axis=0> (w, d) f, g = Split <axis=1> (e) "
+        "y = Mul (f, g)", "Exp Concat Split Mul"),
     "a Transpose that moves ones alone": (
         "a = ReduceMax <axes=[0,1]> (w) b = Transpose <perm=[0,2,1]> (a) y = Reshape (b, v)",
         "ReduceMax Reshape"),
