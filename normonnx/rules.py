@@ -471,10 +471,11 @@ _PAGES = (
             "elementwise operators, with constants, scalars or operands of the same rank; Concat, "
             "Split, Slice, Pad, Gather of a vector or a number, Tile, Expand, CumSum; reductions; "
             "Squeeze and Unsqueeze; QuantizeLinear and DequantizeLinear",
-            "Softmax only along an axis that is the last one before and behind",
+            "Softmax only along an axis that is the last one before and behind; so do a MatMul and "
+            "a norm keep the axes that they take together",
             "the model has fewer nodes after it",
         ),
-        exactness="exact",
+        exactness="rounding",
         why="Models with the channels last have a Transpose on either side of each convolution, "
         "and each copies the whole tensor.",
     ),

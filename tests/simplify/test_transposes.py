@@ -91,7 +91,7 @@ _MOVES: dict[str, tuple[str, dict[str, Any], int]] = {
 @pytest.mark.parametrize(("body", "weights", "opset"), _MOVES.values(), ids=_MOVES.keys())
 def test_a_transpose_moves_past(body: str, weights: dict[str, Any], opset: int) -> None:
     used = {n: a for n, a in weights.items() if f"{n})" in body or f"{n}," in body}
-    made = simplified(_between(body, opset=opset, **used), [(2, 3, 4, 5)])
+    made = simplified(_between(body, opset=opset, **used), [(2, 3, 4, 5)], part=1e-6)
     assert "Transpose" not in operators(made)
 
 
@@ -125,6 +125,39 @@ def test_a_softmax_over_the_last_axis_in_both_orders() -> None:
         a = Transpose <perm=[0,2,1,3]> (x) b = Softmax <axis=3> (a)
         y = Transpose <perm=[0,2,1,3]> (b) }"""
     assert operators(simplified(written(text), [(2, 3, 4, 5)])) == "Softmax"
+
+
+_ROWS, _TURNED = (2, 4, 3, 5), (2, 5, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "perm", "shape", "is_moved"),
+    [
+        ("b = MatMul (a, w)", "0,2,1,3", _ROWS, True),
+        ("b = MatMul (a, w)", "0,3,2,1", _TURNED, False),
+        ("d = Exp (a) b = MatMul (d, a)", "2,1,0,3", (5, 5, 5, 5), False),
+        ("d = Exp (a) b = MatMul (d, a)", "1,0,2,3", _TURNED, True),
+        ("b = LayerNormalization <axis=-1> (a, k, k)", "0,2,1,3", _ROWS, True),
+        ("b = LayerNormalization <axis=-1> (a, k, k)", "0,3,2,1", _TURNED, False),
+        ("b = LayerNormalization <axis=2> (a, m)", "0,2,1,3", _TURNED, False),
+        ("b = LayerNormalization <axis=2> (a, m)", "1,0,2,3", _TURNED, True),
+    ],
+)
+def test_axes_that_are_taken_together_stay_the_last(
+    body: str, perm: str, shape: tuple[int, ...], is_moved: bool
+) -> None:
+    weights = {
+        "w": np.linspace(-1, 1, 25, dtype=np.float32).reshape(5, 5),
+        "k": np.float32([1, 2, 3, 4, 5]),
+        "m": np.linspace(1, 2, 25, dtype=np.float32).reshape(5, 5),
+    }
+    used = {n: a for n, a in weights.items() if f", {n})" in body or f", {n}," in body}
+    sizes = ",".join(map(str, shape))
+    text = f"""g (float[{sizes}] x) => (float[p,q,r,s] y) {{
+        u = Cos (x) a = Transpose <perm=[{perm}]> (u) {body}
+        c = Transpose <perm=[{perm}]> (b) y = Sin (c) }}"""
+    made = simplified(written(text, **used), [shape], part=1e-5)
+    assert ("Transpose" not in operators(made)) is is_moved
 
 
 def test_another_order_behind_is_one_transpose() -> None:

@@ -165,9 +165,31 @@ def _quantised(context: Context, node: ir.Node, order: Order) -> Carried | None:
     return _along_axis(1)(context, node, order)
 
 
+def _multiplied(context: Context, node: ir.Node, order: Order) -> Carried | None:
+    """MatMul: rows by one matrix for all, or matrices of two tensors that keep their last axes."""
+    rank, last = len(order), len(order) - 1
+    other = context.shapes.rank(node.inputs[1])
+    if other == 2 and rank > 2 and order[last] == last:
+        return first(node, order)
+    if other == rank > 2 and order[last - 1 :] == (last - 1, last):
+        return Carried((order, order), (order,))
+    return None
+
+
+def _normalised(context: Context, node: ir.Node, order: Order) -> Carried | None:
+    """A norm over the last axes, which stay the last in their order; scale and bias are theirs."""
+    axis = normalized(attribute_int(node, "axis", -1), len(order))
+    ranks = [context.shapes.rank(value) for value in node.inputs[1:] if value is not None]
+    stays = order[axis:] == tuple(range(axis, len(order)))
+    fits = all(rank is not None and rank <= len(order) - axis for rank in ranks)
+    return first(node, order) if stays and fits and len(node.outputs) == 1 else None
+
+
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     "LpNormalization": _along_axis(-1),
+    "MatMul": _multiplied,
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _normalised),
     "Split": _along_axis(0),
     "Concat": _joined,
     "Slice": _sliced,
