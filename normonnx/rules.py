@@ -320,6 +320,7 @@ _PAGES = (
             "nothing random is among the nodes, and nothing that a caller may override",
             "what is built from less than 4 KiB, and whole numbers, add at most 256 KiB, and what "
             "is worked out from larger weights at most 4 KiB; quantised weights stay",
+            "all of them add at most 1 MiB, or 1 % of a larger model",
             "casts round and integers wrap as the standard says",
             _STORED,
         ),
@@ -375,7 +376,8 @@ _PAGES = (
         after="x ─ Transpose ─ a, b",
         equation=("the same operator with the same attributes on the same inputs is the same",),
         conditions=(
-            "the operator is deterministic",
+            "the operator is deterministic, and so is all that is within it: an If, Loop or Scan "
+            "has the same nodes in the same order, on the same values around it",
             "both are in one graph",
             "initializers agree in type, shape and bits, and no BatchNormalization that trains "
             "reads them: ONNX Runtime writes into its inputs",
@@ -397,7 +399,12 @@ _PAGES = (
         conditions=(
             "the shape of the last one can be written as constants, for every size of the inputs",
             "a Cast behind another is alone where the first loses nothing",
-            "Slices of one chain cut different axes; Concats join along the same one",
+            "Slices of one chain cut different axes, or one whose length is known, or ends of it "
+            "that add up at any length; Gathers along one axis have constant indices",
+            "Concats join along the same axis; a Concat that undoes a Split has all its parts in "
+            "order, and a Split that undoes a Concat cuts where that joined",
+            "Pads fill with the same number; of two Expands the last shape is known",
+            "a reduction keeps its axes, or not, as the Squeeze or Unsqueeze behind it asks",
         ),
         exactness="exact",
         why="Each of them may copy the whole tensor.",
@@ -412,9 +419,13 @@ _PAGES = (
         conditions=(
             "no output of the model, or of the graph it is in, depends on it",
             "inputs of the model stay, whether they are read or not",
+            "of the outputs of a node those go that the standard makes optional, but not those of "
+            "a BatchNormalization, whose number says whether it trains",
+            "an opset import goes with the last node and function of its domain; ONNX's own stays",
         ),
         exactness="exact",
-        why="Nodes, initializers and functions that are left over cost load time and room.",
+        why="What is left over costs load time and room, and an import that a runtime does not "
+        "know is refused.",
     ),
     Rule(
         code="NX207",
@@ -424,7 +435,8 @@ _PAGES = (
         after="x ─ Squeeze ─ y",
         equation=("If(true, f, g) = f,   If(false, f, g) = g",),
         conditions=(
-            "the condition is a constant, or follows from sizes that are known",
+            "the condition is a constant, or follows from sizes that are known; or both branches "
+            "are the same nodes on the same values",
             "the branch holds no graphs of its own, and nothing random",
         ),
         exactness="exact",
@@ -451,6 +463,29 @@ _PAGES = (
         exactness="rounding",
         why="ONNX Runtime writes MatMul and Add as Gemm itself; others do not. A Transpose copies "
         "the whole tensor.",
+    ),
+    Rule(
+        code="NX209",
+        name="move-transposes",
+        title="Transposes move past the operators between them where some of them meet and vanish",
+        before="x ─ Transpose(0, 2, 3, 1) ─ Add(b) ─ Relu ─ Transpose(0, 3, 1, 2) ─ y",
+        after="x ─ Add(b′) ─ Relu ─ y",
+        equation=(
+            "f(xᵀ) = f(x)ᵀ, with the axes that f names, and its constants, laid out alike",
+            "Of all nodes between Transposes those are laid out anew with which the fewest are "
+            "left: a smallest cut",
+        ),
+        conditions=(
+            "elementwise operators, with constants, scalars or operands of the same rank; Concat, "
+            "Split, Slice, Pad, Gather of a vector or a number, Tile, Expand, CumSum; reductions; "
+            "Squeeze and Unsqueeze; QuantizeLinear and DequantizeLinear",
+            "Softmax only along an axis that is the last one before and behind; so do a MatMul and "
+            "a norm keep the axes that they take together",
+            "the model has fewer nodes after it",
+        ),
+        exactness="rounding",
+        why="Models with the channels last have a Transpose on either side of each convolution, "
+        "and each copies the whole tensor.",
     ),
 )
 

@@ -19,6 +19,7 @@ from normonnx.operators.attributes import attribute_int, attribute_ints
 from normonnx.operators.names import norm_name, onnx_name
 from normonnx.operators.table import facts_of
 from normonnx.ops.operators import DOMAIN, OPERATORS
+from normonnx.proof.changed_axes import JOINED, changed_axes, reduced_axes
 from normonnx.proof.window import Side
 from normonnx.sizes.walk import Walk
 
@@ -132,7 +133,7 @@ class FreeAxes:
     def _reduction(self, node: ir.Node) -> bool:
         source, out = node.inputs[0], node.outputs[0]
         assert source is not None
-        axes = self._axes(node)
+        axes = reduced_axes(node, self._constants.get)
         if axes is None:
             return False
         rank = self._rank(source)
@@ -149,19 +150,28 @@ class FreeAxes:
                 next(left)
         return True
 
-    def _axes(self, node: ir.Node) -> Sequence[int] | None:
-        given = attribute_ints(node, "axes")
-        if given is not None or len(node.inputs) < 2 or node.inputs[1] is None:
-            return given or ()
-        array = self._constants.get(node.inputs[1])
-        return None if array is None else [int(axis) for axis in array.ravel()]
-
     def _transpose(self, node: ir.Node) -> bool:
         source, out = node.inputs[0], node.outputs[0]
         assert source is not None
         order = attribute_ints(node, "perm") or tuple(reversed(range(self._rank(source))))
         for place, axis in enumerate(order):
             self._link((source, axis), (out, place))
+        return True
+
+    def _beside_an_axis(self, node: ir.Node) -> bool:
+        """What joins, cuts or pads along some axes, and keeps the places of the others apart."""
+        source = node.inputs[0]
+        assert source is not None
+        rank = self._rank(source)
+        changed = changed_axes(node, rank, self._constants.get)
+        if changed is None:
+            return False
+        operands = node.inputs if onnx_name(node) == JOINED else [source]
+        for value in (*operands, *node.outputs):
+            assert value is not None
+            self._make_whole(value, changed)
+            for axis in set(range(rank)) - changed:
+                self._link((value, axis), (node.outputs[0], axis))
         return True
 
     def _matmul(self, node: ir.Node) -> bool:
@@ -228,4 +238,11 @@ def _rule_of(node: ir.Node) -> _Rule | None:
         return FreeAxes._reduction
     if norm_name(node) in _NORMS or (node.domain == DOMAIN and node.op_type in OPERATORS):
         return FreeAxes._norm
-    return {"Transpose": FreeAxes._transpose, "MatMul": FreeAxes._matmul}.get(name)
+    return _RULES.get(name)
+
+
+_RULES: Mapping[str, _Rule] = {
+    "Transpose": FreeAxes._transpose,
+    "MatMul": FreeAxes._matmul,
+    **dict.fromkeys(("Concat", "Split", "Slice", "Pad"), FreeAxes._beside_an_axis),
+}

@@ -8,9 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.contents import differing
-from normonnx.operators.attributes import attribute_key
 from normonnx.operators.names import onnx_name
-from normonnx.operators.table import is_deterministic
+from normonnx.proof.bodies import same_bodies, same_operator
 from normonnx.proof.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +21,8 @@ _MOST_PAIRS = 100_000
 def made_the_same(window: Window) -> bool:
     """Whether each new value is made as the one that it stands for.
 
-    An If whose condition is constant stands for the branch that is taken.
+    An If whose condition is constant stands for the branch that is taken, and one whose branches
+    are the same for either.
     """
     pending = list(zip(window.old, window.new, strict=True))
     seen: set[tuple[ir.Value, ir.Value]] = set()
@@ -51,26 +51,39 @@ def _made_of(
         return [] if same else None
     assert first is not None
     assert second is not None
-    if first is second or not _same_operator(first, second):
+    within = None if first is second else same_operator(first, second)
+    if within is None:
         return None
     places = [list(node.outputs).index(v) for node, v in ((first, one), (second, other))]
     pairs = list(zip(first.inputs, second.inputs, strict=True))
     if places[0] != places[1] or any((a is None) != (b is None) for a, b in pairs):
         return None
-    return [(a, b) for a, b in pairs if a is not None and b is not None]
+    return within + [(a, b) for a, b in pairs if a is not None and b is not None]
 
 
 def _behind_branches(window: Window, value: ir.Value) -> ir.Value:
-    """What a value is where it comes from an If of which one branch is always taken."""
+    """What a value is where it comes from an If of which one branch is always taken, or either."""
     node = value.producer()
     while node is not None and onnx_name(node) == "If":
-        condition = window.constants.array(node.inputs[0])
-        if condition is None or condition.size != 1:
+        branch = _branch(window, node)
+        if branch is None:
             break
-        branch = node.attributes["then_branch" if condition.item() else "else_branch"].as_graph()
         value = branch.outputs[list(node.outputs).index(value)]
         node = value.producer()
     return value
+
+
+def _branch(window: Window, node: ir.Node) -> ir.Graph | None:
+    """The branch of an If that is taken, or any where both are the same; None for neither."""
+    branches = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    condition = window.constants.array(node.inputs[0])
+    if condition is not None and condition.size == 1:
+        return branches[0 if condition.item() else 1]
+    needed = same_bodies(branches[0], branches[1])
+    if needed is None:
+        return None
+    same = all(a is b or (_is_stored(a) and _same_constant(window, a, b)) for a, b in needed)
+    return branches[0] if same else None
 
 
 def _is_stored(value: ir.Value) -> bool:
@@ -110,17 +123,3 @@ def _wide(array: Array | None) -> Array | None:
     if array is None or array.dtype.kind in "iubOSU":
         return array
     return array.astype(np.float64)
-
-
-def _same_operator(one: ir.Node, other: ir.Node) -> bool:
-    mine, theirs = one.attributes.data, other.attributes.data
-    return (
-        one.op_identifier() == other.op_identifier()
-        and is_deterministic(one)
-        and onnx_name(one) != "Constant"
-        and len(one.inputs) == len(other.inputs)
-        and len(one.outputs) == len(other.outputs)
-        and mine.keys() == theirs.keys()
-        and not any(attribute.is_ref() for attribute in (*mine.values(), *theirs.values()))
-        and all(attribute_key(mine[name]) == attribute_key(theirs[name]) for name in mine)
-    )

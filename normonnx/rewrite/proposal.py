@@ -99,13 +99,24 @@ class Proposal:
         """Add a node that is `old` but for its inputs."""
         return self.outputs(old, inputs)[0]
 
-    def outputs(self, old: ir.Node, inputs: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
-        """Add a node that is `old` but for its inputs, and hand back all its outputs."""
+    def outputs(
+        self,
+        old: ir.Node,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Sequence[ir.Value]:
+        """Add a node that is `old` but for its inputs, and hand back all its outputs.
+
+        Args:
+            old: the node it is like.
+            inputs: values of the graph or of this proposal; None for an omitted one.
+            attributes: those that are others, or new.
+        """
         new = self._attach(
             ir.node(
                 old.op_type,
                 list(inputs),
-                dict(old.attributes),
+                {**old.attributes, **(attributes or {})},
                 domain=old.domain,
                 num_outputs=len(old.outputs),
             )

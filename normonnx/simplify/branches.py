@@ -1,26 +1,25 @@
-"""NX207: an If whose condition is known gives way to the nodes of the branch that is taken."""
+"""NX207: an If whose condition is known, or whose branches are equal, gives way to one of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph.contents import Contents
 from normonnx.graph.nesting import subgraphs
 from normonnx.journal import RefusedError
 from normonnx.operators.names import onnx_name
 from normonnx.operators.table import is_deterministic
 from normonnx.rewrite import Context, Proposal
+from normonnx.simplify.bodies import body_key, is_fixed
 from normonnx.simplify.rule import BRANCHES, Found, begin
 from normonnx.values.constants import is_float
 
 
 def taken(context: Context, node: ir.Node) -> Found | None:
     """The nodes of the branch in the place of the If."""
-    condition = context.constants.array(node.inputs[0])
-    if condition is None or condition.size != 1:
-        return None
-    branch = node.attributes["then_branch" if condition.item() else "else_branch"].as_graph()
-    if any(subgraphs(inner) or not _can_move(inner) for inner in branch):
+    branch = _branch(context, node)
+    if branch is None or any(subgraphs(inner) or not _can_move(inner) for inner in branch):
         return None
     proposal = begin(context, BRANCHES, node)
     try:
@@ -35,7 +34,22 @@ def taken(context: Context, node: ir.Node) -> Found | None:
             return None
         proposal.replace(out, new)
     proposal.least_gain = -len(proposal.nodes)  # the nodes of both branches go with the If
-    return Found(proposal, "If of a known condition → its branch")
+    is_known = context.constants.is_constant(node.inputs[0])
+    told = "If of a known condition → its branch" if is_known else "If of equal branches → one"
+    return Found(proposal, told)
+
+
+def _branch(context: Context, node: ir.Node) -> ir.Graph | None:
+    """The branch that is taken, or any where both are the same; None for neither."""
+    branches = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    condition = context.constants.array(node.inputs[0])
+    if condition is not None:
+        return branches[0 if condition.item() else 1] if condition.size == 1 else None
+    if not is_fixed(node):
+        return None
+    contents = Contents()
+    one, other = (body_key(context, branch, contents) for branch in branches)
+    return branches[0] if one == other else None
 
 
 def _can_move(node: ir.Node) -> bool:

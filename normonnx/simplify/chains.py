@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.operators.attributes import attribute_int, attribute_ints, axes_of, normalized
+from normonnx.operators.attributes import attribute_int, attribute_ints, normalized
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
-from normonnx.simplify.rule import CHAINS, Found, begin, chained, in_place_of
-from normonnx.simplify.sizes import target_of
-
-_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
-"""Operators that keep all elements in their order."""
-
-
-def _before(node: ir.Node) -> ir.Node | None:
-    """The node that makes the first input, in the same graph."""
-    source = node.inputs[0] if node.inputs else None
-    producer = None if source is None else source.producer()
-    if producer is None or producer.graph is not node.graph or source is not producer.outputs[0]:
-        return None
-    return producer if producer.inputs and producer.inputs[0] is not None else None
+from normonnx.simplify.rule import CHAINS, Found, begin, chained, in_place_of, node_before
 
 
 def transposes(context: Context, node: ir.Node) -> Found | None:
     """Two Transposes as one, or as none."""
-    before = _before(node)
+    before = node_before(node)
     if before is None or onnx_name(before) != "Transpose":
         return None
     rank = context.shapes.rank(before.inputs[0])
@@ -44,67 +31,9 @@ def transposes(context: Context, node: ir.Node) -> Found | None:
     return Found(proposal, chained([before, node], "Transpose"))
 
 
-def views(context: Context, node: ir.Node) -> Found | None:
-    """A Reshape, Flatten, Squeeze or Unsqueeze behind another: one Reshape, or none."""
-    before = _before(node)
-    if before is None or onnx_name(before) not in _VIEWS:
-        return None
-    source = before.inputs[0]
-    assert source is not None
-    dims, wanted = context.shapes.dims(source), context.shapes.dims(node.outputs[0])
-    if dims is not None and dims == wanted:
-        return in_place_of(context, CHAINS, node, source)
-    target = target_of(dims, wanted)
-    assert node.graph is not None
-    if target is None or context.opset_of(node.graph) < _RESHAPE_WITH_INPUT:
-        return _same_kind(context, before, node)
-    proposal = begin(context, CHAINS, node)
-    shape = proposal.integers(target, f"{node.outputs[0].name}_shape")
-    proposal.replace(node.outputs[0], proposal.node("Reshape", [source, shape]))
-    return Found(proposal, chained([before, node], "Reshape"))
-
-
-_RESHAPE_WITH_INPUT = 5
-_AXES_AS_INPUT = 13
-
-
-def _same_kind(context: Context, before: ir.Node, node: ir.Node) -> Found | None:
-    """Two Unsqueezes, or two Squeezes, as one with the axes of both."""
-    axes = _axes_of_both(context, before, node) if before.op_type == node.op_type else None
-    if axes is None:
-        return None
-    proposal = begin(context, CHAINS, node)
-    assert node.graph is not None
-    as_input = context.opset_of(node.graph) >= _AXES_AS_INPUT
-    inputs = [before.inputs[0]]
-    if as_input:
-        inputs.append(proposal.integers(axes, f"{node.outputs[0].name}_axes"))
-    new = proposal.node(node.op_type, inputs, None if as_input else {"axes": axes})
-    proposal.replace(node.outputs[0], new)
-    return Found(proposal, chained([before, node], node.op_type))
-
-
-def _axes_of_both(context: Context, before: ir.Node, node: ir.Node) -> list[int] | None:
-    """The axes that two Unsqueezes put in, or two Squeezes take out, as one of them would."""
-    first, second = axes_of(before, context.shapes), axes_of(node, context.shapes)
-    came, between, left = (
-        context.shapes.rank(value) for value in (before.inputs[0], node.inputs[0], node.outputs[0])
-    )
-    if first is None or second is None or came is None or between is None or left is None:
-        return None
-    if node.op_type == "Unsqueeze":
-        outer, others = [normalized(axis, left) for axis in second], first
-    elif node.op_type == "Squeeze":
-        outer, others = [normalized(axis, came) for axis in first], second
-    else:
-        return None
-    rest = [axis for axis in range(max(came, left)) if axis not in outer]
-    return sorted([*outer, *(rest[normalized(axis, between)] for axis in others)])
-
-
 def casts(context: Context, node: ir.Node) -> Found | None:
     """A Cast behind one that loses nothing reads what that one read."""
-    before = _before(node)
+    before = node_before(node)
     if before is None or onnx_name(before) != "Cast":
         return None
     source = before.inputs[0]
@@ -155,7 +84,7 @@ def _holds(wide: ir.DataType, narrow: ir.DataType) -> bool:
 
 def slices(context: Context, node: ir.Node) -> Found | None:
     """Two Slices along different axes as one."""
-    before = _before(node)
+    before = node_before(node)
     if before is None or onnx_name(before) != "Slice" or len(before.outputs[0].uses()) != 1:
         return None
     if before.outputs[0].is_graph_output() or len(before.inputs) < 2 or len(node.inputs) < 2:

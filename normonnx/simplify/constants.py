@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.graph.nesting import graphs_within
+from normonnx.graph.nesting import graphs_within, walk
 from normonnx.journal import RefusedError
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context, Proposal
 from normonnx.rewrite.gain import dying
+from normonnx.simplify.budget import LITTLE, Budget
 from normonnx.simplify.rule import CONSTANTS, Found, begin, may_change, note
 from normonnx.values.constants import is_float
 
@@ -17,23 +21,43 @@ MOST_ADDED = 1 << 18
 """Bytes that a constant may add which is built from next to nothing, such as a mask, or which
 holds whole numbers, such as indices."""
 
-LITTLE = 1 << 12
-"""Bytes: what is built from less is built from next to nothing, and what is worked out from more,
-such as a weight in a narrower type, may be larger by no more than this."""
-
 _WHOLE = "iub"
 """The kinds of NumPy's integers and truth values."""
 
 
-def worked_out(context: Context, node: ir.Node) -> Found | None:
-    """Each constant output of a node that somebody reads who is no constant."""
+def look_ahead(budget: Budget, context: Context) -> None:
+    """Let a budget decide, from all constants of a model that could be stored."""
+    outs = [out for node in walk(context.model.graph) for out in _candidates(context, node)]
+    budget.look(growth for out in outs if 0 < (growth := _growth(context, out)) <= MOST_ADDED)
+
+
+def _growth(context: Context, out: ir.Value) -> int:
+    """The bytes that a constant adds to those of which it alone is made, as far as they are known.
+
+    It is what `_is_too_large` finds once the numbers are there.
+    """
+    nodes, sources = _cone(out)
+    own = set(nodes)
+    gone = [v for v in sources if all(use.node in own for use in v.uses())]
+    size = context.shapes.static(out)
+    return 0 if size is None else _size_of(context, out, size) - _stored_bytes(gone)
+
+
+def _candidates(context: Context, node: ir.Node) -> list[ir.Value]:
+    """The constant outputs of a node that others read; none where one of them has to stay."""
     outs = [out for out in node.outputs if _is_read(context, out)]
     if not outs or not all(map(context.constants.is_constant, outs)):
-        return None
+        return []
     is_inner = node.graph is not context.model.graph
     if onnx_name(node) == "Constant" or any(out.is_graph_output() and is_inner for out in outs):
-        return None
-    if not all(_may_be_stored(context, out) for out in outs):
+        return []
+    return outs if all(_may_be_stored(context, out) for out in outs) else []
+
+
+def worked_out(budget: Budget, context: Context, node: ir.Node) -> Found | None:
+    """Each constant output of a node that somebody reads who is no constant."""
+    outs = _candidates(context, node)
+    if not outs:
         return None
     proposal = begin(context, CONSTANTS, node)
     try:
@@ -46,7 +70,7 @@ def worked_out(context: Context, node: ir.Node) -> Found | None:
     except RefusedError:
         proposal.withdraw()
         return None
-    if _is_too_large(proposal, outs):
+    if _is_too_large(budget, proposal, outs):
         proposal.withdraw()
         return None
     return Found(proposal, f"{node.op_type} of constants → constant")
@@ -68,10 +92,19 @@ def _may_be_stored(context: Context, out: ir.Value) -> bool:
         return False  # runtimes compute with quantised weights as they are stored
     if size is None:
         return True
-    count = int(np.prod(size, dtype=object)) if size else 1
-    width = 8 if dtype is None else max(1, dtype.itemsize)
-    stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
-    return count * width <= stored + _allowance(stored, dtype)
+    stored = _stored_bytes(sources)
+    return _size_of(context, out, size) <= stored + _allowance(stored, dtype)
+
+
+def _size_of(context: Context, out: ir.Value, shape: Sequence[int]) -> int:
+    """The bytes of a tensor of a shape."""
+    dtype = context.shapes.dtype(out)
+    width = 8 if dtype is None else max(1, math.ceil(dtype.itemsize))
+    return math.prod(shape) * width
+
+
+def _stored_bytes(values: Iterable[ir.Value]) -> int:
+    return sum(value.const_value.nbytes for value in values if value.const_value is not None)
 
 
 def _allowance(stored: int, dtype: ir.DataType | None) -> int:
@@ -112,14 +145,14 @@ def _stored(context: Context, proposal: Proposal, out: ir.Value) -> ir.Value | N
     return proposal.constant(exact, dtype, str(out.name), maker=lambda: stored.astype(np.float64))
 
 
-def _is_too_large(proposal: Proposal, outs: list[ir.Value]) -> bool:
+def _is_too_large(budget: Budget, proposal: Proposal, outs: list[ir.Value]) -> bool:
     """Whether the model's constants would grow by more than is allowed."""
     _, dead = dying(proposal)
-    gone = sum(value.const_value.nbytes for value in dead if value.const_value is not None)
-    come = sum(v.const_value.nbytes for v in proposal.constants if v.const_value is not None)
-    sources = {value for out in outs for value in _cone(out)[1]}
-    stored = sum(value.const_value.nbytes for value in sources if value.const_value is not None)
-    return come - gone > min(_allowance(stored, v.dtype) for v in proposal.constants)
+    growth = _stored_bytes(proposal.constants) - _stored_bytes(dead)
+    stored = _stored_bytes({value for out in outs for value in _cone(out)[1]})
+    return growth > min(_allowance(stored, v.dtype) for v in proposal.constants) or not (
+        budget.takes(growth)
+    )
 
 
 def store_nodes(context: Context) -> None:

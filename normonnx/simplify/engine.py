@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import onnx_ir as ir
 
@@ -17,11 +18,15 @@ from normonnx.simplify import (
     nothing,
     padding,
     products,
+    selections,
     siblings,
     sizes,
+    transposes,
     twice,
     unread,
+    views,
 )
+from normonnx.simplify.budget import Budget
 from normonnx.simplify.rule import CONSTANTS, SHAPES, Finder
 from normonnx.values.shapes import Shapes
 
@@ -33,8 +38,9 @@ def simplify(context: Context) -> None:
     """Work out what can be, and take out what does nothing, is said twice or is not read."""
     rewrites = context.journal.rewrites
     told = len(rewrites)
+    budget = Budget(context.copies.stored)
     for _ in range(_ROUNDS):
-        if _round(context, told):
+        if _round(context, told, budget) or transposes.move(context):
             continue
         if not any(rewrite.rule in (CONSTANTS, SHAPES) for rewrite in rewrites[told:]):
             break
@@ -43,31 +49,34 @@ def simplify(context: Context) -> None:
         told = len(rewrites)
     constants.store_nodes(context)
     twice.merge_initializers(context)
+    unread.drop_outputs(context)
 
 
-def _round(context: Context, told: int) -> bool:
+def _round(context: Context, told: int, budget: Budget) -> bool:
     """Let every rule look at every node; whether one found something.
 
     Args:
         context: of the run.
         told: how many rewrites there were when the sizes were last inferred.
+        budget: what constants may add.
     """
     rewrites = context.journal.rewrites
     before = len(rewrites)
     unread.drop_unread(context)
+    constants.look_ahead(budget, context)
     for node in list(walk(context.model.graph)):
         if node.graph is not None:
             if rewrites:
                 context.shapes.look_again(node)
-            _node(context, node)
+            _node(context, node, budget)
     for graph in graphs_within(context.model.graph):
         twice.merge_nodes(context, graph)
     return len(rewrites) > before
 
 
-def _node(context: Context, node: ir.Node) -> None:
+def _node(context: Context, node: ir.Node, budget: Budget) -> None:
     """Make the first simplification that can be made."""
-    for finder in _finders(node):
+    for finder in _finders(node, budget):
         found = finder(context, node)
         if found is None:
             continue
@@ -76,10 +85,10 @@ def _node(context: Context, node: ir.Node) -> None:
             return
 
 
-def _finders(node: ir.Node) -> Iterator[Finder]:
+def _finders(node: ir.Node, budget: Budget) -> Iterator[Finder]:
     """The rules that may say something of a node, in the order in which they are asked."""
     if node.outputs:
-        yield constants.worked_out
+        yield partial(constants.worked_out, budget)
         if name := onnx_name(node):
             yield sizes.known_numbers
             yield nothing.gives_back
@@ -87,16 +96,19 @@ def _finders(node: ir.Node) -> Iterator[Finder]:
 
 
 _OF_OPERATOR: Mapping[str, Sequence[Finder]] = {
-    "Transpose": (chains.transposes, products.transposed_product),
+    "Transpose": (chains.transposes, views.views, products.transposed_product),
     "Add": (products.added_bias,),
     "Gemm": (products.transposed_operand,),
-    "Reshape": (chains.views, sizes.reshape),
-    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (chains.views,)),
+    "Reshape": (views.views, views.kept_axes, sizes.reshape),
+    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (views.views, views.kept_axes)),
     "Cast": (chains.casts,),
-    "Slice": (chains.slices, siblings.split),
-    "Concat": (chains.concats,),
+    "Gather": (selections.selections,),
+    "Slice": (chains.slices, selections.selections, siblings.split),
+    "Pad": (padding.pads,),
+    "Split": (selections.split_parts,),
+    "Concat": (chains.concats, selections.joined_parts),
     "Conv": (padding.into_convolution,),
-    "Expand": (sizes.expand,),
+    "Expand": (sizes.expand, sizes.expands),
     "If": (branches.taken,),
 }
 """The rules about one operator of ONNX's."""

@@ -1,4 +1,4 @@
-"""NX205 too: a Pad with zeros in front of a convolution becomes its own padding."""
+"""NX205 too: a Pad in front of another, or with zeros in front of a convolution, is part of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from normonnx.operators.attributes import attribute_ints
 from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
-from normonnx.simplify.rule import CHAINS, Found, begin
+from normonnx.simplify.rule import CHAINS, Found, begin, chained, node_before
 
 
 def into_convolution(context: Context, node: ir.Node) -> Found | None:
@@ -37,17 +37,40 @@ def into_convolution(context: Context, node: ir.Node) -> Found | None:
     return Found(proposal, "Pad·Conv → Conv")
 
 
+def pads(context: Context, node: ir.Node) -> Found | None:
+    """Two Pads with the same number as one."""
+    before = node_before(node)
+    if before is None or onnx_name(before) != "Pad" or len(node.inputs) < 2:
+        return None
+    kept = [_constant_padding(context, pad) for pad in (before, node)]
+    if kept[0] is None or kept[1] is None or kept[0][1] != kept[1][1]:
+        return None
+    both = [one + other for one, other in zip(kept[0][0], kept[1][0], strict=True)]
+    proposal = begin(context, CHAINS, node)
+    proposal.least_gain = 1
+    told = proposal.integers(both, f"{node.outputs[0].name}_pads")
+    new = proposal.like(node, [before.inputs[0], told, *node.inputs[2:]])
+    proposal.replace(node.outputs[0], new)
+    return Found(proposal, chained([before, node], "Pad"))
+
+
 def _zeros(context: Context, pad: ir.Node) -> list[int] | None:
     """How many zeros a Pad puts before and behind each axis, None where it does something else."""
+    found = _constant_padding(context, pad)
+    return None if found is None or found[1] != 0 else found[0]
+
+
+def _constant_padding(context: Context, pad: ir.Node) -> tuple[list[int], float] | None:
+    """How many elements a Pad puts before and behind each axis, and which number they hold."""
     mode = pad.attributes.get("mode")
     if mode is not None and mode.as_string() != "constant":
         return None
     if len(pad.inputs) > 3 and pad.inputs[3] is not None:
         return None  # axes
     pads, filled = _by_attributes(pad) if len(pad.inputs) == 1 else _by_inputs(context, pad)
-    if pads is None or filled != 0 or any(n < 0 for n in pads):
+    if pads is None or filled is None or any(n < 0 for n in pads):
         return None
-    return list(pads)
+    return list(pads), filled
 
 
 _Padding: TypeAlias = "tuple[Sequence[int] | None, float | None]"

@@ -11,10 +11,10 @@ from msgspec import Struct
 from normonnx.journal import Rewrite
 from normonnx.rewrite import Context, Proposal
 
-CODES = tuple(f"NX20{i}" for i in range(1, 9))
+CODES = tuple(f"NX20{i}" for i in range(1, 10))
 """The codes of the rules; their pages stand in `normonnx.rules`."""
 
-CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES, PRODUCTS = CODES
+CONSTANTS, SHAPES, NOTHING, TWICE, CHAINS, UNREAD, BRANCHES, PRODUCTS, TRANSPOSES = CODES
 
 
 class Found(Struct, frozen=True):
@@ -63,6 +63,15 @@ def in_place_of(context: Context, rule: str, node: ir.Node, value: ir.Value) -> 
     proposal = begin(context, rule, node)
     proposal.replace(out, value)
     return Found(proposal, f"{node.op_type} → nothing")
+
+
+def node_before(node: ir.Node) -> ir.Node | None:
+    """The node that makes the first input, in the same graph."""
+    source = node.inputs[0] if node.inputs else None
+    producer = None if source is None else source.producer()
+    if producer is None or producer.graph is not node.graph or source is not producer.outputs[0]:
+        return None
+    return producer if producer.inputs and producer.inputs[0] is not None else None
 
 
 def chained(nodes: Sequence[ir.Node], new: str) -> str:

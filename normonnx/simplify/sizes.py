@@ -14,8 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.dims import Dims
+from normonnx.operators.names import onnx_name
 from normonnx.rewrite import Context
-from normonnx.simplify.rule import SHAPES, Found, begin
+from normonnx.simplify.rule import CHAINS, SHAPES, Found, begin, chained, node_before
 
 
 def known_numbers(context: Context, node: ir.Node) -> Found | None:
@@ -94,3 +95,16 @@ def expand(context: Context, node: ir.Node) -> Found | None:
     shape = proposal.integers(target, f"{node.outputs[0].name}_shape")
     proposal.replace(node.outputs[0], proposal.node("Expand", [node.inputs[0], shape]))
     return Found(proposal, "Expand to a computed shape → Expand to a constant one")
+
+
+def expands(context: Context, node: ir.Node) -> Found | None:
+    """An Expand behind another, as one."""
+    before = node_before(node)
+    wanted = context.shapes.static(node.outputs[0])
+    if before is None or onnx_name(before) != "Expand" or wanted is None:
+        return None
+    proposal = begin(context, CHAINS, node)
+    proposal.least_gain = 1
+    shape = proposal.integers(wanted, f"{node.outputs[0].name}_shape")
+    proposal.replace(node.outputs[0], proposal.node("Expand", [before.inputs[0], shape]))
+    return Found(proposal, chained([before, node], "Expand"))

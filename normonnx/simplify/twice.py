@@ -8,11 +8,11 @@ import onnx_ir as ir
 
 from normonnx.graph.annotations import named_by_annotations
 from normonnx.graph.contents import Contents
-from normonnx.graph.nesting import walk
-from normonnx.operators.attributes import attribute_int, attribute_key
+from normonnx.graph.nesting import subgraphs, walk
+from normonnx.operators.attributes import attribute_int
 from normonnx.operators.names import onnx_name
-from normonnx.operators.table import is_deterministic
 from normonnx.rewrite import Context, commit
+from normonnx.simplify.bodies import is_fixed, node_key
 from normonnx.simplify.rule import TWICE, begin, may_change, note
 
 
@@ -31,28 +31,17 @@ def merge_nodes(context: Context, graph: ir.Graph) -> None:
 
 def _key(context: Context, node: ir.Node, contents: Contents) -> Hashable | None:
     """What is equal for nodes that compute the same; None where that cannot be told."""
-    if not node.outputs or not is_deterministic(node) or onnx_name(node) == "Constant":
+    if not node.outputs or not is_fixed(node) or onnx_name(node) == "Constant":
         return None
-    if all(map(context.constants.is_constant, node.outputs)):
+    if all(map(context.constants.is_constant, node.outputs)) or _refers(node):
         return None
-    attributes = node.attributes.data
-    if any(attribute.is_ref() for attribute in attributes.values()):
-        return None
-    return (
-        node.domain,
-        node.op_type,
-        node.overload,
-        len(node.outputs),
-        tuple(_input_key(context, value, contents) for value in node.inputs),
-        tuple((name, attribute_key(attributes[name])) for name in sorted(attributes)),
-    )
+    return node_key(context, node, contents)
 
 
-def _input_key(context: Context, value: ir.Value | None, contents: Contents) -> Hashable:
-    stored = None if value is None else value.const_value
-    if value is not None and stored is not None and context.constants.is_constant(value):
-        return ("constant", contents.number(stored))
-    return value
+def _refers(node: ir.Node) -> bool:
+    """Whether an attribute of a node, or of one within it, is told by the call of a function."""
+    inner = [one for graph in subgraphs(node) for one in walk(graph)]
+    return any(attr.is_ref() for one in (node, *inner) for attr in one.attributes.data.values())
 
 
 def _merge(context: Context, stays: ir.Node, goes: ir.Node) -> None:

@@ -49,7 +49,15 @@ NORM = "m = ReduceMean (x, a) d = Sub (x, m) s = Mul (d, d) v = ReduceMean (s, a
         ("y = LayerNormalization (x, w)", {"w": np.ones(40)}, (4, 4, 40)),
         ("f = Flatten (x) y = Neg (f)", {}, (5, 70, 40)),
         ("t = Transpose <perm=[0,2,1]> (x) s = Slice (t, zero, three, one) y = Neg (s)",
-         {"zero": np.array([0]), "three": np.array([3]), "one": np.array([1])}, (5, 70, 40)),
+         {"zero": np.array([0]), "three": np.array([3]), "one": np.array([1])}, (4, 4, 40)),
+        ("y = Slice (x, one, two)", {"one": np.array([1]), "two": np.array([2])}, (5, 4, 4)),
+        ("y = Slice (x, zero, three, k)",
+         {"zero": np.array([0]), "three": np.array([3]), "k": np.array([-2])}, (4, 70, 4)),
+        ("y = Concat <axis=-1> (x, x)", {}, (4, 4, 40)),
+        ("y = Concat <axis=0> (x, c)", {"c": np.ones((1, 70, 40))}, (5, 70, 40)),
+        ("y, o = Split <axis=1> (x, s)", {"s": np.array([30, 40])}, (4, 70, 4)),
+        ("y = Pad (x, p)", {"p": np.array([0, 1, 0, 0, 0, 0])}, (4, 70, 4)),
+        ("y = Pad (x, p)", {"p": np.array([0, 0, 0, 0, 0, -3])}, (4, 4, 40)),
     ],
 )  # fmt: skip
 def test_an_axis_is_whole_where_places_meet(

@@ -97,3 +97,46 @@ def test_a_branch_that_is_not_known_stands_for_nothing() -> None:
     found = window(text)
     assert isinstance(found.old[0], ir.Value)
     assert not made_the_same(found)
+
+
+_BODY = """Loop (n, go, {3}) <body = b{0} (int64 i{0}, bool g{0}, float[2,3] s{0})
+    => (bool h{0}, float[2,3] t{0}) {{
+        h{0} = Identity (g{0}) o{0} = {1} (s{0}) t{0} = Sub ({2}) }}>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "is_same"),
+    [
+        (("Exp", "o2, w", "x"), True),
+        (("Sin", "o2, w", "x"), False),
+        (("Exp", "w, o2", "x"), False),
+        (("Exp", "o2, x", "x"), False),
+        (("Exp", "s2, w", "x"), False),
+        (("Exp", "o2, w", "w"), False),
+    ],
+    ids=["the same", "operator", "order", "what is around it", "a value within", "input"],
+)
+def test_graphs_within_nodes(body: tuple[str, str, str], is_same: bool) -> None:
+    old, new = _BODY.format(1, "Exp", "o1, w", "x"), _BODY.format(2, *body)
+    found = made(f"y = {old}", f"z = {new}", n=np.int64(2), go=np.bool_(True))
+    assert found is is_same
+
+
+_CHOICE = """y = If (c) <then_branch = t () => (float[2,3] a) {{ {0} }},
+    else_branch = e () => (float[2,3] b) {{ {1} }}>"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("p = Exp (x) a = Add (p, k)", "q = Exp (x) b = Add (q, k)", True),
+        ("p = Exp (x) a = Add (p, k)", "q = Exp (x) b = Add (q, l)", False),
+        ("p = Exp (x) a = Add (p, k)", "q = Exp (x) b = Add (x, k)", False),
+        ("p = Exp (x) a = Add (p, k)", "q = Sin (x) b = Add (q, k)", False),
+    ],
+)
+def test_either_of_two_branches(one: str, other: str, is_same: bool) -> None:
+    text = TEXT.replace("float[2,3] w", "bool c")
+    whole = text.format(old=_CHOICE.format(one, other), new="n = Exp (x) z = Add (n, k)")
+    weights = {"k": K, "l": L} if "l)" in whole else {"k": K}
+    assert made_the_same(window(whole, **weights)) is is_same

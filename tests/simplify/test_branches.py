@@ -133,3 +133,43 @@ def test_an_if_in_the_body_of_a_loop() -> None:
     model = written(text, n=np.int64(3), go=np.bool_(True), c=np.bool_(True))
     made = simplified(model, [(2,)])
     assert "Exp" not in operators(made) or "If" in operators(made)
+
+
+@pytest.mark.parametrize(
+    ("then", "other", "left"),
+    [
+        ("p = Exp (x) u = Pow (p, k)", "q = Exp (x) v = Pow (q, k)", "Exp Pow Neg"),
+        ("p = Exp (x) u = Pow (p, k)", "q = Exp (x) v = Pow (q, l)", "Exp Pow Neg"),
+        ("p = Exp (x) u = Pow (p, k)", "q = Exp (x) v = Pow (q, m)", None),
+        ("p = Exp (x) u = Pow (p, k)", "q = Exp (x) v = Pow (k, q)", None),
+        ("p = Exp (x) u = Pow (p, k)", "q = Sin (x) v = Pow (q, k)", None),
+        ("p = Exp (x) u = Pow (p, k)", "q = Exp (x) d = Sin (q) v = Pow (q, k)", "Exp Pow Neg"),
+        ("u = Elu <alpha=0.5> (x)", "v = Elu <alpha=0.5> (x)", "Elu Neg"),
+        ("u = Elu <alpha=0.5> (x)", "v = Elu <alpha=0.25> (x)", None),
+        ("u = RandomNormalLike <seed=1.0> (x)", "v = RandomNormalLike <seed=1.0> (x)", None),
+    ],
+)
+def test_equal_branches(then: str, other: str, left: str | None) -> None:
+    """Whatever the condition says."""
+    text = f"""g (float[2] x, bool c) => (float[2] y) {{
+        a = If (c) <then_branch = t () => (float[2] u) {{ {then} }},
+                    else_branch = e () => (float[2] v) {{ {other} }}>
+        y = Neg (a) }}"""
+    used = {
+        n: w
+        for n, w in {"k": 2.0, "l": 2.0, "m": 2.5}.items()
+        if f"{n})" in text or f"{n}," in text
+    }
+    model = written(text, **{n: np.float32(w) for n, w in used.items()})
+    made = simplified(model, *([] if "Random" in text else [[(2,), ()]]))
+    assert operators(made) == left if left else "If" in operators(made)
+    assert [value.name for value in made.graph.input] == ["x", "c"]
+
+
+def test_equal_branches_that_give_what_is_around_them() -> None:
+    text = """g (float[2] x, bool c) => (float[2] y, float[2] z) {
+        d = Exp (x)
+        a, b = If (c) <then_branch = t () => (float[2] u, float[2] w) { u = Sin (d) w = Abs (d) },
+                       else_branch = e () => (float[2] v, float[2] o) { v = Sin (d) o = Abs (d) }>
+        y = Neg (a) z = Neg (b) }"""
+    assert "If" not in operators(simplified(written(text), [(2,), ()]))

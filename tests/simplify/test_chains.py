@@ -35,9 +35,9 @@ _ROWS: dict[str, tuple[str, str, int]] = {
         "a = Unsqueeze <axes=[-1]> (x) y = Squeeze <axes=[3]> (a)", "", 11),
     "Slices of two axes": ("a = Slice (x, z, one, one) y = Slice (a, one, end, two)", "Slice", 17),
     "Slices of one axis": ("a = Slice (x, one, end, two) y = Slice (a, one, end, two)",
-                           "Slice Slice", 17),
+                           "Slice", 17),
     "Slices of one axis, from behind": (
-        "a = Slice (x, one, end, two) y = Slice (a, one, end, m1)", "Slice Slice", 17),
+        "a = Slice (x, one, end, two) y = Slice (a, one, end, m1)", "Slice", 17),
     "a Slice backwards and another": (
         "a = Slice (x, m1, least, one, m1) y = Slice (a, one, end, two)", "Slice", 17),
     "Concats": ("a = Concat <axis=1> (x, x) y = Concat <axis=1> (a, x)", "Concat", 17),

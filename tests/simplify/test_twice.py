@@ -132,3 +132,74 @@ def test_the_same_in_two_branches_stays_in_both() -> None:
 def test_operators_of_an_unknown_domain_may_draw_numbers() -> None:
     text = "g (float[n] x) => (float[n] y) { a = my.Draw (x) b = my.Draw (x) y = Sub (a, b) }"
     assert operators(simplified(written(text, domains=["my"]))) == "Draw Draw Sub"
+
+
+_IF = """If (c) <then_branch = t () => (float[2] u{0}) {{ p{0} = Exp (x) u{0} = Pow (p{0}, {1}) }},
+                else_branch = e () => (float[2] v{0}) {{ v{0} = {2} (x) }}>"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "left"),
+    [
+        (("k", "Neg"), ("k", "Neg"), 1),
+        (("k", "Neg"), ("l", "Neg"), 1),
+        (("k", "Neg"), ("m", "Neg"), 2),
+        (("k", "Neg"), ("k", "Abs"), 2),
+        (("k", "Neg"), ("x", "Neg"), 2),
+    ],
+)
+def test_conditions_with_the_same_branches(
+    one: tuple[str, str], other: tuple[str, str], left: int
+) -> None:
+    """By what the branches compute, and not by the names in them; constants by their content."""
+    text = f"""g (float[2] x, bool c) => (float[2] y) {{
+        a = {_IF.format(1, *one)} b = {_IF.format(2, *other)} y = Sub (a, b) }}"""
+    used = {n: w for n, w in {"k": 2.0, "l": 2.0, "m": 2.5}.items() if f", {n})" in text}
+    model = written(text, **{n: np.float32(w) for n, w in used.items()})
+    assert operators(simplified(model, [(2,), ()])).split().count("If") == left
+
+
+_LOOP = """Loop (n, go, x) <body = b (int64 i{0}, bool g{0}, float[2] s{0})
+    => (bool h{0}, float[2] t{0}, float[2] o{0}) {{
+        h{0} = Identity (g{0}) o{0} = {1} (s{0}) t{0} = {2} (o{0}, {3}) }}>"""
+
+
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [(("Exp", "Add", "w"), 1), (("Sin", "Add", "w"), 2), (("Exp", "Sub", "w"), 2),
+     (("Exp", "Add", "x"), 2), (("Exp", "Add", "s2"), 2)],
+)  # fmt: skip
+def test_loops_with_the_same_body(second: tuple[str, str, str], left: int) -> None:
+    text = f"""g (float[2] x) => (float[2] y) {{
+        w = Cos (x)
+        a, aa = {_LOOP.format(1, "Exp", "Add", "w")} b, bb = {_LOOP.format(2, *second)}
+        c = ReduceSum <keepdims=0> (aa, z) d = ReduceMax <axes=[0], keepdims=0> (bb)
+        e = Sub (a, b) f = Sub (c, d) y = Add (e, f) }}"""
+    weights = {"n": np.int64(3), "go": np.bool_(True), "z": np.int64([0])}
+    made = simplified(written(text, **weights), [(2,)])
+    assert operators(made).split().count("Loop") == left
+
+
+def test_bodies_that_draw_random_numbers_are_two() -> None:
+    branch = (
+        "{0}_branch = {1} () => (float[2] u{1}) {{ r{1} = RandomNormalLike (x) u{1} = Abs (r{1}) }}"
+    )
+    one, other = (
+        f"If (c) <{branch.format('then', a)}, {branch.format('else', b)}>" for a, b in ("pq", "rs")
+    )
+    text = f"g (float[2] x, bool c) => (float[2] y) {{ a = {one} b = {other} y = Sub (a, b) }}"
+    assert operators(simplified(written(text))).split().count("If") == 2
+
+
+def test_an_order_of_nodes_and_operands() -> None:
+    """Sub of the same two values the other way round, and a value in another place."""
+    branch = """t{0} () => (float[2] u{0}) {{
+        p{0} = Exp (x) q{0} = Sin (x) u{0} = Sub ({1}{0}, {2}{0}) }}"""
+    choice = "If (c) <then_branch = {0}, else_branch = {1}>"
+    one = choice.format(branch.format(1, "p", "q"), branch.format(2, "q", "p"))
+    other = choice.format(branch.format(3, "q", "p"), branch.format(4, "p", "q"))
+    text = f"""g (float[2] x, bool c) => (float[2] y) {{
+        a = {one}
+        b = {other}
+        y = Add (a, b) }}"""
+    assert operators(simplified(written(text), [(2,), ()])).split().count("If") == 2

@@ -113,3 +113,84 @@ def test_quantisation_annotations_stay_with_their_tensors() -> None:
     made = simplified(model, [(2,)])
     assert [n.tensor_name for n in made.graph.quantization_annotation] == ["b"]
     assert "scale" in initializers(made)
+
+
+def _outputs(text: str, shape: tuple[int, ...], opset: int = 17, **weights: object) -> list[str]:
+    """The outputs of the first node of a model that is left."""
+    made = simplified(written(text, opset=opset, **weights), [shape])
+    return list(made.graph.node[0].output)
+
+
+def test_optional_outputs_at_the_end() -> None:
+    text = """g (float[1,2,4,4] x) => (float[1,2,2,2] y) {
+        a, i = MaxPool <kernel_shape=[3,3]> (x) y = Exp (a) }"""
+    assert _outputs(text, (1, 2, 4, 4)) == ["a"]
+
+
+def test_an_output_that_is_read_stays() -> None:
+    text = """g (float[1,2,4,4] x) => (float[1,2,2,2] y) {
+        a, i = MaxPool <kernel_shape=[3,3]> (x) c = Cast <to=1> (i) y = Add (a, c) }"""
+    assert _outputs(text, (1, 2, 4, 4)) == ["a", "i"]
+
+
+_GRU = """g (float[5,1,3] x) => (float[a,b,c] y) {{
+    {0} = GRU <hidden_size=4> (x, w, r) y = Exp ({1}) }}"""
+_GRU_WEIGHTS = {
+    "w": np.linspace(-1, 1, 36, dtype=np.float32).reshape(1, 12, 3),
+    "r": np.linspace(1, -1, 48, dtype=np.float32).reshape(1, 12, 4),
+}
+
+
+def test_optional_outputs_in_front() -> None:
+    made = simplified(written(_GRU.format("s, h", "h"), **_GRU_WEIGHTS), [(5, 1, 3)])
+    assert list(made.graph.node[0].output) == ["", "h"]
+
+
+def test_optional_outputs_of_a_recurrent_layer_at_the_end() -> None:
+    model = written(_GRU.format("s, h", "s").replace("[a,b,c]", "[a,b,c,d]"), **_GRU_WEIGHTS)
+    assert list(simplified(model, [(5, 1, 3)]).graph.node[0].output) == ["s"]
+
+
+def test_outputs_that_are_not_optional_stay() -> None:
+    text = "g (float[4] x) => (int64[2] y) { v, i = TopK (x, k) y = Neg (i) }"
+    assert _outputs(text, (4,), k=np.int64([2])) == ["v", "i"]
+
+
+def test_an_output_that_the_model_gives_stays() -> None:
+    text = """g (float[1,2,4,4] x) => (float[1,2,2,2] y, int64[1,2,2,2] i) {
+        a, i = MaxPool <kernel_shape=[3,3]> (x) y = Exp (a) }"""
+    assert _outputs(text, (1, 2, 4, 4)) == ["a", "i"]
+
+
+def test_an_output_that_a_branch_reads_stays() -> None:
+    text = """g (float[1,2,4,4] x) => (float[1,2,2,2] y) {
+        a, i = MaxPool <kernel_shape=[3,3]> (x) s = ReduceMax <keepdims=0> (a) c = Cast <to=9> (s)
+        y = If (c) <then_branch = t () => (float[1,2,2,2] u) { u = Cast <to=1> (i) },
+                    else_branch = e () => (float[1,2,2,2] v) { v = Exp (a) }> }"""
+    assert _outputs(text, (1, 2, 4, 4)) == ["a", "i"]
+
+
+def test_outputs_within_a_branch() -> None:
+    text = """g (float[1,2,4,4] x, bool c) => (float[1,2,2,2] y) {
+        y = If (c) <then_branch = t () => (float[1,2,2,2] u) {
+                        a, i = MaxPool <kernel_shape=[3,3]> (x) u = Exp (a) },
+                    else_branch = e () => (float[1,2,2,2] v) {
+                        b = AveragePool <kernel_shape=[3,3]> (x) v = Sin (b) }> }"""
+    made = simplified(written(text), [(1, 2, 4, 4), ()])
+    branch = next(a.g for a in made.graph.node[0].attribute if a.name == "then_branch")
+    assert list(branch.node[0].output) == ["a"]
+
+
+def test_imports_of_operator_sets() -> None:
+    """ONNX's own stays, and so does one that a node within a body alone is of."""
+    text = """g (float[2] x, bool c) => (float[2] y) {
+        y = If (c) <then_branch = t () => (float[2] u) { u = com.microsoft.QuickGelu (x) },
+                    else_branch = e () => (float[2] v) { v = Neg (x) }> }"""
+    made = simplified(written(text, domains=["com.microsoft", "ai.onnx.ml", "my"]), [(2,), ()])
+    assert {entry.domain for entry in made.opset_import} == {"", "com.microsoft"}
+
+
+def test_imports_stay_where_the_rule_is_off() -> None:
+    text = "g (float[2] x) => (float[2] y) { a = Identity (x) y = Neg (a) }"
+    made = simplified(written(text, domains=["ai.onnx.ml"]), [(2,)], rules_off={"NX206"})
+    assert {entry.domain for entry in made.opset_import} == {"", "ai.onnx.ml"}
