@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from normonnx.judge import Verdict, VerifyOptions, verify
+from normonnx.judge import Judge, Verdict, VerifyOptions, verify
 from tests.judge.building import Array, graph_model, replace_weight, run_ort
 from tests.judge.test_alignment import branching, noisy
 
@@ -56,6 +56,14 @@ def test_one_row_of_a_table_is_reached() -> None:
     assert verdict.feeds[-1].title == "reaches 'table'"
     assert verdict.feeds[-1].decisive
     assert not verdict.unseen
+
+
+def test_one_judge_reaches_what_differs_in_each_model() -> None:
+    model = lookup()
+    judging = Judge(ir.from_proto(model))
+    for row in (4321, 1234):
+        verdict = judging.judge(ir.from_proto(with_row(model, row)))
+        assert verdict.status == "fail", row
 
 
 @pytest.mark.parametrize(

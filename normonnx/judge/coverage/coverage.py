@@ -18,7 +18,7 @@ from normonnx.feeds.reaching import Changes, condition_feeds, row_feeds
 from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
-from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.cases import CHOSEN_DRAW, Cases, Progress
 from normonnx.judge.coverage.bounds import Bounds
 from normonnx.judge.coverage.changed import Changed, Selection
 from normonnx.judge.coverage.probing import is_noticed
@@ -41,8 +41,6 @@ from normonnx.oracle.execution import (
 from normonnx.oracle.oracle import Oracle
 from normonnx.sizes.dimensions import Binding
 
-# Numbers of the feeds that are chosen, apart from those that are drawn.
-_CHOSEN_DRAW = 1000
 _MOST_TRIES = 64
 # A length at which what depends on how far apart two places are is likely to be seen.
 _LONG = 33
@@ -162,7 +160,7 @@ class Coverage:
 
     def _tries(self, source: FeedSource, used: Sequence[Case]) -> Iterator[Feed]:
         """Feeds worth a try, what is aimed at first."""
-        number = count(_CHOSEN_DRAW)
+        number = count(CHOSEN_DRAW)
         inputs = required_inputs(self._optimized)
         largest = max((c.feed for c in used), key=lambda f: sum(map(np.size, f.inputs.values())))
 
