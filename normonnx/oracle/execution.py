@@ -106,6 +106,8 @@ class Weights:
             return found
         exact = self.exact.get(str(value.name))
         native = np.asarray(value.const_value.numpy())
+        if exact is not None and not promotion.is_float(native):
+            native = np.asarray(exact)  # nothing is rounded
         known = Known(native, None if exact is None else promotion.promote(np.asarray(exact)))
         if native.nbytes <= _SMALL:
             self._known[value] = known

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec.structs import replace
 
-from normonnx.feeds.reaching import Changes, condition_feeds, row_feeds
+from normonnx.feeds.reaching import Changes, condition_feeds, quieted, row_feeds
 from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
@@ -42,6 +43,8 @@ from normonnx.oracle.oracle import Oracle
 from normonnx.sizes.dimensions import Binding
 
 _MOST_TRIES = 64
+# What is added to the number of a feed for the same one with small numbers.
+_TWIN = 1000
 # A length at which what depends on how far apart two places are is likely to be seen.
 _LONG = 33
 # How often rows are left to chance whose indices are computed.
@@ -151,12 +154,24 @@ class Coverage:
                 if self._measure() <= reached:
                     continue
                 found.append(cases.on(feed))
+                found += self._twin(cases, source, feed)
             except (NotComparableError, *_FAILURES):
                 if before is not None:
                     self._record, self._old = before
             if self._is_done() or time.monotonic() > until:
                 break
         return found
+
+    def _twin(self, cases: Cases, source: FeedSource, feed: Feed) -> list[Case]:
+        """The same feed with small numbers, if it has any that may be so.
+
+        What is read has to be seen: among ten thousand places a Softmax may leave one unweighed.
+        """
+        quiet = quieted(source.domains, feed.inputs)
+        if not quiet:
+            return []
+        inputs = {**feed.inputs, **quiet}
+        return [cases.on(replace(feed, draw=feed.draw + _TWIN, inputs=inputs))]
 
     def _tries(self, source: FeedSource, used: Sequence[Case]) -> Iterator[Feed]:
         """Feeds worth a try, what is aimed at first."""
