@@ -85,7 +85,7 @@ def test_a_row_is_reached_behind_what_moves_its_index(indices: str, row: int) ->
     assert judge(model, with_row(model, row)).status == "fail"
 
 
-def test_a_row_that_no_index_reaches_is_named() -> None:
+def test_a_row_that_no_index_reaches_does_not_matter() -> None:
     text = """(int64[B, S] ids) => (float[B, S, 8] y) {
         i = Clip(ids, zero, last)
         e = Gather(table, i)
@@ -96,19 +96,19 @@ def test_a_row_that_no_index_reaches_is_named() -> None:
     ids = np.arange(5000, dtype=np.int64)[None]
     assert np.array_equal(run_ort(model, {"ids": ids})[0], run_ort(other, {"ids": ids})[0])
     verdict = judge(model, other)
-    assert verdict.status == "inconclusive"
-    [sentence] = verdict.unseen
-    assert "row 4500 of 'table'" in sentence
-    assert sentence in verdict.line()
-    assert "give --data that does" in verdict.line()
-    assert verdict.to_dict()["unseen"] == [sentence]
+    assert verdict.status == "pass"
+    assert not verdict.unseen
 
 
 def test_a_row_that_the_data_do_not_reach_is_named() -> None:
     model = lookup()
     verdict = judge(model, with_row(model, 4321), data=given(ids=[[1, 2, 3]]))
     assert verdict.status == "inconclusive"
-    assert "row 4321 of 'table'" in verdict.first_failure
+    [sentence] = verdict.unseen
+    assert "row 4321 of 'table'" in sentence
+    assert sentence in verdict.line()
+    assert "give --data that does" in verdict.line()
+    assert verdict.to_dict()["unseen"] == [sentence]
     reached = judge(model, with_row(model, 4321), data=given(ids=[[1, 4321, 3]]))
     assert reached.status == "fail"
 
