@@ -1,7 +1,7 @@
 """How often the judge is wrong: alarms at correct models, faults that it misses.
 
-    python -m benchmarks.judge [--rewrites N] [--faults N] [--first SEED]
-                               [--shard I/N] [--state DIR] [--merge]
+    python -m benchmarks.judge [--rewrites N] [--faults N] [--kinds N]
+                               [--first SEED] [--shard I/N] [--state DIR] [--merge]
 
 Correct models are what normonnx makes of random networks with BatchNorm and affine arithmetic
 (tests/networks) and of random spellings of LayerNorm and RMSNorm (tests/norm), each judged with the
@@ -496,12 +496,11 @@ def merged(state: Path) -> Findings:
     return total
 
 
-def work(state: Path, *, rewrites: int, faults: int, first: int, shard: int, shards: int) -> None:
-    """Do the chunks of one shard until its share of rewrites and of faults was judged."""
+def work(state: Path, wanted_of: Mapping[str, int], *, first: int, shard: int, shards: int) -> None:
+    """Do the chunks of one shard until its share of what is wanted of each part was judged."""
     state.mkdir(parents=True, exist_ok=True)
     lines = state / f"shard-{shard}-of-{shards}.jsonl"
-    halves = {"faults": faults - faults // 2, "kinds": faults // 2}
-    for part, wanted in {"correct": rewrites, **halves}.items():
+    for part, wanted in wanted_of.items():
         known = read(state)
         number, done = shard, 0
         while done * shards < wanted:
@@ -575,7 +574,8 @@ def main() -> int:
     """Run, print the table, and exit with 1 if a correct model was rejected or a fault missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rewrites", type=int, default=10_000)
-    parser.add_argument("--faults", type=int, default=1_000)
+    parser.add_argument("--faults", type=int, default=250, help="in networks and real models")
+    parser.add_argument("--kinds", type=int, default=250, help="in models that hide them")
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--shard", default="", metavar="I/N")
     parser.add_argument("--state", type=Path, default=Path(tempfile.gettempdir(), "normonnx-judge"))
@@ -585,8 +585,11 @@ def main() -> int:
         shard, _, shards = (arguments.shard or "0/1").partition("/")
         work(
             arguments.state,
-            rewrites=arguments.rewrites,
-            faults=arguments.faults,
+            {
+                "correct": arguments.rewrites,
+                "kinds": arguments.kinds,
+                "faults": arguments.faults,
+            },
             first=arguments.first,
             shard=int(shard),
             shards=int(shards),
