@@ -11,10 +11,12 @@ import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.kernels import Inputs, Outputs
-from normonnx.oracle.execution import Frame, Plan, Runner, walk
+from normonnx.oracle.execution import Frame, OracleFailedError, Plan, Runner, walk
 
 Planning = Callable[[ir.Graph, Mapping[str, int]], Plan]
 
+# A loop that goes round more often has no end that anybody waits for.
+_MOST_TRIPS = 1_000_000
 _CONTROL = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
@@ -43,7 +45,7 @@ def runner(plan: Planning, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
     if node.op_type == "If":
         return _branch(plans["then_branch"], plans["else_branch"])
     if node.op_type == "Loop":
-        return _loop(plans["body"], len(node.outputs))
+        return _loop(plans["body"], node)
     if node.op_type == "SequenceMap":
         return _map(plans["body"], len(node.outputs))
     return (_scan_of_batch if opsets.get("", 1) < 9 else _scan)(plans["body"], node)
@@ -57,7 +59,9 @@ def _branch(then: Plan, otherwise: Plan) -> Runner:
     return run
 
 
-def _loop(body: Plan, outputs: int) -> Runner:
+def _loop(body: Plan, node: ir.Node) -> Runner:
+    outputs = len(node.outputs)
+
     def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
         trips, condition = (*inputs, None, None)[:2]
         limit = None if trips is None else int(trips.reshape(-1)[0])
@@ -67,6 +71,11 @@ def _loop(body: Plan, outputs: int) -> Runner:
         for number in count():
             if not going or (limit is not None and number >= limit):
                 break
+            if number == _MOST_TRIPS:
+                raise OracleFailedError(
+                    f"Loop '{node.name}' has not ended after {_MOST_TRIPS:,} rounds: its condition "
+                    "stays true on these inputs (give it a number of rounds, or other data)"
+                )
             iteration = (np.asarray(number, dtype=np.int64), np.asarray(going), *carried)
             frame.values.update(zip(body.inputs, iteration, strict=True))
             again, *results = walk(body, frame)
