@@ -346,7 +346,11 @@ def look_at_faults(
     findings.sources += 1
     random = np.random.default_rng(seed)
     reached = [*(case.feed.inputs for case in cases_of(own)), *feeds]
-    for kind, proto, changed in faulty(ir.to_proto(pair.optimized), random, kinds=kinds, of=of):
+    right = ir.to_proto(pair.optimized)
+    for kind, proto, changed in faulty(right, random, kinds=kinds, of=of):
+        if proto.SerializeToString() == right.SerializeToString():  # rounded away
+            findings.without_effect += 1
+            continue
         wrong = ir.from_proto(proto)
         exact = {**pair.exact, **changed}
         effect = effect_of(
