@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,14 +67,7 @@ def _loop(body: Plan, node: ir.Node) -> Runner:
         going = condition is None or bool(condition.reshape(-1)[0])
         carried = list(inputs[2:])
         collected: list[list[Any]] = [[] for _ in range(outputs - len(carried))]
-        for number in count():
-            if not going or (limit is not None and number >= limit):
-                break
-            if number == _MOST_TRIPS:
-                raise OracleFailedError(
-                    f"Loop '{node.name}' has not ended after {_MOST_TRIPS:,} rounds: its condition "
-                    "stays true on these inputs (give it a number of rounds, or other data)"
-                )
+        for number in _rounds(limit, node) if going else ():
             iteration = (np.asarray(number, dtype=np.int64), np.asarray(going), *carried)
             frame.values.update(zip(body.inputs, iteration, strict=True))
             again, *results = walk(body, frame)
@@ -83,9 +75,23 @@ def _loop(body: Plan, node: ir.Node) -> Runner:
             carried = results[: len(carried)]
             for column, item in zip(collected, results[len(carried) :], strict=True):
                 column.append(item)
+            if not going:
+                break
         return (*carried, *(_stacked(column) for column in collected))
 
     return run
+
+
+def _rounds(limit: int | None, node: ir.Node) -> Iterator[int]:
+    """The numbers of the rounds of a loop, as long as somebody may wait for its end."""
+    if limit is not None and limit <= _MOST_TRIPS:
+        yield from range(limit)
+        return
+    yield from range(_MOST_TRIPS)
+    raise OracleFailedError(
+        f"Loop '{node.name}' has not ended after {_MOST_TRIPS:,} rounds: its condition stays true "
+        "on these inputs (give it a number of rounds, or other data)"
+    )
 
 
 def _stacked(column: list[Any]) -> Any:

@@ -6,7 +6,7 @@ read by no feed, so it does not matter what they hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,26 +176,33 @@ def _summed(name: str | None, one: Ends, other: Ends) -> Interval:
 def _moved(node: ir.Node, read: Sequence[Interval], opsets: dict[str, int]) -> Interval:
     """What only moves elements, and goes by constants."""
     moves = facts_of(node).moves
-    steering = [one for i, one in enumerate(read) if i not in moves]
-    moved = [one for i, one in enumerate(read) if i in moves and node.inputs[i] is not None]
-    known = all(np.array_equal(one.low, one.high) for one in steering if one is not _ANY)
-    if not known or any(one.low.ndim == 0 for one in moved):
-        return _either(moved)
-    ends = []
-    for high in (False, True):
-        inputs: list[Array | None] = [
-            None
-            if node.inputs[i] is None
-            else (one.high if high else one.low)
-            if i in moves
-            else one.low.astype(np.int64)
-            for i, one in enumerate(read)
+    given = {i: one for i, one in enumerate(read) if node.inputs[i] is not None}
+    moved = {i: one for i, one in given.items() if i in moves}
+    by = {i: one.low for i, one in given.items() if np.array_equal(one.low, one.high)}
+    if given.keys() - by.keys() - moved.keys() or any(one.low.ndim == 0 for one in moved.values()):
+        return _either(list(moved.values()))
+    whole = {i: low.astype(np.int64) for i, low in by.items() if i not in moves}
+    try:
+        ends = [
+            _run(node, whole | {i: end(one) for i, one in moved.items()}, opsets)
+            for end in (_low, _high)
         ]
-        try:
-            ends.append(np.asarray(compute(node, inputs, opsets)[0]))
-        except Exception:  # whatever a kernel says against it
-            return _either(moved)
+    except Exception:  # whatever a kernel says against it
+        return _either(list(moved.values()))
     return Interval(*ends)
+
+
+def _low(one: Interval) -> Array:
+    return one.low
+
+
+def _high(one: Interval) -> Array:
+    return one.high
+
+
+def _run(node: ir.Node, given: Mapping[int, Array], opsets: dict[str, int]) -> Array:
+    inputs = [given.get(i) for i in range(len(node.inputs))]
+    return np.asarray(compute(node, inputs, opsets)[0])
 
 
 def unread(value: ir.Value, rows: int, opsets: dict[str, int]) -> Array:
