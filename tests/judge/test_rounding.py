@@ -117,3 +117,11 @@ def test_the_limit_of_few_elements_is_what_chance_does() -> None:
         runs = np.sqrt(np.mean(random.standard_normal((2, 20_000, count)) ** 2, axis=-1))
         beyond = runs[0] > 2 * (1 + 4 / count) * runs[1]
         assert beyond.mean() < 5e-3
+
+
+def test_a_lone_element_that_cancels_is_judged_with_others_of_its_output() -> None:
+    far, lucky = Distance(2e-7, 3e-7), Distance(7e-10, 7e-10)
+    found = [Level(-1, 36, 1.0, far, far), Level(-2, 3, 0.03, far, far)]
+    lone = Level(-4, 1, 2e-4, lucky, Distance(1.2e-7, 1.2e-7))
+    rule = rounding.Rule([[*found, lone]], dtype=np.dtype(np.float32))
+    assert rule.excess([*found, lone]).worst < 1
