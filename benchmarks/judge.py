@@ -1,13 +1,15 @@
 """How often the judge is wrong: alarms at correct models, faults that it misses.
 
-    python -m benchmarks.judge [--rewrites N] [--faults N] [--first SEED]
-                               [--shard I/N] [--state DIR] [--merge]
+    python -m benchmarks.judge [--rewrites N] [--faults N] [--kinds N]
+                               [--first SEED] [--shard I/N] [--state DIR] [--merge]
 
 Correct models are what normonnx makes of random networks with BatchNorm and affine arithmetic
 (tests/networks) and of random spellings of LayerNorm and RMSNorm (tests/norm), each judged with the
 float64 weights and as if another tool had made it. Faulty ones are these, and the models of models/
-and ../shared/models, with a fault of `judge_faults`; a fault counts if it moves some output in
-float64 by more than 1e-6 of its largest element on some feed of the judge. The rules of other
+and ../shared/models, with a fault of `judge_faults` or `graph_faults`, and likewise the models of
+`fault_models`, whether they are rewritten or not; a fault counts if it moves some element of an
+output in float64 by more than 1e-6 of that element's size, on some feed of the judge or of the
+model's own. The rules of other
 tools, as of `judge_rules`, see the same feeds.
 
 The work is cut into chunks; what each found is a line of a file in the state folder, and a chunk
@@ -26,6 +28,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,10 @@ import onnx.compose
 import onnx_ir as ir
 import onnxruntime
 
-from benchmarks.judge_faults import Array, faulty
+from benchmarks.fault_models import base
+from benchmarks.fault_truth import Effect, effect_of
+from benchmarks.graph_faults import GRAPH_FAULTS
+from benchmarks.judge_faults import FAULTS, Array, Fault, faulty
 from benchmarks.judge_rules import RULES, accepted
 from normonnx import pipeline
 from normonnx.judge import Judge, VerifyOptions
@@ -43,8 +49,6 @@ from normonnx.judge.comparison import flattened
 from normonnx.judge.verdict import Verdict
 from normonnx.judge.whole import Meant, algebra_tier
 from normonnx.options import Options
-from normonnx.oracle.execution import LacksOperatorError, OracleFailedError
-from normonnx.oracle.oracle import Oracle
 from normonnx.runtime.hosting import Host
 from normonnx.runtime.sessions import SessionFailedError, Setting
 from tests.networks import draw
@@ -65,6 +69,8 @@ CHUNK = 150
 FAULTY_CHUNK = 10
 FAULTY_SEEDS = 1_000_000
 KINDS = 4
+ALL_KINDS = 12
+EVERY_FAULT = {**FAULTS, **GRAPH_FAULTS}
 # How many networks are judged side by side as one model, of which types, and of which operators.
 SIDE_BY_SIDE = 8
 RUNNABLE = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, *range(2, 10)}
@@ -157,10 +163,14 @@ class Pair:
     def exact(self) -> Mapping[str, Array]:
         return self.outcome.exact
 
-    def judges(self) -> tuple[Judge, Judge]:
-        """One that knows how the rewrites read constants, and one that knows the models only."""
+    @cached_property
+    def _both(self) -> tuple[Judge, Judge]:
         own = Judge(self.original, OPTIONS, readings=self.outcome.readings)
         return own, Judge(self.original, OPTIONS) if self.outcome.readings else own
+
+    def judges(self) -> tuple[Judge, Judge]:
+        """One that knows how the rewrites read constants, and one that knows the models only."""
+        return self._both
 
     def own_verdict(
         self, judge: Judge, model: ir.Model, exact: Mapping[str, Array] | None = None
@@ -311,55 +321,93 @@ def as_foreign(pair: Pair, judge: Judge, verdict: Verdict) -> tuple[str, str]:
     return "pass", ""
 
 
-def look_at_faults(pair: Pair, findings: Findings, *, seed: int, kinds: int) -> None:
-    """Put faults into a correct model and judge what comes out."""
-    own, alone = pair.judges()
+def look_at_faults(
+    pair: Pair,
+    findings: Findings,
+    *,
+    seed: int,
+    kinds: int,
+    of: Mapping[str, Fault] = FAULTS,
+    feeds: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Put faults into a correct model and judge what comes out.
+
+    Args:
+        pair: the model and the correct one.
+        findings: where to count.
+        seed: of the choices.
+        kinds: how many faults at most.
+        of: the faults to choose from.
+        feeds: what reaches more of the model than the feeds of the judge may.
+    """
+    own, _ = pair.judges()
     if own.cases is None or not cases_of(own):
         return
     findings.sources += 1
     random = np.random.default_rng(seed)
-    for kind, proto, changed in faulty(ir.to_proto(pair.optimized), random, kinds=kinds):
-        wrong = ir.from_proto(proto)
-        exact = {**pair.exact, **changed}
-        effect = effect_of(wrong, exact, own)
-        if effect is None:
-            continue
-        if effect <= LEAST_EFFECT:
+    reached = [*(case.feed.inputs for case in cases_of(own)), *feeds]
+    right = ir.to_proto(pair.optimized)
+    for kind, proto, changed in faulty(right, random, kinds=kinds, of=of):
+        if proto.SerializeToString() == right.SerializeToString():  # rounded away
             findings.without_effect += 1
             continue
-        tally = findings.faults.setdefault(kind, Tally())
-        tally.models += 1
-        for name, verdict in (
-            (JUDGES[0], pair.own_verdict(own, wrong, exact)),
-            (JUDGES[1], alone.judge(wrong)),
-        ):
-            tally.rejected[name] += verdict.status != "pass"
-            tally.undecided += verdict.status == "inconclusive"
-            if verdict.status == "pass":
-                findings.misses.append(f"{pair.name}, {kind}, {name}: effect {effect:.1e}")
-        by_rules(wrong, own, tally)
+        wrong = ir.from_proto(proto)
+        exact = {**pair.exact, **changed}
+        effect = effect_of(
+            pair.original,
+            wrong,
+            reached,
+            exact=exact,
+            readings=pair.outcome.readings,
+            noises=noises_of(own),
+        )
+        if effect is None:
+            continue
+        if effect.own <= LEAST_EFFECT:
+            findings.without_effect += 1
+            continue
+        count_fault(Wrong(f"{pair.name}, {kind}", kind, wrong, exact), pair, effect, findings)
 
 
-def effect_of(wrong: ir.Model, exact: Mapping[str, Array], judge: Judge) -> float | None:
-    """How far a fault moves any output in float64, relative to it; None if it does not even run."""
-    worst = 0.0
-    try:
-        oracle = Oracle(wrong, exact=exact)
-        for case in cases_of(judge):
-            made = flattened(oracle.run(case.feed.inputs).outputs)
-            for name, t in (case.truth or {}).items():
-                y = made.get(name)
-                if y is None or y.shape != t.shape:
-                    return float("inf")
-                if t.dtype == np.float64 and t.size:
-                    both = np.isfinite(t)
-                    scale = float(np.abs(t[both]).max(initial=0.0)) or 1.0
-                    with np.errstate(invalid="ignore"):
-                        far = np.nan_to_num(np.abs(y[both] - t[both]), nan=np.inf)
-                    worst = max(worst, float(far.max(initial=0.0)) / scale)
-    except (LacksOperatorError, OracleFailedError):
-        return None
-    return worst
+@dataclass
+class Wrong:
+    """A faulty model, what to call it, its kind of fault, and its weights in float64."""
+
+    name: str
+    kind: str
+    model: ir.Model
+    exact: Mapping[str, Array]
+
+
+def count_fault(wrong: Wrong, pair: Pair, effect: Effect, findings: Findings) -> None:
+    """Judge a faulty model as an own rewrite and as a foreign pair."""
+    own, alone = pair.judges()
+    tally = findings.faults.setdefault(wrong.kind, Tally())
+    tally.models += 1
+    for name, verdict in (
+        (JUDGES[0], pair.own_verdict(own, wrong.model, wrong.exact)),
+        (JUDGES[1], alone.judge(wrong.model)),
+    ):
+        tally.rejected[name] += verdict.status != "pass"
+        tally.undecided += verdict.status == "inconclusive"
+        if verdict.status == "pass":
+            far = f"{effect.own:.1e} of an element, {effect.noise:.2g} of the rounding"
+            findings.misses.append(f"{wrong.name}, {name}: {far}")
+    by_rules(wrong.model, own, tally)
+
+
+def noises_of(judge: Judge) -> dict[str, float]:
+    """How far the original's outputs as it runs are from the truth, at most."""
+    found: dict[str, float] = {}
+    for case in cases_of(judge):
+        for name, o in case.originals[SETTING].items():
+            t = (case.truth or {}).get(name)
+            if t is not None and t.dtype == np.float64 and t.shape == o.shape:
+                with np.errstate(invalid="ignore"):
+                    far = np.abs(np.asarray(o, np.float64) - t)
+                most = float(far[np.isfinite(far)].max(initial=0.0))
+                found[name] = max(found.get(name, 0.0), most)
+    return found
 
 
 def cases_of(judge: Judge) -> list[Any]:
@@ -397,6 +445,23 @@ def chunk_of_correct(number: int, first: int) -> Findings:
     return findings
 
 
+def chunk_of_kinds(number: int, first: int) -> Findings:
+    """Faults of all kinds in one of the models that hide them, whether it is rewritten or not."""
+    findings = Findings()
+    made = base(first + number)
+    original = ir.from_proto(made.model)
+    pair = Pair(f"{made.name} {first + number}", original, pipeline.run(original, Options()))
+    look_at_faults(
+        pair,
+        findings,
+        seed=first + number,
+        kinds=ALL_KINDS,
+        of=EVERY_FAULT,
+        feeds=made.feeds,
+    )
+    return findings
+
+
 def chunk_of_faults(number: int, first: int) -> Findings:
     """Faulty models of one file, or of so many seeds after the files."""
     findings = Findings()
@@ -404,17 +469,17 @@ def chunk_of_faults(number: int, first: int) -> Findings:
     if number < len(paths):
         pair = optimized(paths[number].stem, onnx.load(paths[number]))
         if pair is not None:
-            look_at_faults(pair, findings, seed=first + number, kinds=KINDS)
+            look_at_faults(pair, findings, seed=first + number, kinds=KINDS, of=EVERY_FAULT)
         return findings
     start = first + FAULTY_SEEDS + (number - len(paths)) * FAULTY_CHUNK
     for seed in range(start, start + FAULTY_CHUNK):
         pair = network(seed)
         if pair is not None:
-            look_at_faults(pair, findings, seed=seed, kinds=KINDS)
+            look_at_faults(pair, findings, seed=seed, kinds=KINDS, of=EVERY_FAULT)
     return findings
 
 
-PARTS = {"correct": chunk_of_correct, "faults": chunk_of_faults}
+PARTS = {"correct": chunk_of_correct, "faults": chunk_of_faults, "kinds": chunk_of_kinds}
 
 
 def read(state: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -435,11 +500,11 @@ def merged(state: Path) -> Findings:
     return total
 
 
-def work(state: Path, *, rewrites: int, faults: int, first: int, shard: int, shards: int) -> None:
-    """Do the chunks of one shard until its share of rewrites and of faults was judged."""
+def work(state: Path, wanted_of: Mapping[str, int], *, first: int, shard: int, shards: int) -> None:
+    """Do the chunks of one shard until its share of what is wanted of each part was judged."""
     state.mkdir(parents=True, exist_ok=True)
     lines = state / f"shard-{shard}-of-{shards}.jsonl"
-    for part, wanted in (("correct", rewrites), ("faults", faults)):
+    for part, wanted in wanted_of.items():
         known = read(state)
         number, done = shard, 0
         while done * shards < wanted:
@@ -495,7 +560,9 @@ def report(findings: Findings) -> str:
         f"verdicts on them were inconclusive. Of {findings.not_run} more, ONNX Runtime does not "
         "run the original or there is no input that says anything.",
         f"Faults were put into {findings.sources} models; {findings.without_effect} more of them "
-        f"move no output by {LEAST_EFFECT:g} of its largest element in float64 and do not count.",
+        f"move no element by {LEAST_EFFECT:g} of its size in float64 and do not count. What is "
+        "inconclusive, as no feed shows what differs, is no pass and counts as rejected: "
+        f"{sum(t.undecided for t in findings.faults.values())} verdicts.",
     ]
     for title, items in (
         ("Alarms", findings.alarms),
@@ -511,7 +578,8 @@ def main() -> int:
     """Run, print the table, and exit with 1 if a correct model was rejected or a fault missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rewrites", type=int, default=10_000)
-    parser.add_argument("--faults", type=int, default=1_000)
+    parser.add_argument("--faults", type=int, default=250, help="in networks and real models")
+    parser.add_argument("--kinds", type=int, default=250, help="in models that hide them")
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--shard", default="", metavar="I/N")
     parser.add_argument("--state", type=Path, default=Path(tempfile.gettempdir(), "normonnx-judge"))
@@ -521,8 +589,11 @@ def main() -> int:
         shard, _, shards = (arguments.shard or "0/1").partition("/")
         work(
             arguments.state,
-            rewrites=arguments.rewrites,
-            faults=arguments.faults,
+            {
+                "correct": arguments.rewrites,
+                "kinds": arguments.kinds,
+                "faults": arguments.faults,
+            },
             first=arguments.first,
             shard=int(shard),
             shards=int(shards),

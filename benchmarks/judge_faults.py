@@ -214,7 +214,7 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def faulty(
-    model: onnx.ModelProto, random: Random, *, kinds: int
+    model: onnx.ModelProto, random: Random, *, kinds: int, of: Mapping[str, Fault]
 ) -> Iterator[tuple[str, onnx.ModelProto, dict[str, Array]]]:
     """Wrong models made from a right one, by faults drawn without repetition.
 
@@ -222,11 +222,12 @@ def faulty(
         model: the right one; it is not changed.
         random: where the choices come from.
         kinds: how many at most.
+        of: the faults by their names.
     """
-    names = [list(FAULTS)[i] for i in random.permutation(len(FAULTS))]
+    names = [list(of)[i] for i in random.permutation(len(of))]
     made = 0
     for name in names:
         draft = Draft(onnx.ModelProto.FromString(model.SerializeToString()))
-        if made < kinds and FAULTS[name](draft, random):
+        if made < kinds and of[name](draft, random):
             made += 1
             yield name, draft.model, draft.exact

@@ -5,7 +5,11 @@
     Polygraphy      wrong where |y − o| > 1e-5 and |y − o|/|o| > 1e-5
     torch.testing   |y − o| ≤ atol + rtol·|o| by type: 1.3e-6 and 1e-5 in float32
 
-Only the rules are theirs: the inputs are the judge's, theirs reach less of a model.
+The numbers are the defaults of onnxsim 0.8.1 (`--check-n` on), of onnxslim 0.1.98
+(`--model-check`), of Polygraphy 0.53.6 (`CompareFunc.simple()`, of which the rule here gives the
+same answer on 300 of 300 random pairs) and of the table in the docs of
+`torch.testing.assert_close`. Only the rules are theirs: the inputs are the judge's, theirs reach
+less of a model.
 """
 
 from __future__ import annotations
@@ -15,10 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from normonnx.judge.comparison import is_float
+
 Array = np.ndarray[Any, Any]
 Rule = Callable[[Array, Array], bool]
 
-_TORCH = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
+_TORCH = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+}
 
 
 def _close(rtol: float, atol: float) -> Rule:
@@ -58,7 +69,7 @@ def accepted(rule: Rule, original: Mapping[str, Any], optimized: Mapping[str, An
         o = np.asarray(before)
         if o.shape != after.shape or o.dtype != after.dtype:
             return False
-        same = rule(o, after) if o.dtype.kind == "f" else bool(np.array_equal(o, after))
+        same = rule(o, after) if is_float(o) else bool(np.array_equal(o, after))
         if not same:
             return False
     return True

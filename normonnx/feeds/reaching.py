@@ -22,6 +22,7 @@ _COMPARED = frozenset(("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqua
 _WHOLE = (Kind.INDEX, Kind.POSITION, Kind.SIZE, Kind.INTEGER, Kind.LENGTH, Kind.CHOICE)
 _REAL = (Kind.REAL, Kind.POSITIVE, Kind.UNIT)
 _MOST_CONSTANTS = 16
+_QUIET = 0.01
 
 
 def row_feeds(
@@ -94,6 +95,12 @@ def condition_feeds(
     for name, array in arrays.items():
         if domains[name].kind in _REAL:
             yield from ({name: other.astype(array.dtype)} for other in _resized(array))
+
+
+def quieted(domains: Mapping[str, Domain], drawn: Mapping[str, Any]) -> dict[str, Array]:
+    """The real inputs a hundredth as large, so that no Softmax leaves out what it weighs."""
+    arrays = {name: np.asarray(drawn[name]) for name, d in domains.items() if d.kind is Kind.REAL}
+    return {name: (a * _QUIET).astype(a.dtype) for name, a in arrays.items() if a.dtype.kind == "f"}
 
 
 def _filled(array: Array, levels: Sequence[Any]) -> Iterator[Array]:

@@ -175,14 +175,18 @@ class FeedSource:
         return Feed(draw, title, binding, inputs)
 
     def lengthened(self, least: int) -> Iterator[Binding]:
-        """Sizes with lengths, or else heights and widths, of at least so many."""
+        """Sizes with lengths, or else heights and widths, of at least so many; then with samples.
+
+        What counts samples by its name or place may as well be a length.
+        """
         symbols = self._shapes.lengths or self._shapes.images
         sizes = {least, *(n for n in (2**i for i in range(16)) if least <= n <= 4 * least)}
-        for size in sorted(sizes) if symbols else ():
-            ones = dict.fromkeys(self._shapes.batches, 1)
-            binding = {**self.bindings[0], **ones, **dict.fromkeys(symbols, size)}
-            if self._shapes.admissible(binding):
-                yield binding
+        ones = dict.fromkeys(self._shapes.batches, 1)
+        for alike in ([symbols] if symbols else []) + [(s,) for s in self._shapes.batches]:
+            for size in sorted(sizes):
+                binding = {**self.bindings[0], **ones, **dict.fromkeys(alike, size)}
+                if self._shapes.admissible(binding):
+                    yield binding
 
     def _drawn(
         self, binding: Binding, family: Family, draw: int, chosen: Mapping[str, int] | None = None

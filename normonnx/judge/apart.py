@@ -126,6 +126,6 @@ class Cutter:
                 feeds=cases.cut_feeds(complete),
             )
         its = self._cases[key]
-        its.restart_clock()
+        its.start_over()
         loaded = load(done.optimized, self._options, its.settings)
         return None if loaded.complaints else Apart(done, its, loaded.sessions)

@@ -16,7 +16,7 @@ from normonnx.graph.nesting import subgraphs, walk
 from normonnx.judge.alignment import Alignment, Numbering, constant_tensor
 from normonnx.judge.coverage.selecting import BRANCHES
 from normonnx.judge.cutting import Container
-from normonnx.judge.graph_facts import choosing
+from normonnx.judge.graph_facts import choosing, is_random
 from normonnx.judge.pairing import is_alike, partners, title_of
 from normonnx.operators.names import onnx_name
 
@@ -39,6 +39,11 @@ class Body(Struct, frozen=True, eq=False):
     given: Mapping[ir.Value, str]
 
 
+def draws_inside(model: ir.Model) -> bool:
+    """Whether numbers are drawn in the graphs of any node."""
+    return any(_draws(node) for node in model.graph)
+
+
 class Bodies(Struct, frozen=True):
     """What is judged apart.
 
@@ -54,10 +59,14 @@ class Bodies(Struct, frozen=True):
 
 
 def bodies_of(aligned: Alignment) -> Bodies:
-    """The nodes of both main graphs that select inside, and are not equal by structure."""
+    """The nodes of both main graphs that select inside, and are not equal by structure.
+
+    Those that draw numbers inside give others each time, equal or not.
+    """
     before, after = aligned.before, aligned.after
     made = {after.made[node] for node in aligned.optimized.graph}
-    old = [n for n in _selecting(aligned.original) if before.made[n] not in made]
+    selecting = _selecting(aligned.original)
+    old = [node for node in selecting if before.made[node] not in made or _draws(node)]
     if not old:
         return Bodies()
     containers: list[Container] = []
@@ -86,6 +95,10 @@ def _selecting(model: ir.Model) -> Iterator[ir.Node]:
         inner = (one for graph in subgraphs(node) for one in walk(graph))
         if onnx_name(node) in BRANCHES and not chosen.isdisjoint(inner):
             yield node
+
+
+def _draws(node: ir.Node) -> bool:
+    return any(is_random(one) for graph in subgraphs(node) for one in walk(graph))
 
 
 def _sizes(node: ir.Node) -> list[tuple[int, int]]:

@@ -46,6 +46,8 @@ _STRESS = (Family.EDGE, Family.WIDE)
 # Numbers of further draws, apart from those of the first ones.
 _STRESS_DRAW = 50
 _REDRAW = 100
+CHOSEN_DRAW = 1000
+"""The first number of feeds that are chosen for one optimised model."""
 
 
 class Cases:
@@ -127,9 +129,16 @@ class Cases:
         """Whether an evaluation in float64 takes little."""
         return all(case.multiplications <= _COSTLY for case in self._kept.values())
 
-    def restart_clock(self) -> None:
-        """Give the whole budget to the next comparison; what is known already costs nothing."""
+    def start_over(self) -> None:
+        """Give the whole budget to the next comparison; what is known already costs nothing.
+
+        Feeds that were chosen for one model are nothing to the next one, whose have their numbers.
+        """
         self.deadline = time.monotonic() + self._options.budget_seconds
+        self._kept = {k: v for k, v in self._kept.items() if k[0] < CHOSEN_DRAW}
+        self._promised = {k: v for k, v in self._promised.items() if k < CHOSEN_DRAW}
+        self._moved = {k: v for k, v in self._moved.items() if k[0] < CHOSEN_DRAW}
+        self._explained = {k: v for k, v in self._explained.items() if k[0] < CHOSEN_DRAW}
 
     def first(self, progress: Progress | None) -> list[Case]:
         """The cases that every comparison looks at.

@@ -128,7 +128,7 @@ class Judge:
             elif self._cases is None:
                 self._judge_unrun(optimized, certified, found)
             else:
-                self._cases.restart_clock()
+                self._cases.start_over()
                 meant = whole.Meant(exact, exact_attributes or {})
                 compared = self._side_by_side.run(
                     optimized, self._cases, meant, aligned, found, unseen, progress

@@ -38,12 +38,12 @@ def is_alike(node: ir.Node, other: ir.Node) -> bool:
 
 
 def chosen_from(old: ir.Node, new: ir.Node) -> tuple[ir.Value, ir.Value] | None:
-    """What two ArgMax or ArgMin choose from, where one reads it through what changes no choice.
+    """What two nodes choose from, where one reads it through what changes no choice.
 
-    None where both read it alike.
+    They are ArgMax, ArgMin, or a TopK that hands out places only. None where both read it alike.
     """
     first, second = old.inputs[0], new.inputs[0]
-    if onnx_name(old) not in _EXTREMES or first is None or second is None:
+    if not (_says_where(old) and _says_where(new)) or first is None or second is None:
         return None
     before, after = _rising(first, old), _rising(second, new)
     if before is None and after is not None:
@@ -51,23 +51,32 @@ def chosen_from(old: ir.Node, new: ir.Node) -> tuple[ir.Value, ir.Value] | None:
     return (before, second) if before is not None and after is None else None
 
 
+def _says_where(node: ir.Node) -> bool:
+    """Whether a node tells the places that it chooses, and nobody reads what lies there."""
+    if onnx_name(node) == "TopK":
+        values = node.outputs[0]
+        return not values.uses() and not values.is_graph_output()
+    return onnx_name(node) in _EXTREMES
+
+
 def _rising(value: ir.Value, node: ir.Node) -> ir.Value | None:
     """What a value is made of that grows with it along the axis of a node, None where nothing."""
     producer = value.producer()
     if producer is None or onnx_name(producer) not in (*_GROWING, *_ALONG):
         return None
-    if onnx_name(producer) in _ALONG and _axis(producer, -1) != _axis(node, 0):
+    along = _axis(node, -1 if onnx_name(node) == "TopK" else 0)
+    if onnx_name(producer) in _ALONG and _axis(producer, -1) != along:
         rank = _rank(node)
-        if rank is None or (_axis(producer, -1) - _axis(node, 0)) % rank:
+        if rank is None or (_axis(producer, -1) - along) % rank:
             return None
     return producer.inputs[0]
 
 
 def _rank(node: ir.Node) -> int | None:
     """The rank of what is chosen from, told by the shape of the choice."""
-    shape, keep = node.outputs[0].shape, node.attributes.get("keepdims")
-    if shape is None:
-        return None
+    shape, keep = node.outputs[-1].shape, node.attributes.get("keepdims")
+    if shape is None or onnx_name(node) == "TopK":
+        return None if shape is None else len(shape)
     return len(shape) + (keep is not None and not keep.as_int())
 
 

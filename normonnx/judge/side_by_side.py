@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from normonnx.judge import whole
-from normonnx.judge.alignment import Alignment
+from normonnx.judge.alignment import Alignment, align
 from normonnx.judge.apart import Apart, Cutter
-from normonnx.judge.bodies import Bodies
+from normonnx.judge.bodies import Bodies, draws_inside
 from normonnx.judge.cases import Cases, Progress
 from normonnx.judge.coverage.changed import changed
 from normonnx.judge.coverage.coverage import Coverage
@@ -82,14 +82,15 @@ class SideBySide:
             found[0] = failure
             return None
         try:
-            bodies = self._cutter.bodies(aligned)
+            nodes = aligned or self._drawing(optimized)
+            bodies = self._cutter.bodies(nodes)
             apart = self._cutter.apart(optimized, cases, bodies.containers)
             if apart is not None and (unlike := cases.unlike(loaded.sessions)):
                 found[0] = Tier("T0", "interface", "fail", unlike)
                 return None
             reaching = _reaching(aligned, cases, unseen, progress)
-            if aligned is not None:
-                self._judge_inside(bodies, aligned, cases, reaching, found, unseen, progress)
+            if nodes is not None:
+                self._judge_inside(bodies, nodes, cases, reaching, found, unseen, progress)
             if apart is None:
                 what = Compared(self._original, optimized, cases, loaded.sessions, meant)
             else:
@@ -102,6 +103,10 @@ class SideBySide:
             return None
         unseen += self._uncompared(what, outcomes, aligned)
         return replace(what, outcomes=outcomes)
+
+    def _drawing(self, optimized: ir.Model) -> Alignment | None:
+        """The models side by side, where numbers are drawn inside of nodes, proved or not."""
+        return align(self._original, optimized) if draws_inside(self._original) else None
 
     def _judge_inside(
         self,

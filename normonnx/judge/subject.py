@@ -237,6 +237,7 @@ class Subject:
                 weights=True,
                 inputs=isinstance(types, np.dtype),
                 steady=self._steady,
+                sums=not isinstance(types, np.dtype),
             )
             run = self._oracle.run(case.feed.inputs, deadline=deadline, roundoff=roundoff)
             outputs = flattened(run.outputs)

@@ -93,6 +93,12 @@ def refuse_wrong_payload(
                 f"values of type {dtype.name} do not belong into {name}", where=where
             )
         given, needed, unit = len(getattr(tensor, name)), _entries(dtype, count), "values"
+    elif dtype == ir.DataType.STRING and raw:
+        raise InvalidModelError(
+            "the tensor has texts as raw data, where they have no ends; they belong into "
+            "string_data",
+            where=where,
+        )
     elif dtype == ir.DataType.STRING:
         given, needed, unit = 0, count, "values"
     else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,12 @@ import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
 from normonnx.operators.kernels import Inputs, Outputs
-from normonnx.oracle.execution import Frame, Plan, Runner, walk
+from normonnx.oracle.execution import Frame, OracleFailedError, Plan, Runner, walk
 
 Planning = Callable[[ir.Graph, Mapping[str, int]], Plan]
 
+# A loop that goes round more often has no end that anybody waits for.
+_MOST_TRIPS = 1_000_000
 _CONTROL = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
@@ -43,7 +44,7 @@ def runner(plan: Planning, node: ir.Node, opsets: Mapping[str, int]) -> Runner:
     if node.op_type == "If":
         return _branch(plans["then_branch"], plans["else_branch"])
     if node.op_type == "Loop":
-        return _loop(plans["body"], len(node.outputs))
+        return _loop(plans["body"], node)
     if node.op_type == "SequenceMap":
         return _map(plans["body"], len(node.outputs))
     return (_scan_of_batch if opsets.get("", 1) < 9 else _scan)(plans["body"], node)
@@ -57,16 +58,16 @@ def _branch(then: Plan, otherwise: Plan) -> Runner:
     return run
 
 
-def _loop(body: Plan, outputs: int) -> Runner:
+def _loop(body: Plan, node: ir.Node) -> Runner:
+    outputs = len(node.outputs)
+
     def run(inputs: Inputs, frame: Frame, exact: bool) -> Outputs:
         trips, condition = (*inputs, None, None)[:2]
         limit = None if trips is None else int(trips.reshape(-1)[0])
         going = condition is None or bool(condition.reshape(-1)[0])
         carried = list(inputs[2:])
         collected: list[list[Any]] = [[] for _ in range(outputs - len(carried))]
-        for number in count():
-            if not going or (limit is not None and number >= limit):
-                break
+        for number in _rounds(limit, node) if going else ():
             iteration = (np.asarray(number, dtype=np.int64), np.asarray(going), *carried)
             frame.values.update(zip(body.inputs, iteration, strict=True))
             again, *results = walk(body, frame)
@@ -74,9 +75,23 @@ def _loop(body: Plan, outputs: int) -> Runner:
             carried = results[: len(carried)]
             for column, item in zip(collected, results[len(carried) :], strict=True):
                 column.append(item)
+            if not going:
+                break
         return (*carried, *(_stacked(column) for column in collected))
 
     return run
+
+
+def _rounds(limit: int | None, node: ir.Node) -> Iterator[int]:
+    """The numbers of the rounds of a loop, as long as somebody may wait for its end."""
+    if limit is not None and limit <= _MOST_TRIPS:
+        yield from range(limit)
+        return
+    yield from range(_MOST_TRIPS)
+    raise OracleFailedError(
+        f"Loop '{node.name}' has not ended after {_MOST_TRIPS:,} rounds: its condition stays true "
+        "on these inputs (give it a number of rounds, or other data)"
+    )
 
 
 def _stacked(column: list[Any]) -> Any:

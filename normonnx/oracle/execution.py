@@ -17,7 +17,7 @@ from normonnx.operators.names import onnx_name
 from normonnx.oracle import promotion, shape_arithmetic
 from normonnx.oracle.known import Known, worked_out
 from normonnx.oracle.roundoff import Roundoff
-from normonnx.oracle.work import multiplications
+from normonnx.oracle.work import multiplications, terms_of
 
 # Promoted weights are kept for the next evaluation up to this many bytes.
 _CACHE_BYTES = 1 << 28
@@ -106,6 +106,8 @@ class Weights:
             return found
         exact = self.exact.get(str(value.name))
         native = np.asarray(value.const_value.numpy())
+        if exact is not None and not promotion.is_float(native):
+            native = np.asarray(exact)  # nothing is rounded
         known = Known(native, None if exact is None else promotion.promote(np.asarray(exact)))
         if native.nbytes <= _SMALL:
             self._known[value] = known
@@ -242,6 +244,8 @@ def walk(plan: Plan, frame: Frame) -> list[Any]:
         constants = _constants(step, frame)
         outputs = _outputs(step, inputs, frame) if constants is None else constants
         frame.spent[0] += multiplications(node, inputs, outputs)
+        if frame.roundoff is not None and frame.roundoff.sums and constants is None:
+            outputs = _summed(step, inputs, outputs, frame, frame.roundoff)
         _keep(node, inputs, outputs, frame)
         if frame.observer is not None:
             frame.observer(step, inputs, outputs, frame)
@@ -314,6 +318,22 @@ def _kept(node: ir.Node, value: ir.Value, array: Any, frame: Frame) -> Any:
     rounded = frame.roundoff.value(value, promoted)
     # A constant that is worked out is as good as stored.
     return frame.roundoff.weight(value, rounded) if value in frame.constants else rounded
+
+
+def _summed(
+    step: Step, inputs: Inputs, outputs: Sequence[Any], frame: Frame, roundoff: Roundoff
+) -> Sequence[Any]:
+    """The outputs of a node whose elements are sums, moved as rounding within them may move them.
+
+    The same node of squares gives the sums of the squares of what is summed.
+    """
+    terms = terms_of(step.node, inputs)
+    if terms < 2 or not all(a is None or _is_wide(a) for a in inputs):
+        return outputs
+    with _named(step.node):
+        squares = step.run([None if a is None else np.square(a) for a in inputs], frame, True)
+    value = step.node.outputs[0]
+    return [roundoff.summed(value, outputs[0], squares[0], terms), *outputs[1:]]
 
 
 def _is_wide(value: Any) -> bool:

@@ -10,6 +10,14 @@ which leaves alone what needs no rounding, and has no bias. Its variance is twic
 to nearest, so distances found with it are divided by √2. Values of float64 are rounded already:
 they are moved by an ulp at most.
 
+A sum of K products is rounded K times on its way, which rounding its end leaves out. Runtimes sum
+blocks of some hundred products; with S the sum, Q the sum of the squares of the products, b the
+length of a block and ε a rounding's own share of what is rounded, the sum then is off by about
+
+    ε·√(Q·b/2 + S²·b²/3K + (K/b)·(S²/3 + Q/2))
+
+where the partial sums grow evenly towards S, and as far as chance takes them beside.
+
 Weights are moved by an ulp at most as well. A fold rounds them once more, so a model whose outputs
 hang on their last bit, such as one that subtracts a mean from values close to it and divides by
 next to nothing, has no claim to more.
@@ -29,8 +37,13 @@ from normonnx.graph.ulps import ulps_at
 from normonnx.operators.kernels import Array
 from normonnx.operators.table import facts_of
 
+_BLOCK = 128
+"""How many products are summed before the next sum begins."""
 BY_CHANCE = math.sqrt(2.0)
 """How much farther values are that are rounded by chance than those rounded to nearest."""
+# What rounding to nearest moves numbers by, in units in the last place of the largest of their
+# kind, times what is divided by afterwards.
+_OF_A_SUM = BY_CHANCE * 0.75 / math.sqrt(12.0)
 
 _DOUBLE = np.dtype(np.float64)
 Types = Mapping[ir.Value, np.dtype[Any]]
@@ -47,6 +60,7 @@ class Roundoff:
         inputs: disturb what the model is given likewise. A sum rounds inside, too, where its terms
             cancel, and only a term that moves shows it.
         steady: values that stay as they are.
+        sums: whether sums of products are rounded on their way too, in float32 at least.
     """
 
     def __init__(
@@ -57,7 +71,9 @@ class Roundoff:
         weights: bool = False,
         inputs: bool = False,
         steady: Container[ir.Value] = (),
+        sums: bool = False,
     ) -> None:
+        self.sums = sums
         self._types = types
         self._random = np.random.Generator(np.random.PCG64(seed))
         self.weights = weights
@@ -79,6 +95,22 @@ class Roundoff:
         unit = ulps_at(np.abs(array), dtype)
         rounded: Array = np.floor(array / unit + self._random.random(array.shape)) * unit
         return rounded
+
+    def summed(self, value: ir.Value, array: Any, squares: Any, terms: int) -> Any:
+        """What becomes of sums of so many products each, given the sums of their squares."""
+        dtype = self._type_of(value)
+        if dtype is None or not _is_double(array):
+            return array
+        wide = _DOUBLE if dtype == _DOUBLE else np.dtype(np.float32)
+        block = min(terms, _BLOCK)
+        with np.errstate(over="ignore"):
+            grown = np.square(array) / 3
+            inside = squares * block / 2 + grown * block**2 / terms
+            spread = np.sqrt(inside + terms / block * (grown + squares / 2))
+        share = _OF_A_SUM * float(np.finfo(wide).eps)
+        far = share * spread * self._random.standard_normal(array.shape)
+        moved: Array = np.where(np.isfinite(far), array + far, array)
+        return moved
 
     def weight(self, value: ir.Value, array: Any) -> Any:
         """What becomes of a stored one."""

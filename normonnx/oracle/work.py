@@ -21,14 +21,21 @@ _RECURRENT = frozenset(("LSTM", "GRU", "RNN"))
 def multiplications(node: ir.Node, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """An estimate of the multiplications of one node, one per output element by default."""
     size = sum(getattr(a, "size", 0) for a in outputs)
-    if (node.domain, node.op_type) in _PRODUCTS and len(inputs) > 1 and inputs[0] is not None:
-        return size * _inner(node.op_type, inputs[0].shape, inputs[1].shape)
+    if terms := terms_of(node, inputs):
+        return size * terms
     if onnx_name(node) == "Einsum":
         return max(size, _letters(node, inputs))
     if onnx_name(node) in _RECURRENT and len(inputs) > 2:
         steps = math.prod(inputs[0].shape[:2])
         return int(steps * (inputs[1].size + inputs[2].size))
     return size
+
+
+def terms_of(node: ir.Node, inputs: Sequence[Any]) -> int:
+    """How many products each element of a node's output is the sum of; 0 where it is no such."""
+    if (node.domain, node.op_type) not in _PRODUCTS or len(inputs) < 2 or inputs[0] is None:
+        return 0
+    return _inner(node.op_type, inputs[0].shape, inputs[1].shape)
 
 
 def _inner(op_type: str, x: Sequence[int], weight: Sequence[int]) -> int:

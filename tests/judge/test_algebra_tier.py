@@ -74,3 +74,21 @@ def test_without_a_float_there_is_nothing_to_compare() -> None:
     verdict = verify(ir.from_proto(model), ir.from_proto(respelled(model)))
     (found,) = (tier for tier in verdict.tiers if tier.code == "T2")
     assert (found.status, found.message) == ("skipped", "no output is a floating-point number")
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.001, "fail"), (1.0, "pass")])
+def test_an_output_in_half_precision_hides_no_weight(factor: float, status: str) -> None:
+    text = """(float[N, 16] x) => (float16[N, 16] y) {
+        h = MatMul(x, w)
+        p = Mul(h, k)
+        y = Cast <to = 10> (p)
+    }"""
+    random = np.random.default_rng(3)
+    weight = random.standard_normal((16, 16)).astype(np.float32)
+    before = graph_model(text, w=weight, k=np.float32(400))
+    other = (weight * np.float32(400)).astype(np.float32)
+    other[:, 3] *= np.float32(factor)
+    after = graph_model(text.replace("p = Mul(h, k)", "p = Identity(h)"), w=other)
+    verdict = verify(ir.from_proto(before), ir.from_proto(after))
+    (found,) = (tier for tier in verdict.tiers if tier.code == "T2")
+    assert found.status == status, found.message

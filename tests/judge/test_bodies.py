@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
+from normonnx.judge import Judge
 from tests.judge.building import Array, graph_model, judge, replace_weight, run_ort
 
 RANDOM = np.random.default_rng(18)
@@ -159,3 +161,30 @@ def test_a_tolerance_for_all_outputs_is_for_what_comes_out() -> None:
     changed = replace_weight(model, "w", W * np.float32(1.001))
     assert judge(model, changed, rtol=1e-3, atol=1e-3).passed
     assert not judge(model, changed).passed
+
+
+EQUAL_INSIDE = """(float[N, 8] x) => (float[N, 8] y) {{
+    h = MatMul(x, w)
+    r = Loop (trips, going, h) <body = b (int64 i, bool on, float[N, 8] s)
+        => (bool still, float[N, 8] t) {{
+        still = Identity(on)
+        p = Sigmoid(s)
+        n = Bernoulli(p)
+        t = Add(s, n)
+    }}>
+    {}
+}}"""
+
+
+@pytest.mark.parametrize("certified", [None, 1])
+@pytest.mark.parametrize(("factor", "status"), [(1, "pass"), (1.01, "fail")])
+def test_chance_inside_of_equal_bodies_is_fed_alike(
+    certified: int | None, factor: float, status: str
+) -> None:
+    numbers = {"trips": np.int64(3), "going": np.bool_(True), "w": W}
+    after = "d = MatMul(r, v) y = Mul(d, k)", "y = MatMul(r, v)"
+    texts = [EQUAL_INSIDE.format(text) for text in after]
+    one = graph_model(texts[0], v=V, k=np.float32(2), **numbers)
+    other = graph_model(texts[1], v=(V * np.float32(2 * factor)), **numbers)
+    verdict = Judge(ir.from_proto(one)).judge(ir.from_proto(other), certified=certified)
+    assert verdict.status == status, verdict.first_failure

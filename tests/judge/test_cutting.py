@@ -226,6 +226,35 @@ def test_what_changes_no_choice_may_go_or_come(rising: str) -> None:
     assert judge(soft, wrong).status == "fail"
 
 
+PLACES = "{} v, y = TopK<axis = 1> ({}, k)"
+
+
+@pytest.mark.parametrize("rising", ["Softmax<axis = -1>", "LogSoftmax<axis = 1>", "Sigmoid"])
+def test_what_changes_no_places_of_a_topk_may_go_or_come(rising: str) -> None:
+    text = "(float[N, 8] x) => (int64[N, 3] y) {{ h = MatMul(x, w) {} }}"
+    ends = PLACES.format(f"s = {rising} (h)", "s"), PLACES.format("", "h")
+    k = np.array([3])
+    soft, hard = (graph_model(text.format(end), w=W, k=k) for end in ends)
+    changed = W.copy()
+    changed[:, 2] *= np.float32(1.001)
+    wrong = graph_model(text.format(ends[1]), w=changed, k=k)
+    assert judge(soft, hard).passed
+    assert judge(hard, soft).passed
+    assert judge(soft, wrong).status == "fail"
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_router_is_compared_by_what_its_topk_reads(factor: float) -> None:
+    """Weights of experts by Softmax, the largest three of them, in the place of a fold."""
+    text = """(float[N, 8] x) => (float[N, 3] y, int64[N, 3] best) {{
+        h = MatMul(x, w) {} s = Softmax<axis = -1> (g) y, best = TopK (s, k) }}"""
+    one = graph_model(text.format("g = Mul(h, two)"), w=W, two=np.float32(2), k=np.array([3]))
+    doubled = W * np.float32(2)
+    doubled[:, 5] *= np.float32(factor)
+    other = graph_model(text.format("g = Identity(h)"), w=doubled, k=np.array([3]))
+    assert judge(one, other).passed is (factor == 1)
+
+
 def test_a_softmax_along_another_axis_is_no_such_thing() -> None:
     text = "(float[N, 8] x) => (int64[N, 1] y) {{ {} }}"
     soft, hard = (

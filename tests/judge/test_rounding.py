@@ -97,3 +97,31 @@ def test_what_was_seen_says_which_levels_belong_together() -> None:
     seen = rounding.Allowance(seen={0: Distance(1e-6, 3e-6)})
     rule = rounding.Rule([[large, lone]], [seen], dtype=np.dtype(np.float32))
     assert rule.excess([large, lone], seen).worst < 1
+
+
+@pytest.mark.parametrize(
+    ("count", "times", "fails"),
+    [(7, 2.3, False), (7, 4.5, True), (10, 2.7, False), (100, 2.3, True), (100, 1.9, False)],
+)
+def test_few_elements_may_part_more_by_chance(count: int, times: float, fails: bool) -> None:
+    own = Distance(1e-5, 2e-5)
+    level = Level(0, count, 1.0, own, own.times(times))
+    excess = rounding.Rule([[level]], dtype=np.dtype(np.float32)).excess([level])
+    assert (excess.worst > 1) is fails
+
+
+def test_the_limit_of_few_elements_is_what_chance_does() -> None:
+    """Of two equally good models fewer than five in a thousand are beyond it."""
+    random = np.random.default_rng(0)
+    for count in (8, 16, 64):
+        runs = np.sqrt(np.mean(random.standard_normal((2, 20_000, count)) ** 2, axis=-1))
+        beyond = runs[0] > 2 * (1 + 4 / count) * runs[1]
+        assert beyond.mean() < 5e-3
+
+
+def test_a_lone_element_that_cancels_is_judged_with_others_of_its_output() -> None:
+    far, lucky = Distance(2e-7, 3e-7), Distance(7e-10, 7e-10)
+    found = [Level(-1, 36, 1.0, far, far), Level(-2, 3, 0.03, far, far)]
+    lone = Level(-4, 1, 2e-4, lucky, Distance(1.2e-7, 1.2e-7))
+    rule = rounding.Rule([[*found, lone]], dtype=np.dtype(np.float32))
+    assert rule.excess([*found, lone]).worst < 1

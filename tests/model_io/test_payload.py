@@ -74,3 +74,9 @@ def test_nothing_is_enough_for_no_elements_only() -> None:
     for dtype in (TensorProto.FLOAT, TensorProto.STRING):
         with pytest.raises(InvalidModelError, match="holds 0"):
             load(TensorProto(name="v", data_type=dtype, dims=[3]))
+
+
+def test_texts_as_raw_data() -> None:
+    tensor = TensorProto(name="v", data_type=TensorProto.STRING, dims=[2], raw_data=b"ab")
+    with pytest.raises(InvalidModelError, match="texts as raw data, where they have no ends"):
+        load(tensor)

@@ -367,3 +367,21 @@ def test_work_is_counted_in_multiplications() -> None:
     x = np.ones((2, 4, 10, 10), np.float32)
     evaluation = Oracle(ir.from_proto(node_model("Conv", [x, weight]))).run({"x0": x, "x1": weight})
     assert evaluation.multiplications == 2 * 8 * 8 * 8 * 4 * 9
+
+
+def test_a_loop_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("normonnx.oracle.control_flow._MOST_TRIPS", 1000)
+    text = """(float[4] x) => (float[4] y) {
+        yes = Constant <value = bool {1}> ()
+        y = Loop (, yes, x) <body = b (int64 i, bool on, float[4] s) => (bool still, float[4] t) {
+            a = ReduceMax <keepdims = 0> (s)
+            still = Less(a, most)
+            t = Mul(s, k)
+        }>
+    }"""
+    numbers = {"most": np.float32(8), "k": np.float32(2)}
+    oracle = Oracle(ir.from_proto(graph_model(text, **numbers)))
+    x = np.ones(4, np.float32)
+    assert np.array_equal(oracle.run({"x": x}).outputs["y"], 16 * x)
+    with pytest.raises(OracleFailedError, match="has not ended after 1,000 rounds"):
+        oracle.run({"x": 0 * x})

@@ -50,6 +50,46 @@ def test_rounding_by_chance_is_fair_and_leaves_alone_what_is_rounded(dtype: np.d
     )
 
 
+def in_blocks(x: Array, w: Array, block: int) -> Array:
+    """A product of matrices in float32, each sum rounded at every step, block by block."""
+    products = (x[:, :, None] * w[None]).astype(np.float32)
+    total = np.zeros((len(x), w.shape[1]), np.float32)
+    for start in range(0, w.shape[0], block):
+        part = np.zeros_like(total)
+        for k in range(start, min(start + block, w.shape[0])):
+            part += products[:, k]
+        total += part
+    return total
+
+
+@pytest.mark.parametrize("terms", [16, 500, 6000])
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_sums_are_rounded_on_their_way(terms: int, mean: float) -> None:
+    model = ir.from_proto(
+        graph_model(
+            f"(float[8, {terms}] x, float[{terms}, 8] w) => (float[8, 8] y) {{ y = MatMul(x, w) }}"
+        )
+    )
+    random = np.random.default_rng(terms)
+    x = (random.standard_normal((8, terms)) + mean).astype(np.float32)
+    w = (random.standard_normal((terms, 8)) + mean).astype(np.float32)
+    exact = x.astype(np.float64) @ w.astype(np.float64)
+    seen = np.sqrt(np.mean((in_blocks(x, w, 128) - exact) ** 2))
+    roundoff = Roundoff(SINGLE, seed=0, sums=True)
+    told = Oracle(model).run({"x": x, "w": w}, roundoff=roundoff).outputs["y"] - exact
+    assert 0.5 <= np.sqrt(np.mean(told**2)) / BY_CHANCE / seen <= 2.5
+
+
+def test_infinite_sums_stay() -> None:
+    model = ir.from_proto(
+        graph_model("(float[2, 2] x, float[2, 1] w) => (float[2, 1] y) { y = MatMul(x, w) }")
+    )
+    feed = {"x": np.float32([[-np.inf, 1], [2, 3]]), "w": np.float32([[1], [1]])}
+    made = Oracle(model).run(feed, roundoff=Roundoff(SINGLE, seed=0, sums=True)).outputs["y"]
+    assert made[0, 0] == -np.inf
+    assert made[1, 0] == pytest.approx(5, rel=1e-6)
+
+
 def test_what_has_no_narrow_type_stays() -> None:
     whole, wide = np.arange(5), np.array([np.pi, np.inf, np.nan])
     assert Roundoff(HALF, seed=0).value(VALUE, whole) is whole

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from msgspec.structs import replace
 
-from normonnx.feeds.reaching import Changes, condition_feeds, row_feeds
+from normonnx.feeds.reaching import Changes, condition_feeds, quieted, row_feeds
 from normonnx.feeds.source import Feed, FeedSource
 from normonnx.graph.interface import required_inputs
 from normonnx.judge.alignment import Alignment
-from normonnx.judge.cases import Cases, Progress
+from normonnx.judge.cases import CHOSEN_DRAW, Cases, Progress
 from normonnx.judge.coverage.bounds import Bounds
 from normonnx.judge.coverage.changed import Changed, Selection
 from normonnx.judge.coverage.probing import is_noticed
@@ -41,9 +42,9 @@ from normonnx.oracle.execution import (
 from normonnx.oracle.oracle import Oracle
 from normonnx.sizes.dimensions import Binding
 
-# Numbers of the feeds that are chosen, apart from those that are drawn.
-_CHOSEN_DRAW = 1000
 _MOST_TRIES = 64
+# What is added to the number of a feed for the same one with small numbers.
+_TWIN = 1000
 # A length at which what depends on how far apart two places are is likely to be seen.
 _LONG = 33
 # How often rows are left to chance whose indices are computed.
@@ -153,6 +154,7 @@ class Coverage:
                 if self._measure() <= reached:
                     continue
                 found.append(cases.on(feed))
+                found += self._twin(cases, source, feed)
             except (NotComparableError, *_FAILURES):
                 if before is not None:
                     self._record, self._old = before
@@ -160,9 +162,20 @@ class Coverage:
                 break
         return found
 
+    def _twin(self, cases: Cases, source: FeedSource, feed: Feed) -> list[Case]:
+        """The same feed with small numbers, if it has any that may be so.
+
+        What is read has to be seen: among ten thousand places a Softmax may leave one unweighed.
+        """
+        quiet = quieted(source.domains, feed.inputs)
+        if not quiet:
+            return []
+        inputs = {**feed.inputs, **quiet}
+        return [cases.on(replace(feed, draw=feed.draw + _TWIN, inputs=inputs))]
+
     def _tries(self, source: FeedSource, used: Sequence[Case]) -> Iterator[Feed]:
         """Feeds worth a try, what is aimed at first."""
-        number = count(_CHOSEN_DRAW)
+        number = count(CHOSEN_DRAW)
         inputs = required_inputs(self._optimized)
         largest = max((c.feed for c in used), key=lambda f: sum(map(np.size, f.inputs.values())))
 

@@ -229,7 +229,7 @@ def _kept(name: str, index: int, inputs: Inputs, outputs: Sequence[Any]) -> Arra
     first = inputs[0]
     if first is None:
         return None
-    if name == "Where":
+    if name == "Where" and index:  # by its condition the output goes at every place
         return first if index == 1 else ~first
     if name == "PRelu":
         return np.asarray(first < 0)

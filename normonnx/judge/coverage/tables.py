@@ -12,6 +12,7 @@ from normonnx.graph.contents import differing
 from normonnx.graph.nesting import walk
 from normonnx.graph.ulps import ulps_at
 from normonnx.judge.alignment import Alignment, constant_tensor
+from normonnx.judge.coverage.intervals import unread
 from normonnx.judge.coverage.rows import equal_rows
 from normonnx.judge.coverage.worked import worked_out
 from normonnx.operators.attributes import attribute_int, normalized
@@ -58,13 +59,27 @@ def tables(aligned: Alignment, seen: set[ir.Value]) -> Iterator[Table]:
     if not suspects:
         return
     known = _Known(aligned)
+    opsets = dict(aligned.optimized.opset_imports)
     for value, tensor in suspects:
         if known.has(value, tensor):
             continue
         equal = equal_rows(aligned, value, tensor)
-        table = _table(value, tensor, known.flaws(value, tensor), equal)
+        table = _table(
+            value, tensor, known.flaws(value, tensor), _or_unread(value, tensor, equal, opsets)
+        )
         if table.differs.any():
             yield table
+
+
+def _or_unread(
+    value: ir.Value, tensor: ir.TensorProtocol, equal: Array | None, opsets: dict[str, int]
+) -> Array | None:
+    """The rows that are equal, or that no index reads, whatever they hold."""
+    shape = tensor.shape.numpy()
+    if not shape:
+        return equal
+    rows = unread(value, shape[0], opsets)
+    return rows if equal is None else rows | equal
 
 
 class _Known:
@@ -147,18 +162,18 @@ def _table(
     value: ir.Value,
     tensor: ir.TensorProtocol,
     flaws: Sequence[Array],
-    equal: Array | None,
+    idle: Array | None,
 ) -> Table:
     """A constant with where it differs from the one of the original that is most like it.
 
-    Rows that are known to be ``equal`` do not differ, whatever they hold.
+    Rows that are ``idle`` do not differ, whatever they hold.
     """
     array = np.asarray(tensor.numpy())
     found: Array = np.ones(array.shape, dtype=bool)
     if flaws:
         found = min(flaws, key=np.count_nonzero)
-    if equal is not None:
-        found[equal] = False
+    if idle is not None:
+        found[idle] = False
     if array.size <= _MOST_ELEMENTS:
         labels = np.arange(array.size).reshape(array.shape)
         return Table(value, tensor, labels, found.reshape(-1))

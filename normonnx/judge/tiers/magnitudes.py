@@ -25,6 +25,8 @@ _MIXED = 16.0
 _NEAR = 4
 # Fewer elements than these are judged with those of the next level, if there is one.
 FEW = 8
+# How many levels away that may be: among thousands, chance makes an element as small.
+_NEXT = 3
 
 
 class Distance(Struct, frozen=True):
@@ -201,14 +203,14 @@ def _is_mixed(group: Sequence[Level], level: Level) -> bool:
 
 
 def _merge_few(found: list[list[Level]]) -> None:
-    """Groups of few elements join the next one, above or below."""
+    """Groups of few elements join the next one, above or below, if it is not far."""
     at = 0
     while at < len(found):
         if sum(level.count for level in found[at]) >= FEW:
             at += 1
-        elif at and found[at - 1][-1].size - found[at][0].size == 1:
+        elif at and found[at - 1][-1].size - found[at][0].size <= _NEXT:
             found[at - 1 : at + 1] = [found[at - 1] + found[at]]
-        elif at + 1 < len(found) and found[at][-1].size - found[at + 1][0].size == 1:
+        elif at + 1 < len(found) and found[at][-1].size - found[at + 1][0].size <= _NEXT:
             found[at : at + 2] = [found[at] + found[at + 1]]
         else:
             at += 1

@@ -1,11 +1,12 @@
 """Tier 3: the optimised model may be little farther from the truth than the original is.
 
-    rms(y − t) ≤ 2·rms(o − t) + ulp/4        max|y − t| ≤ 4·max|o − t| + 2·ulp
+    rms(y − t) ≤ 2·(1 + 4/n)·rms(o − t) + ulp/4        max|y − t| ≤ 4·max|o − t| + 2·ulp
 
-for each group of elements of like size (`magnitudes`). t is the float64 truth, o the original's
-output, y the optimised model's, ulp the distance between neighbouring numbers at the largest |t| of
-the group. A group of few elements tells little about the original's own distance, so that is raised
-towards what the same group shows on all feeds:
+for each group of n elements of like size (`magnitudes`). Chance alone parts the root mean squares
+of few elements: those of ten are a factor of 3 apart once in a thousand times. t is the float64
+truth, o the original's output, y the optimised model's, ulp the distance between neighbouring
+numbers at the largest |t| of the group. A group of few elements tells little about the original's
+own distance, so that is raised towards what the same group shows on all feeds:
 
     rms² ← max(rms², (n·rms² + 8·pooled²) / (n + 8))
 
@@ -48,6 +49,8 @@ _MAX_FLOOR = 2.0
 # The truth of a float64 output is itself rounded to float64, once per operation.
 _DOUBLE_FLOOR = 256.0
 _PRIOR_ELEMENTS = 8
+# By how much more the distances of n elements may part, times n.
+_BY_CHANCE = 4.0
 # A breach below ten times the original's distance may be chance, and is drawn again.
 CHANCE = 10.0 / RMS_FACTOR
 # How much farther than what is seen the optimised model may be, whatever explains it.
@@ -77,11 +80,13 @@ class Excess(Struct, frozen=True):
         rms: by the root mean square of a group.
         largest: by the largest element of a group.
         near: |t| of the largest element of the group that is worst, None where there is one only.
+        limit: how many times as far as the original the root mean square may be.
     """
 
     rms: float
     largest: float
     near: float | None = None
+    limit: float = RMS_FACTOR
 
     @property
     def worst(self) -> float:
@@ -93,8 +98,8 @@ class Excess(Struct, frozen=True):
         """How many times farther than the original, and what is allowed."""
         where = "" if self.near is None else f" among its elements up to {self.near:.2g}"
         if self.rms >= self.largest:
-            far = RMS_FACTOR * self.rms
-            return f"{far:.3g}× the original's own distance{where} (limit {RMS_FACTOR:g}×)"
+            far = self.limit * self.rms
+            return f"{far:.3g}× the original's own distance{where} (limit {self.limit:.2g}×)"
         far = MAX_FACTOR * self.largest
         return (
             f"its worst element at {far:.3g}× the original's worst{where} (limit {MAX_FACTOR:g}×)"
@@ -150,10 +155,12 @@ class Rule:
             level = together(same)
             own = self._own(level, group)
             unit = self._unit(level)
+            limit = _limit(level.count)
             excess = Excess(
-                level.optimized.rms / (RMS_FACTOR * own.rms + unit * _RMS_FLOOR),
+                level.optimized.rms / (limit * own.rms + unit * _RMS_FLOOR),
                 level.optimized.largest / (MAX_FACTOR * own.largest + unit * _MAX_FLOOR),
                 level.magnitude if len(self._pooled) > 1 else None,
+                limit,
             )
             worst = max(worst, excess, key=lambda e: e.worst)
         return worst
@@ -175,7 +182,7 @@ class Rule:
         top = max(level.magnitude, self._tops.get(level.size, 0.0))
         coarse = float(ulps_at(np.asarray(top), self._coarse))
         own_rms = max(self._seen.get(group, 0.0), level.original.rms, seen.rms)
-        most = MOST_PROMISED / RMS_FACTOR * max(own_rms, self._unit(level), coarse)
+        most = MOST_PROMISED / _limit(level.count) * max(own_rms, self._unit(level), coarse)
         if promised.rms > most:
             promised = (
                 promised.times(most / promised.rms)
@@ -194,6 +201,11 @@ class Rule:
         both = pooled([level.count, _PRIOR_ELEMENTS], [level.original, prior])
         rms = max(level.original.rms, both.rms)
         return Distance(rms, max(level.original.largest, rms))
+
+
+def _limit(count: int) -> float:
+    """How many times as far as the original so many elements may be."""
+    return RMS_FACTOR * (1 + _BY_CHANCE / max(1, count))
 
 
 def _with_seen(level: Level, allowance: Allowance) -> Level:
