@@ -297,7 +297,7 @@ ACTIVATIONS = (
         "Relu Conv", weights={"W": W, "k": channel(2, 1, 0.5)}),
     Row("trap: forward a shift meets Relu",
         f"{FREE} {{ c = Add (x, k)\n r = Relu (c)\n y = Conv <pads=[1,1,1,1]> (r, W) }}",
-        "Add Relu Conv", "lets no shift pass", weights={"W": W, "k": channel(2, 1, 0.5)}),
+        "Add Relu Conv", "only a scale can cross", weights={"W": W, "k": channel(2, 1, 0.5)}),
 )  # fmt: skip
 
 ROWS = [*BRANCHES, *PLACES, *LAYOUT, *PICKED, *ACTIVATIONS]
