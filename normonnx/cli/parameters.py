@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from normonnx.cli.destinations import PIPE, STDOUT
+from normonnx.error_pages import ERRORS
 from normonnx.options import Options
 from normonnx.rules import RULES
 from normonnx.targets import NAMES
@@ -27,6 +29,15 @@ FILE = click.Path(path_type=Path)
 UNTRUSTED = "Refuse linked data files; run ONNX Runtime in a process of its own."
 
 
+def _together(*decorators: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
 class RuleCodeType(click.ParamType[str]):
     """A rule's code or name, with suggestions for what is nearly one."""
 
@@ -38,7 +49,7 @@ class RuleCodeType(click.ParamType[str]):
         names = {rule.name: rule.code for rule in RULES.values()}
         code = names.get(str(value).lower(), code)
         if code not in RULES:
-            self.fail(f"no such rule: {value!r}. {_suggestion(code, RULES)}", param, ctx)
+            self.fail(f"no such rule: {value!r}. {suggestion(code, RULES)}", param, ctx)
         return code
 
     def shell_complete(
@@ -54,6 +65,19 @@ class RuleCodeType(click.ParamType[str]):
         ]
 
 
+class CodeType(RuleCodeType):
+    """A rule's code or name, or an error's code."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The code in capitals."""
+        code = str(value).upper()
+        if code in ERRORS:
+            return code
+        if code.startswith("NX-"):
+            self.fail(f"no such error: {value!r}. {suggestion(code, ERRORS)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class ReportTargetType(click.ParamType[ReportTarget]):
     """``FORMAT=PATH``; the path ``-`` is standard output."""
 
@@ -67,7 +91,45 @@ class ReportTargetType(click.ParamType[ReportTarget]):
         if form not in REPORT_FORMATS or not path:
             known = ", ".join(f"{name}=PATH" for name in REPORT_FORMATS)
             self.fail(f"{value!r} is none of {known}.", param, ctx)
-        return form, Path(path)
+        return form, Path(PIPE if path in STDOUT else path)
+
+
+class NumberType(click.ParamType["int | float"]):
+    """A number of at least, or of more than, a bound.
+
+    Args:
+        least: the bound.
+        above: whether the bound itself is too little.
+        whole: whether it has to be a whole number.
+    """
+
+    name = "number"
+
+    def __init__(self, least: int | None = None, *, above: bool = False, whole: bool = False):
+        self._least, self._above, self._whole = least, above, whole
+        self.name = "integer" if whole else "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        """The number."""
+        bound = "" if self._least is None else f" {self._bound} {self._least}"
+        try:
+            number = int(str(value)) if self._whole else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a {self._kind}{bound}", param, ctx)
+        least = self._least
+        if least is not None and not (number > least or (number == least and not self._above)):
+            self.fail(f"{value!r} is not a {self._kind}{bound}", param, ctx)
+        return number
+
+    @property
+    def _kind(self) -> str:
+        return "whole number" if self._whole else "number"
+
+    @property
+    def _bound(self) -> str:
+        return "above" if self._above else "of at least"
 
 
 class SizeType(click.ParamType["tuple[str, int]"]):
@@ -126,7 +188,8 @@ class ToleranceType(click.ParamType["tuple[str, float]"]):
         return name, bound
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A sentence with what is nearly `word`, or with all there is."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
 
@@ -143,15 +206,6 @@ def _by_name(
 ) -> dict[str, Any]:
     """What was given for each name; the last counts."""
     return dict(value)
-
-
-def _together(*decorators: Decorator) -> Decorator:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 def asked(given: Mapping[str, Any], **more: Any) -> Options:
@@ -177,7 +231,7 @@ reading: Decorator = _together(
 freezing: Decorator = click.option(
     "--freeze-initializers",
     is_flag=True,
-    help="Take initializers that are inputs too for constants.",
+    help="Treat initializers that are also inputs as constants, which callers cannot override.",
 )
 """Option of every command that asks what a caller may override."""
 
@@ -187,11 +241,11 @@ rewriting: Decorator = _together(
         type=click.Choice(NAMES),
         default="onnx",
         show_default=True,
-        help="Whose operators may be written.",
+        help="Which operators may be written: standard ones, ONNX Runtime's, or normonnx's own.",
     ),
     click.option(
         "--opset",
-        type=click.IntRange(min=1),
+        type=NumberType(1, whole=True),
         metavar="INT",
         help="The highest opset the result may have.  [default: what is needed]",
     ),
@@ -275,10 +329,10 @@ judging: Decorator = _together(
     ),
     click.option(
         "--seed",
-        type=click.IntRange(min=0),
+        type=NumberType(0, whole=True),
         default=0,
         show_default=True,
-        help="Of the generated inputs.",
+        help="Seed of the generated inputs.",
     ),
     click.option(
         "--data",
@@ -301,8 +355,59 @@ reporting: Decorator = click.option(
     type=ReportTargetType(),
     multiple=True,
     metavar="FORMAT=PATH",
-    help="Write a report, such as html=report.html; repeat for several.",
+    help="Write a report, such as html=report.html: html, json, junit or markdown; repeat for "
+    "several.",
 )
+
+COLOUR = "normonnx.colour"
+"""Where the context keeps what --color says."""
+
+
+def formatting(*forms: str) -> Decorator:
+    """The option that says how results are printed.
+
+    Args:
+        forms: besides text.
+    """
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(("text", *forms)),
+        default="text",
+        show_default=True,
+        help="How to print results.",
+    )
+
+
+def _keep_colour(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    ctx.meta[COLOUR] = value
+
+
+everywhere: Decorator = _together(
+    click.option(
+        "--color",
+        type=click.Choice(("auto", "always", "never")),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=_keep_colour,
+        help="Whether to print in colour.",
+    ),
+    click.option(
+        "--config",
+        type=FILE,
+        metavar="FILE",
+        expose_value=False,
+        help="A TOML file with defaults, instead of the nearest pyproject.toml.",
+    ),
+    click.option(
+        "--isolated",
+        is_flag=True,
+        expose_value=False,
+        help="Take no defaults from pyproject.toml or the environment.",
+    ),
+)
+"""Options of every command; `settings` reads the last two before there is a command."""
 
 talking: Decorator = _together(
     click.option("-q", "--quiet", is_flag=True, help="Print the last line only."),
