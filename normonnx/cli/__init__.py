@@ -19,7 +19,8 @@ import click
 
 from normonnx.cli.benching import bench
 from normonnx.cli.deferral import start_lightly
-from normonnx.cli.looking import doctor, explain, inspect, verify
+from normonnx.cli.inspecting import explain, inspect
+from normonnx.cli.looking import doctor, verify
 from normonnx.cli.optimizing import optimize
 from normonnx.cli.parameters import everywhere
 from normonnx.cli.planning import apply

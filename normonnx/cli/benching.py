@@ -12,8 +12,6 @@ from normonnx.cli.destinations import PIPE, refuse_written
 from normonnx.cli.parameters import (
     FILE,
     PROVIDERS,
-    NumberType,
-    SizeType,
     custom_operators,
     formatting,
     reading,
@@ -21,6 +19,7 @@ from normonnx.cli.parameters import (
     talking,
 )
 from normonnx.cli.streams import console_for_people, show_as, watching, write_reports
+from normonnx.cli.value_types import NumberType, SizeType
 from normonnx.errors import ExitCode, UsageError
 
 

@@ -21,7 +21,6 @@ from normonnx.cli.destinations import (
 from normonnx.cli.parameters import (
     FILE,
     UNTRUSTED,
-    NumberType,
     asked,
     formatting,
     judging,
@@ -41,6 +40,7 @@ from normonnx.cli.streams import (
     watching,
     write_reports,
 )
+from normonnx.cli.value_types import NumberType
 from normonnx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from normonnx.cli.parameters import (
     FILE,
     PROVIDERS,
     READING,
-    NumberType,
     custom_operators,
     reading,
     talking,
 )
 from normonnx.cli.streams import console_for_people, tell_place
+from normonnx.cli.value_types import NumberType
 from normonnx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

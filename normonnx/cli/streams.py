@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, TextIO
 import click
 
 from normonnx.cli.destinations import PIPE
-from normonnx.cli.parameters import COLOUR, ReportTarget
+from normonnx.cli.parameters import COLOUR
+from normonnx.cli.value_types import ReportTarget
 
 if TYPE_CHECKING:
     from rich.console import Console
