@@ -72,19 +72,7 @@ def diagnose() -> Diagnosis:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
             "uninstall both, then install one"
         )
-    providers: tuple[str, ...] = ()
-    try:
-        providers, broken = loadable()
-    except Exception as error:
-        wrong = ours(error)
-        problems.append(": ".join(part for part in (wrong.message, wrong.hint) if part))
-    else:
-        for provider in broken:
-            told = f"{provider} is part of this onnxruntime, and does not load"
-            if provider in PROVIDERS.values():
-                problems.append(f"{told}: {_WAY_OUT}")
-            else:
-                remarks.append(told)
+    providers = _providers(problems, remarks)
     if providers and "CUDAExecutionProvider" not in providers:
         remarks.append("no CUDA provider: models are judged on the CPU")
     custom_operators, remark = _custom_operators(providers)
@@ -93,6 +81,23 @@ def diagnose() -> Diagnosis:
     elif remark:
         remarks.append(remark)
     return Diagnosis(found, providers, custom_operators, tuple(problems), tuple(remarks))
+
+
+def _providers(problems: list[str], remarks: list[str]) -> tuple[str, ...]:
+    """The providers that load; why others do not goes into one of the lists."""
+    try:
+        providers, broken = loadable()
+    except Exception as error:
+        wrong = ours(error)
+        problems.append(": ".join(part for part in (wrong.message, wrong.hint) if part))
+        return ()
+    for provider in broken:
+        told = f"{provider} is part of this onnxruntime, and does not load"
+        if provider in PROVIDERS.values():
+            problems.append(f"{told}: {_WAY_OUT}")
+        else:
+            remarks.append(told)
+    return providers
 
 
 def loadable() -> tuple[tuple[str, ...], tuple[str, ...]]:

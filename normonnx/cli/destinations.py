@@ -42,23 +42,35 @@ def destinations(
             raise UsageError("standard input has no place to write to", hint="use -o FILE")
         return [Path(source) for source in sources]
     if output in STDOUT or (output is None and PIPE in sources):
-        if len(sources) > 1:
-            raise UsageError("several models do not fit into standard output")
-        if sys.stdout.isatty():
-            raise UsageError(
-                "a model does not belong on a terminal", hint="redirect it, or use -o FILE"
-            )
+        _refuse_terminal(sources)
         return [None]
     if directory is not None:
         return [*_inside(directory, found, in_place=in_place)]
     if len(sources) > 1:
         raise UsageError("several models need --output-dir DIR, or --in-place")
-    if output is not None:
-        if not in_place:
-            refuse_overwriting(read_from(sources), "-o", Path(output), hint=IN_PLACE)
-        return [Path(output)]
-    path = Path(sources[0])
-    return [path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"]
+    return [_beside(sources[0]) if output is None else _named(sources, output, in_place=in_place)]
+
+
+def _refuse_terminal(sources: Sequence[str]) -> None:
+    """Refuse to write several models to standard output, or any to a terminal."""
+    if len(sources) > 1:
+        raise UsageError("several models do not fit into standard output")
+    if sys.stdout.isatty():
+        raise UsageError(
+            "a model does not belong on a terminal", hint="redirect it, or use -o FILE"
+        )
+
+
+def _named(sources: Sequence[str], output: str, *, in_place: bool) -> Path:
+    """What ``-o`` names, which is none of the models unless that is asked for."""
+    if not in_place:
+        refuse_overwriting(read_from(sources), "-o", Path(output), hint=IN_PLACE)
+    return Path(output)
+
+
+def _beside(source: str) -> Path:
+    path = Path(source)
+    return path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"
 
 
 def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path | None) -> None:

@@ -102,8 +102,12 @@ def _read(source: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
                 )
             return {str(inputs[0].name): np.load(source, allow_pickle=False)}
     except (OSError, ValueError, EOFError) as error:
-        raise UnreadableModelError(f"cannot read the data: {error}", where=str(source)) from error
-    raise UsageError(f"{source.name} is no data", hint="give an .npz, an .npy or a folder")
+        why = getattr(error, "strerror", None) or "it is damaged, or holds Python objects"
+        raise UnreadableModelError(f"cannot read the data: {why}", where=str(source)) from error
+    raise UsageError(
+        f"{source.name} is not a kind of data that can be read",
+        hint="give an .npz, an .npy or a folder",
+    )
 
 
 def _protos(folder: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
@@ -196,7 +200,7 @@ def _fitted(title: str, name: str, given: Any, dtype: ir.DataType | None) -> Any
     try:
         array = np.asarray(given)
     except ValueError as error:
-        raise UsageError(f"'{name}' in {title} is no array: {error}") from error
+        raise UsageError(f"'{name}' in {title} is not an array of one shape") from error
     if dtype is None or dtype == ir.DataType.STRING:
         return array
     wanted = np.dtype(dtype.numpy())

@@ -79,13 +79,7 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
     Raises:
         InvalidModelError: there is one, or an attribute that is not what its type says.
     """
-    for attribute in contents.attributes:
-        held = _HELD.get(attribute.type)
-        if held and not attribute.ref_attr_name and not attribute.HasField(held):
-            kind = _type_name(attribute.type)
-            raise InvalidModelError(
-                f"the attribute {attribute.name!r} is a {kind} and holds none", where=where
-            )
+    _refuse_empty(contents, where)
     own = {f.name for f in contents.functions if plain(f.domain) == ""} | _OF_THE_RUNTIME
     for top, nodes in contents.nodes:
         imports: Iterable[OperatorSetIdProto] = (
@@ -97,6 +91,21 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
                 _refuse_absent(node, versions.get("", 0), where)
             if flaw := _flaw_at(node, versions):
                 raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
+
+
+def _refuse_empty(contents: Contents, where: str) -> None:
+    """Refuse attributes that say they hold something and do not.
+
+    Raises:
+        InvalidModelError: there is one.
+    """
+    for attribute in contents.attributes:
+        held = _HELD.get(attribute.type)
+        if held and not attribute.ref_attr_name and not attribute.HasField(held):
+            kind = _type_name(attribute.type)
+            raise InvalidModelError(
+                f"the attribute {attribute.name!r} is a {kind} and holds none", where=where
+            )
 
 
 def _refuse_absent(node: NodeProto, version: int, where: str) -> None:
