@@ -86,7 +86,7 @@ class NumberType(click.ParamType["int | float"]):
         whole: whether it has to be a whole number.
     """
 
-    name = "number"
+    name: str = "number"
 
     def __init__(self, least: int | None = None, *, above: bool = False, whole: bool = False):
         self._least, self._above, self._whole = least, above, whole
