@@ -282,7 +282,7 @@ ACTIVATIONS = (
         weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
     Row("trap: a shift behind PRelu stays behind it",
         f"{FREE} {{ p = Conv (x, W, b)\n c = PRelu (p, l)\n y = Add (c, k) }}", "Conv PRelu Add",
-        "what stays behind", weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
+        "it would leave as many nodes", weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
     Row("BatchNormalization behind Relu leaves only its shift",
         f"{FREE} {{ p = Conv (x, W, b)\n c = Relu (p)\n {BN} }}", "Conv Relu Add",
         weights={"W": W, "b": B, **P}),
