@@ -13,8 +13,9 @@ from mkdocs.structure.files import File, Files
 from normonnx.api import optimize
 from normonnx.cli import cli
 from normonnx.drawing import Drawing
+from normonnx.error_pages import ERRORS
 from normonnx.report.html.graph import draw
-from normonnx.report.rule_pages import rules_markdown
+from normonnx.report.rule_pages import errors_markdown, rules_markdown
 from normonnx.rules import RULES
 
 _MODEL = Path(__file__).parent.parent / "models" / "conformer_batchnorm_layernorm.onnx"
@@ -33,6 +34,7 @@ _ORDER = (
     ("How the engines work", "engines.md"),
     ("Rules", "rules.md"),
     ("Commands", "commands.md"),
+    ("Errors", "errors.md"),
     ("Settings and completion", "settings.md"),
     ("Python", "python.md"),
     ("Targets", "targets.md"),
@@ -47,7 +49,7 @@ _ORDER = (
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The pages that are there, in the order to read them."""
     directory = Path(config.docs_dir)
-    made = {"rules.md", "commands.md"}
+    made = {"rules.md", "commands.md", "errors.md"}
     config.nav = [
         {title: page} for title, page in _ORDER if page in made or (directory / page).exists()
     ]
@@ -58,6 +60,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of rules and commands, and the pictures of two rewrites."""
     files.append(File.generated(config, "rules.md", content=rules_markdown(RULES.values())))
     files.append(File.generated(config, "commands.md", content=commands_markdown()))
+    files.append(File.generated(config, "errors.md", content=errors_markdown(ERRORS.values())))
     for picture in optimize(_MODEL, verify=False).report.pictures:
         name = _NAMES[picture.rule]
         for side, drawing in (("before", picture.before), ("after", picture.after)):

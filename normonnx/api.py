@@ -93,13 +93,16 @@ class Optimized(Struct, frozen=True):
             WriteError: the judge did not pass it, or the system refused.
         """
         self._refuse_unverified(unverified)
+        in_place = self._source.is_at(path)
         if self._is_original and external_data is None:
+            if in_place and self._source.external:
+                return SavedModel(Path(path), self._source.nbytes, self._source.sha256, None)
             saved = model_io.copy(self._source, path)
             if saved is not None:
                 return saved
         if external_data is None and self._source.external:
             external_data = True
-        return model_io.save(self.model, path, external_data=external_data)
+        return model_io.save(self.model, path, external_data=external_data, in_place=in_place)
 
     def to_bytes(self, *, unverified: bool = False) -> bytes:
         """The model as the bytes of one file.
@@ -161,7 +164,7 @@ def optimize(
         return pipeline.run(own, options, only=only, in_place=True, **limits)
 
     own = loaded.give()
-    before = facts_of(own)
+    before = replace(facts_of(own), file_bytes=loaded.file_bytes)
     outcome = rewrite(own)
     if outcome.is_inlined:
         # The first note tells of the functions, which stay.
@@ -180,6 +183,8 @@ def optimize(
     if report.unfit and not partial:
         report = replace(report, status="unfit")
     elif is_original:
+        if options.verify:
+            _refuse_unloadable(loaded, options)
         report = replace(report, status="pass" if options.verify else "unverified")
     elif judged is not None:
         outcome, verdict, reverted = _judged(loaded, outcome, rewrite, judged, progress)
@@ -302,7 +307,8 @@ def inspect(model: Source, *, options: Options | None = None, **asked: Unpack[As
 
     options = (options or Options()).but(**asked)
     loaded, _ = _loaded(model, options)
-    return survey(loaded.model, loaded.name, options)
+    found = survey(loaded.model, loaded.name, options)
+    return replace(found, facts=replace(found.facts, file_bytes=loaded.file_bytes))
 
 
 def bench(
@@ -402,6 +408,18 @@ def _judging(options: Options) -> VerifyOptions:
         isolated=options.untrusted,
         extensions=Extensions.of(options.custom_ops),
     )
+
+
+def _refuse_unloadable(loaded: LoadedModel, options: Options) -> None:
+    """Refuse a model that is left as it came, if it cannot have been right as it came.
+
+    Raises:
+        UnreadableModelError: ONNX Runtime takes it for no valid model.
+    """
+    from normonnx.running import refuse_unloadable
+
+    extensions = Extensions.of(options.custom_ops)
+    refuse_unloadable(loaded.model, loaded.name, extensions, isolated=options.untrusted)
 
 
 def _judged(

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import platform
 from importlib import metadata
+from types import ModuleType
 
 from msgspec import Struct
+from onnx import TensorProto, helper
 
-from normonnx.errors import EnvironmentLacksError
+from normonnx.errors import EnvironmentLacksError, ours
 from normonnx.runtime import library
+from normonnx.runtime.providers import PROVIDERS, preload
 from normonnx.version import __version__
 
 _PACKAGES = ("onnx", "onnx_ir", "onnxscript", "numpy", "click", "rich")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_FATAL_ONLY, _WARNINGS = 4, 2
+_WAY_OUT = (
+    "install its libraries (pip install 'onnxruntime-gpu[cuda,cudnn]') and the driver of the GPU; "
+    "where there is no GPU, pip uninstall -y onnxruntime-gpu && pip install onnxruntime"
+)
 
 
 class Diagnosis(Struct, frozen=True):
@@ -21,7 +31,7 @@ class Diagnosis(Struct, frozen=True):
 
     Attributes:
         versions: by package, "" for one that is missing.
-        providers: execution providers that ONNX Runtime offers.
+        providers: execution providers of ONNX Runtime that load here.
         custom_operators: where the library of custom operators is, or why there is none.
         problems: what is wrong, each with the way out; none is a clean bill of health.
         remarks: what is good to know.
@@ -62,12 +72,7 @@ def diagnose() -> Diagnosis:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
             "uninstall both, then install one"
         )
-    providers: tuple[str, ...] = ()
-    try:
-        runtime = importlib.import_module("onnxruntime")
-        providers = tuple(runtime.get_available_providers())
-    except Exception as error:
-        problems.append(f"onnxruntime does not load: {error}")
+    providers = _providers(problems, remarks)
     if providers and "CUDAExecutionProvider" not in providers:
         remarks.append("no CUDA provider: models are judged on the CPU")
     custom_operators, remark = _custom_operators(providers)
@@ -76,6 +81,65 @@ def diagnose() -> Diagnosis:
     elif remark:
         remarks.append(remark)
     return Diagnosis(found, providers, custom_operators, tuple(problems), tuple(remarks))
+
+
+def _providers(problems: list[str], remarks: list[str]) -> tuple[str, ...]:
+    """The providers that load; why others do not goes into one of the lists."""
+    try:
+        providers, broken = loadable()
+    except Exception as error:
+        wrong = ours(error)
+        problems.append(": ".join(part for part in (wrong.message, wrong.hint) if part))
+        return ()
+    for provider in broken:
+        told = f"{provider} is part of this onnxruntime, and does not load"
+        if provider in PROVIDERS.values():
+            problems.append(f"{told}: {_WAY_OUT}")
+        else:
+            remarks.append(told)
+    return providers
+
+
+def loadable() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The execution providers that load here, and those that are built in and do not.
+
+    Each is tried with a model of one node; what the runtime says meanwhile is not shown.
+
+    Raises:
+        Exception: whatever ONNX Runtime raises where it does not load itself.
+    """
+    runtime = importlib.import_module("onnxruntime")
+    there = runtime.get_available_providers()
+    runtime.set_default_logger_severity(_FATAL_ONLY)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            preload()
+        works = {provider: _loads(runtime, provider) for provider in there}
+    finally:
+        runtime.set_default_logger_severity(_WARNINGS)
+    return (
+        tuple(provider for provider in there if works[provider]),
+        tuple(provider for provider in there if not works[provider]),
+    )
+
+
+def _loads(runtime: ModuleType, provider: str) -> bool:
+    """Whether a session runs on a provider, and not on another one in its place."""
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    node = helper.make_node("Identity", ["x"], ["y"])
+    graph = helper.make_graph([node], "one node", value[:1], value[1:])
+    opset = [helper.make_opsetid("", 13)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=7)
+    options = runtime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            session = runtime.InferenceSession(
+                model.SerializeToString(), options, providers=[provider]
+            )
+    except Exception:  # whatever it says, it does not load
+        return False
+    return provider in session.get_providers()
 
 
 def _custom_operators(providers: tuple[str, ...]) -> tuple[str, str]:

@@ -76,6 +76,7 @@ class WriteError(NormonnxError):
     """The result could not be written; what was there before is untouched."""
 
     code = "NX-E13"
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class UnsupportedModelError(NormonnxError):
@@ -89,6 +90,17 @@ class EnvironmentLacksError(NormonnxError):
 
     code = "NX-E20"
     exit_code = ExitCode.INCONCLUSIVE
+
+    @classmethod
+    def without(cls, package: str) -> EnvironmentLacksError:
+        """The error that a package is not installed, or only in part, and how to install it."""
+        hint = f"pip install --force-reinstall {package.replace('_', '-')}"
+        if package == "onnxruntime":
+            hint = (
+                "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install one of the two: "
+                "they share one directory, and who is uninstalled takes the other's files along"
+            )
+        return cls(f"{package} is not installed, or only in part", hint=hint)
 
 
 class MemoryLacksError(EnvironmentLacksError):
@@ -148,8 +160,20 @@ def is_starved(error: BaseException | str) -> bool:
     return any(refusal in text for refusal in _REFUSALS)
 
 
+def _missing_from(error: Exception) -> str:
+    """The package that an error says is missing, or is there in part; "" for none."""
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0]
+    if isinstance(error, AttributeError) and getattr(error.obj, "__file__", "") is None:
+        # A directory that is left of a package is imported, and has nothing in it.
+        return getattr(error.obj, "__name__", "").partition(".")[0]
+    return ""
+
+
 def ours(error: Exception) -> NormonnxError:
     """Any error as one of ours."""
     if isinstance(error, NormonnxError):
         return error
+    if package := _missing_from(error):
+        return EnvironmentLacksError.without(package)
     return MemoryLacksError.of(error) if is_starved(error) else InternalError.of(error)

@@ -159,15 +159,20 @@ class Plan(Struct, frozen=True):
         """Read it from a file.
 
         Raises:
-            UsageError: there is no such file, or it is no plan.
+            UsageError: there is no such file, or it is not a plan.
         """
         try:
             return _plan(json.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
             raise UsageError(f"cannot read the plan {str(path)!r}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
+            why = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                why = f"line {error.lineno} is not JSON"
+            elif isinstance(error, UnicodeDecodeError | RecursionError):
+                why = "it is not JSON"
             raise UsageError(
-                f"{str(path)!r} is no plan: {error}",
+                f"{str(path)!r} is not a plan: {why}",
                 hint="normonnx optimize MODEL --dry-run --plan FILE writes one",
             ) from error
 

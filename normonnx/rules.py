@@ -142,8 +142,9 @@ _PAGES = (
             _DIGITS,
             _ZEROS,
             _ROOM,
-            "a Conv that pads with zeros takes b ≠ 0 only with a bias that is less at the border, "
-            "or with a Pad that puts −b/a there",
+            "a Conv that pads with zeros takes b ≠ 0 only where height and width are fixed, by an "
+            "Add with a bias for each place of at most 1 MiB; or, from opset 11 on, where −b/a is "
+            "one number for all channels, by a Pad with that number",
             "the map varies along the axis that the layer sums over, or not at all",
             *_CARRIED[1:],
             _STORED,

@@ -25,6 +25,8 @@ from normonnx.runtime.sessions import SessionFailedError, SessionStarvedError, S
 
 _SECONDS = 3600.0
 _SECONDS_TO_ASK = 60.0
+_NO_KERNEL = ("not find an implementation", "failed to find kernel")
+"""What ONNX Runtime says of a valid model that it cannot run."""
 
 
 class Ran(Struct, frozen=True):
@@ -111,6 +113,40 @@ def run(
                 f"ONNX Runtime does not run the model: {error}", where=loaded.name
             ) from error
     return Runs(loaded.name, session.ran, told if kernels.wanted else "", runs)
+
+
+def refuse_unloadable(
+    model: ir.Model, name: str, extensions: Extensions, *, isolated: bool
+) -> None:
+    """Refuse a model that ONNX Runtime does not load.
+
+    One that is valid, and for which it has no kernels, is not refused.
+
+    Args:
+        model: the model.
+        name: of it.
+        extensions: libraries of the model's own operators.
+        isolated: load it in a process of its own.
+
+    Raises:
+        UnreadableModelError: it does not load.
+    """
+    kernels = kernels_for(model, name, extensions, "cpu")
+    setting = Setting("cpu", as_shipped=False, kernels=kernels.registered)
+    with Host(model, isolated=isolated, seconds=_SECONDS, extensions=extensions) as host:
+        try:
+            host.session(setting)
+        except SessionStarvedError as error:
+            raise MemoryLacksError.of(f"ONNX Runtime: {error}") from error
+        except SessionFailedError as error:
+            if any(words in str(error).lower() for words in _NO_KERNEL):
+                return
+            raise UnreadableModelError(
+                f"ONNX Runtime does not load the model: {error}",
+                where=name,
+                hint="--custom-ops PATH registers a library of the model's own operators; "
+                "--no-verify does not ask the runtime",
+            ) from error
 
 
 def _feeds(

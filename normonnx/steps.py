@@ -24,6 +24,7 @@ from normonnx.inlining import inline_functions
 from normonnx.journal import Journal
 from normonnx.options import Options
 from normonnx.rewrite import Context
+from normonnx.rewrite.one_norm import forget_parts_of_norms
 from normonnx.simplify import simplify
 from normonnx.sizes.recorded import Recorded
 from normonnx.sizes.walk import Walk
@@ -230,6 +231,7 @@ class Finish(Step):
             if any(graph.initializers for graph in context.graphs()):
                 model.ir_version = max(model.ir_version, _WITH_OWN_INITIALIZERS)
         _forget_the_gone(context)
+        forget_parts_of_norms(context)
         return PassResult(model, modified=rewritten)
 
 

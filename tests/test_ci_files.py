@@ -85,8 +85,13 @@ def test_the_action_optimises_and_checks(tmp_path: Path, models_dir: Path) -> No
     code, text = act(tmp_path, models=f"{model}\n")
     assert code == 0, text
     assert (tmp_path / "optimized" / model.name).exists()
-    code, _ = act(tmp_path, models=str(model), check="true")
+    code, text = act(tmp_path, models=str(model), check="true")
     assert code == 1
+    assert f"::error title=normonnx%3A {model.name},file={model}::" in text
+    assert "rewrites to make" in text
+    code, text = act(tmp_path, original="nowhere.onnx", optimized=str(model))
+    assert code == 3
+    assert "::error title=normonnx" in text
     # A name is a name, whatever it looks like.
     code, _ = act(tmp_path, models="$(touch hacked); touch hacked\n--help")
     assert code == 3
@@ -112,7 +117,7 @@ def test_the_hook_checks_models(tmp_path: Path, models_dir: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "normonnx: WORK 1 model" in done.stdout
+    assert "normonnx: CHANGES 1 model" in done.stdout
 
 
 def test_the_examples_of_the_page_are_right() -> None:

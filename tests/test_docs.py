@@ -56,14 +56,18 @@ def shape_of(line: str) -> str:
 
 
 def run_shell(text: str) -> str:
-    """Run the lines that call normonnx, in this process; what they print."""
+    """Run the lines that call normonnx, in this process; what a terminal shows of them."""
     printed = io.StringIO()
     for line in text.replace("\\\n", " ").splitlines():
         # What is before && is about installing.
         command = line.rpartition("&&")[2].strip()
         if not command.startswith("normonnx "):
             continue
-        with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as ended:
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            pytest.raises(SystemExit) as ended,
+        ):
             main(shlex.split(command)[1:])
         assert not ended.value.code, f"{command}\n{printed.getvalue()}"
     return printed.getvalue()

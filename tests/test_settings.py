@@ -87,9 +87,9 @@ WRONG = {
     "option": ("[tool.normonnx]\ntraget = 'ort'\n", "did you mean target?"),
     "of command": ("[tool.normonnx.inspect]\nsecond = 3\n", "no such option of inspect: 'second'"),
     "command": ("[tool.normonnx.optimise]\nseed = 3\n", "did you mean optimize?"),
-    "flag": ("[tool.normonnx]\nno-verify = 'yes'\n", "'no-verify' is true or false"),
+    "flag": ("[tool.normonnx]\nno-verify = 'yes'\n", "'no-verify' takes true or false"),
     "list": ("[tool.normonnx]\nseed = [1, 2]\n", "takes one value"),
-    "value": ("[tool.normonnx]\nseed = 'three'\n", "is not a valid integer"),
+    "value": ("[tool.normonnx]\nseed = 'three'\n", "is not a whole number of at least 0"),
 }
 
 
@@ -105,9 +105,45 @@ def test_wrong_settings_are_usage_errors(run: Run, house: Path, case: str) -> No
     assert run("--version")[0] == 0
 
 
-def test_a_broken_file_is_not_ours_to_complain_of(run: Run, house: Path) -> None:
-    (house / "pyproject.toml").write_text("[tool.normonnx\n")
+def test_a_broken_file_is_ours_to_complain_of_if_it_speaks_of_us(run: Run, house: Path) -> None:
+    path = house / "pyproject.toml"
+    path.write_text("[tool.normonnx\n")
+    code, out, err = run("explain", "NX001")
+    assert (code, out) == (2, "")
+    assert err.startswith("error[NX-E02]: the file is not valid TOML")
+    assert str(path) in err
+    assert run("explain", "NX001", "--isolated")[0] == 0
+    path.write_text("[tool.other\n")
     assert run("explain", "NX001")[0] == 0
+
+
+def test_a_wrong_value_names_where_it_stands(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = settle(house, "[tool.normonnx]\nseed = 'three'\n")
+    err = run("optimize", MODEL, "--dry-run")[2]
+    assert f"  [tool.normonnx] in {path}\n" in err
+    monkeypatch.setenv("NORMONNX_OPTIMIZE_SEED", "four")
+    err = run("optimize", MODEL, "--dry-run")[2]
+    assert "'four' is not a whole number" in err
+    assert "  NORMONNX_OPTIMIZE_SEED in the environment\n" in err
+    err = run("optimize", MODEL, "--dry-run", "--seed", "five")[2]
+    assert "environment" not in err
+    assert "[tool.normonnx]" not in err
+
+
+def test_a_file_by_its_name_and_none_at_all(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(house, "[tool.normonnx]\nno-verify = true\n")
+    other = house / "ci.toml"
+    other.write_text('[optimize]\nno-rule = "NX001"\nno-verify = true\n')
+    monkeypatch.setenv("NORMONNX_OPTIMIZE_QUIET", "1")
+    out = run("optimize", MODEL, "--dry-run", "--config", other)[1]
+    assert out == "normonnx: UNVERIFIED 1 model, 0 rewrites\n"
+    assert run("optimize", MODEL, "--dry-run", "-q", "--config=none.toml")[0] == 2
+    out = run("optimize", MODEL, "--dry-run", "--isolated")[1]
+    assert "parity PASS" in out, "neither the file nor the environment counts"
 
 
 def test_doctor_names_the_file(run: Run, house: Path) -> None:

@@ -122,7 +122,7 @@ class Backward(Attempt):
             raise RefusedError(
                 f"it follows a GELU, which ends in {describe(producer)} and is no linear map"
             )
-        raise RefusedError(f"{describe(producer)} cannot take it")
+        raise RefusedError(f"it follows {describe(producer)}, which takes no scale or shift")
 
     def _must_keep_digits(self, inner: Affine, outer: AffineMap) -> None:
         """Two maps that are written as one multiply before they shift."""

@@ -176,7 +176,7 @@ def _by_gain(
         return
     backward.proposal.withdraw()
     if not backward.obstacles:
-        obstacles.append(Refusal("what stays behind it is as large as it is"))
+        obstacles.append(Refusal("folded backward, it would leave as many nodes"))
     forward = Forward(context, graph, found, kind)
     forward.build()
     obstacles.extend(sorted(forward.obstacles, key=_rank)[:1])
@@ -185,7 +185,7 @@ def _by_gain(
     else:
         forward.proposal.withdraw()
         if not forward.obstacles:
-            obstacles.append(Refusal("what its readers leave over is as large as it is"))
+            obstacles.append(Refusal("folded forward, it would leave as many nodes"))
     if backward.gain > 0:
         backward = Backward(context, graph, found, kind)
         backward.build()

@@ -111,7 +111,7 @@ class Forward(Attempt):
             for old, value, rest in FORWARD[node.op_type](self.proposal, node, index, new, m):
                 self._spread(old, value, rest, data)
             return
-        raise RefusedError(f"{describe(node)}, which reads it, cannot take it")
+        raise RefusedError(f"{describe(node)} reads it, and takes no scale or shift")
 
     def _write_rest(self, old: ir.Value, value: ir.Value, rest: AffineMap) -> None:
         """What a layer could not take goes into the Add behind it, or is written out."""

@@ -90,7 +90,10 @@ def _batch_normalization(context: Context, node: ir.Node) -> Affine | Refusal:
         b = bias - mean * a
     broken = np.flatnonzero(~(np.isfinite(a) & np.isfinite(b)))
     if broken.size:
-        return Refusal(f"its statistics give no finite scale in channel {broken[0]}")
+        return Refusal(
+            f"its scale or shift is not finite in channel {broken[0]}: variance plus epsilon "
+            "has to be above 0, and every statistic finite"
+        )
     return Affine(node, source, AffineMap.along(1, a=a, b=b), mean, deviation)
 
 

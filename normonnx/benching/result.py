@@ -123,6 +123,11 @@ class BenchReport(Shown, Struct, frozen=True):
             return f"normonnx: MEASURED {1e3 * median:.3g} ms"
         return f"normonnx: {ratios[-1].word.upper()} {ratios[-1]}"
 
+    def told(self) -> str:
+        """What another command's last line tells of it: ``time 0.73x, faster``."""
+        ratios = self.comparisons[0].ratios
+        return f"time {ratios[-1].estimate:.2f}x, {ratios[-1].word}" if ratios else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 _RESAMPLES = 2000
+_ALIKE = 0.05
 _TAIL = 2.5
 """Percent left out at either end of a 95 % interval."""
 
@@ -42,8 +43,14 @@ class Interval(Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """``faster`` or ``slower`` where the interval leaves no doubt, else ``same``."""
-        return "faster" if self.high < 1 else "slower" if self.low > 1 else "same"
+        """``faster`` or ``slower`` where the interval leaves no doubt, ``same`` where it is narrow.
+
+        ``inconclusive`` where either may be so, by more than anybody would call the same.
+        """
+        if self.high < 1 or self.low > 1:
+            return "faster" if self.high < 1 else "slower"
+        is_wide = self.low < 1 - _ALIKE and self.high > 1 + _ALIKE
+        return "inconclusive" if is_wide else "same"
 
 
 def spread(sample: Sequence[float]) -> Spread:

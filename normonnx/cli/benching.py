@@ -8,17 +8,18 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from normonnx.cli.destinations import PIPE
+from normonnx.cli.destinations import PIPE, refuse_written
 from normonnx.cli.parameters import (
     FILE,
     PROVIDERS,
-    SizeType,
     custom_operators,
+    formatting,
     reading,
     reporting,
     talking,
 )
-from normonnx.cli.streams import console_for_people, watching, write_reports
+from normonnx.cli.streams import console_for_people, show_as, watching, write_reports
+from normonnx.cli.value_types import NumberType, SizeType
 from normonnx.errors import ExitCode, UsageError
 
 
@@ -40,13 +41,13 @@ from normonnx.errors import ExitCode, UsageError
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=0),
+    type=NumberType(0, whole=True),
     multiple=True,
     help="Within an operator, 0 as the runtime likes; repeat for several.  [default: 0]",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberType(0, above=True),
     default=3.0,
     show_default=True,
     help="How long to measure in each setting.",
@@ -61,10 +62,15 @@ from normonnx.errors import ExitCode, UsageError
 )
 @click.option("--data", type=FILE, metavar="PATH", help="Inputs to use: as for verify.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs."
+    "--seed",
+    type=NumberType(0, whole=True),
+    default=0,
+    show_default=True,
+    help="Seed of the generated inputs.",
 )
 @click.option("--profile", is_flag=True, help="Say where the time goes, before and after.")
 @custom_operators
+@formatting("json")
 @reporting
 @reading
 @talking
@@ -75,9 +81,11 @@ def bench(models: tuple[str, ...], **options: Any) -> ExitCode:
     and SLOWER are said only where that leaves no doubt.
     """
     from normonnx import api
+    from normonnx.fleet.sources import called
     from normonnx.report.bench_table import show_bench
     from normonnx.report.terminal import show_line
 
+    refuse_written(options["reports"], models)
     if models.count(PIPE) > 1:
         raise UsageError("only one of the models can come from standard input")
     with watching(quiet=options["quiet"]) as watcher:
@@ -96,9 +104,11 @@ def bench(models: tuple[str, ...], **options: Any) -> ExitCode:
             allow_hardlinks=options["allow_hardlinks"],
             progress=watcher,
         )
-    result = replace(result, command=tuple(sys.argv[1:]))
+    result = replace(result, command=tuple(sys.argv[1:])).named(*called(models))
     write_reports(options["reports"], result)
     console = console_for_people(options["reports"])
+    if show_as(options["form"], result):
+        return result.exit_code
     if not options["quiet"]:
         show_bench(result, console)
     show_line(result.line(), console)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 PIPE = "-"
 """Standard input as a source, standard output as a destination."""
 
+STDOUT = frozenset({PIPE, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+"""What names standard output; it is open already, and written to as it is."""
+
+IN_PLACE = "--in-place writes the result over the model"
+
 
 def destinations(
-    found: Sequence[Found], output: str | None, directory: Path | None
+    found: Sequence[Found], output: str | None, directory: Path | None, *, in_place: bool = False
 ) -> list[Path | None]:
     """The file of each result, None for standard output.
 
@@ -25,27 +30,47 @@ def destinations(
         found: the models.
         output: what ``-o`` says.
         directory: what ``--output-dir`` says; it is made if it is not there.
+        in_place: whether results may be written over the models.
 
     Raises:
-        UsageError: results would meet in one file, overwrite a source, or have nowhere to go.
+        UsageError: results would meet in one file, overwrite a source unasked, or have nowhere to
+            go.
     """
     sources = [entry.source for entry in found]
-    if output == PIPE or (output is None and PIPE in sources):
-        if len(sources) > 1:
-            raise UsageError("several models do not fit into standard output")
-        if sys.stdout.isatty():
-            raise UsageError(
-                "a model does not belong on a terminal", hint="redirect it, or use -o FILE"
-            )
+    if in_place and output is None and directory is None:
+        if PIPE in sources:
+            raise UsageError("standard input has no place to write to", hint="use -o FILE")
+        return [Path(source) for source in sources]
+    if output in STDOUT or (output is None and PIPE in sources):
+        _refuse_terminal(sources)
         return [None]
     if directory is not None:
-        return [*_inside(directory, found)]
+        return [*_inside(directory, found, in_place=in_place)]
     if len(sources) > 1:
-        raise UsageError("several models need --output-dir DIR")
-    if output is not None:
-        return [Path(output)]
-    path = Path(sources[0])
-    return [path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"]
+        raise UsageError("several models need --output-dir DIR, or --in-place")
+    return [_beside(sources[0]) if output is None else _named(sources, output, in_place=in_place)]
+
+
+def _refuse_terminal(sources: Sequence[str]) -> None:
+    """Refuse to write several models to standard output, or any to a terminal."""
+    if len(sources) > 1:
+        raise UsageError("several models do not fit into standard output")
+    if sys.stdout.isatty():
+        raise UsageError(
+            "a model does not belong on a terminal", hint="redirect it, or use -o FILE"
+        )
+
+
+def _named(sources: Sequence[str], output: str, *, in_place: bool) -> Path:
+    """What ``-o`` names, which is none of the models unless that is asked for."""
+    if not in_place:
+        refuse_overwriting(read_from(sources), "-o", Path(output), hint=IN_PLACE)
+    return Path(output)
+
+
+def _beside(source: str) -> Path:
+    path = Path(source)
+    return path.parent / f"{path.name.removesuffix('.onnx')}.optimized.onnx"
 
 
 def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path | None) -> None:
@@ -60,8 +85,43 @@ def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path 
         raise UsageError("a model from standard input must be the only one", hint="use -o FILE")
 
 
-def _inside(directory: Path, found: Sequence[Found]) -> list[Path]:
-    originals = {Path(entry.source).resolve() for entry in found}
+def read_from(sources: Iterable[str]) -> frozenset[Path]:
+    """The files behind models that are named."""
+    return frozenset(Path(source).resolve() for source in sources if source != PIPE)
+
+
+def refuse_overwriting(models: frozenset[Path], option: str, path: Path, *, hint: str = "") -> None:
+    """Refuse to write something over a model that is read.
+
+    Args:
+        models: as `read_from` gives them.
+        option: which names `path`.
+        path: where something is to be written.
+        hint: the way out, where there is a better one than another name.
+
+    Raises:
+        UsageError: the path is one of the models.
+    """
+    if path.resolve() in models:
+        raise UsageError(
+            f"{option} would overwrite the model {str(path)!r}", hint=hint or "name another file"
+        )
+
+
+def refuse_written(reports: Iterable[tuple[str, Path]], sources: Iterable[str]) -> None:
+    """Refuse to write a report over a model that is read.
+
+    Raises:
+        UsageError: a report would be.
+    """
+    models = read_from(sources)
+    for _, path in reports:
+        if str(path) != PIPE:
+            refuse_overwriting(models, "--report", path)
+
+
+def _inside(directory: Path, found: Sequence[Found], *, in_place: bool) -> list[Path]:
+    models = read_from(entry.source for entry in found)
     taken: dict[Path, str] = {}
     for source, name in ((entry.source, entry.name) for entry in found):
         destination = directory / name
@@ -71,10 +131,9 @@ def _inside(directory: Path, found: Sequence[Found]) -> list[Path]:
                 where=f"{taken[destination]!r} and {source!r}",
                 hint="give them directories of their own",
             )
-        if destination.resolve() in originals:
-            raise UsageError(
-                f"--output-dir would overwrite the model {str(destination)!r}",
-                hint="choose another directory",
+        if not in_place:
+            refuse_overwriting(
+                models, "--output-dir", destination, hint=f"name another directory; {IN_PLACE}"
             )
         taken[destination] = source
     try:

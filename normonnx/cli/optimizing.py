@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from normonnx.cli.destinations import PIPE, destinations, refuse_mixtures
+from normonnx.cli.destinations import (
+    PIPE,
+    destinations,
+    read_from,
+    refuse_mixtures,
+    refuse_overwriting,
+    refuse_written,
+)
 from normonnx.cli.parameters import (
     FILE,
     UNTRUSTED,
     asked,
+    formatting,
     judging,
     reading,
     reporting,
@@ -22,7 +30,17 @@ from normonnx.cli.parameters import (
     simplifying,
     talking,
 )
-from normonnx.cli.streams import Watcher, console_for_people, tell_github, watching, write_reports
+from normonnx.cli.streams import (
+    Watcher,
+    console_for_people,
+    console_on,
+    show_as,
+    tell_github,
+    tell_place,
+    watching,
+    write_reports,
+)
+from normonnx.cli.value_types import NumberType
 from normonnx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +49,7 @@ if TYPE_CHECKING:
     from normonnx.api import Optimized
     from normonnx.fleet import Task
     from normonnx.plan import Plan
-    from normonnx.report import ModelReport, RunReport, Written
+    from normonnx.report import Look, ModelReport, RunReport, Written
 
 
 @click.command()
@@ -45,11 +63,13 @@ if TYPE_CHECKING:
 @click.option(
     "--output-dir", type=FILE, metavar="DIR", help="Where to write several, under their names."
 )
+@click.option("--in-place", is_flag=True, help="Write results over the models themselves.")
 @rewriting
 @simplifying
 @click.option("--no-verify", is_flag=True, help="Do not judge the result.")
 @judging
 @click.option("--bench", is_flag=True, help="Measure how much faster it is, a few seconds.")
+@formatting("json", "github")
 @reporting
 @click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
 @click.option(
@@ -61,7 +81,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if there is anything to do.")
 @click.option("--diff", is_flag=True, help="Write nothing; list nodes that go and come.")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Models at a time."
+    "--jobs", type=NumberType(1, whole=True), default=1, show_default=True, help="Models at a time."
 )
 @click.option(
     "--dask", metavar="ADDRESS", help="Do the models on a Dask cluster, such as tcp://host:8786."
@@ -75,22 +95,16 @@ def optimize(models: tuple[str, ...], **options: Any) -> ExitCode:
 
     MODEL is a file, a directory with models anywhere below, or - for standard input.
     """
-    from normonnx.report.terminal import show_line
-
     tasks = _tasks(models, options)
     if options["plan"] is not None and len(tasks) > 1:
         raise UsageError("--plan is for one model")
     if options["resume"] and (options["output_dir"] is None or not _writes(options)):
         raise UsageError("--resume needs --output-dir, where it looks for what is finished")
-    run, console = carry_out(tasks, options)
-    if options["plan"] is not None and run.exit_code is ExitCode.OK:
+    run = carry_out(tasks, options)
+    if options["plan"] is not None and run.models and run.models[0].exit_code is ExitCode.OK:
         _plan(run.models[0], options).save(options["plan"])
-    if run.exit_code is not ExitCode.OK or not (options["check"] or options["diff"]):
-        show_line(run.line(), console)
-        return run.exit_code
-    has_work = run.rewrites > 0
-    show_line(run.line("WORK" if has_work else "CLEAN"), console)
-    return ExitCode.VIOLATED if has_work and options["check"] else ExitCode.OK
+        tell_place(options["plan"])
+    return run.exit_code
 
 
 def _versions() -> dict[str, str]:
@@ -99,20 +113,19 @@ def _versions() -> dict[str, str]:
     return versions()
 
 
-def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Console]:
-    """Do the tasks and show each as it is done.
+def carry_out(tasks: list[Task], options: dict[str, Any]) -> RunReport:
+    """Do the tasks, show each as it is done, and write the reports.
 
     Args:
         tasks: what to do.
         options: of the command line, as `optimize` has them.
-
-    Returns:
-        The report, already written wherever the options say, and the console for its last line.
     """
     from normonnx.report import RunReport
+    from normonnx.report.terminal import show_line
 
     to_stdout = _writes(options) and tasks[0].destination is None
     console = console_for_people(options["reports"], stdout_taken=to_stdout)
+    shows = partial(_show, options=options, console=console, errors=console_on(sys.stderr))
     reports: dict[int, ModelReport] = {}
     interrupted = False
     with watching(quiet=options["quiet"]) as watcher:
@@ -120,18 +133,28 @@ def carry_out(tasks: list[Task], options: dict[str, Any]) -> tuple[RunReport, Co
             for index, report in _work(tasks, options, watcher, to_stdout=to_stdout):
                 reports[index] = report
                 with watcher.aside():
-                    _show(report, options, console)
+                    shows(report)
         except KeyboardInterrupt:
             interrupted = True
     run = RunReport(
         tuple(reports[index] for index in sorted(reports)),
         command=tuple(sys.argv[1:]),
-        versions=_versions() if options["reports"] else {},
+        versions=_versions() if options["reports"] or options["form"] == "json" else {},
         interrupted=interrupted,
+        asked=len(tasks),
+        look=_look(options),
     )
     write_reports(options["reports"], run)
     tell_github(run, console.file)
-    return run, console
+    if not show_as(options["form"], run):
+        show_line(run.line(), console)
+    return run
+
+
+def _look(options: dict[str, Any]) -> Look | None:
+    if options["check"]:
+        return "check"
+    return "diff" if options["diff"] else None
 
 
 def _plan(report: ModelReport, options: dict[str, Any]) -> Plan:
@@ -146,20 +169,24 @@ def _writes(options: dict[str, Any]) -> bool:
 
 def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
     from normonnx.fleet import Task
-    from normonnx.fleet.sources import models_among
+    from normonnx.fleet.sources import called, models_among
 
     refuse_mixtures(models, options["output"], options["output_dir"])
     found = models_among(models, outside=options["output_dir"])
     places = (
-        destinations(found, options["output"], options["output_dir"])
+        destinations(found, options["output"], options["output_dir"], in_place=options["in_place"])
         if _writes(options)
         else [None] * len(found)
     )
+    sources = [entry.source for entry in found]
+    refuse_written(options["reports"], sources)
+    if options["plan"] is not None:
+        refuse_overwriting(read_from(sources), "--plan", options["plan"])
     judged = not (options["no_verify"] or options["check"] or options["diff"])
     given = asked(options, verify=judged)
     return [
-        Task(entry.source, destination, given, bench=options["bench"])
-        for entry, destination in zip(found, places, strict=True)
+        Task(entry.source, destination, given, bench=options["bench"], name=name)
+        for entry, destination, name in zip(found, places, called(sources), strict=True)
     ]
 
 
@@ -194,14 +221,23 @@ def _to_stdout(result: Optimized) -> Written:
     return Written(PIPE, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def _show(report: ModelReport, options: dict[str, Any], console: Console) -> None:
+def _show(
+    report: ModelReport, *, options: dict[str, Any], console: Console, errors: Console
+) -> None:
+    """Show what became of one model; what went wrong, and where it was written, on `errors`."""
+    from normonnx.report.notices import show_ending, show_failure, show_why_not
     from normonnx.report.terminal import show_changes, show_check, show_model
 
-    if options["quiet"]:
-        return
-    if options["diff"]:
+    quiet = options["quiet"] or options["form"] != "text"
+    if report.error:
+        show_failure(report, errors, verbosity=options["verbose"])
+    elif quiet:
+        show_why_not(report, errors)
+    elif options["diff"]:
         show_changes(report, console)
     elif options["check"]:
         show_check(report, console)
     else:
         show_model(report, console, verbosity=options["verbose"], with_nodes=options["dry_run"])
+    if not report.error and _look(options) is None:
+        show_ending(report, errors, quiet=quiet)

@@ -1,134 +1,40 @@
-"""What can be given on the command line: types of values, and options that commands share."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import click
 
+from normonnx.cli.value_types import (
+    NumberType,
+    ReportTargetType,
+    RuleCodeType,
+    ShapeType,
+    SizeType,
+    ToleranceType,
+)
 from normonnx.options import Options
-from normonnx.rules import RULES
 from normonnx.targets import NAMES
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
 PROVIDERS = ("cpu", "cuda")
-REPORT_FORMATS = ("json", "html", "junit", "markdown")
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
-ReportTarget: TypeAlias = "tuple[str, Path]"
 
 FILE = click.Path(path_type=Path)
 
 UNTRUSTED = "Refuse linked data files; run ONNX Runtime in a process of its own."
 
 
-class RuleCodeType(click.ParamType[str]):
-    """A rule's code or name, with suggestions for what is nearly one."""
+def _together(*decorators: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
 
-    name = "code"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The code in capitals."""
-        code = str(value).upper()
-        names = {rule.name: rule.code for rule in RULES.values()}
-        code = names.get(str(value).lower(), code)
-        if code not in RULES:
-            self.fail(f"no such rule: {value!r}. {_suggestion(code, RULES)}", param, ctx)
-        return code
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The codes that begin like what is typed."""
-        from click.shell_completion import CompletionItem
-
-        return [
-            CompletionItem(code, help=rule.name)
-            for code, rule in RULES.items()
-            if code.startswith(incomplete.upper())
-        ]
-
-
-class ReportTargetType(click.ParamType[ReportTarget]):
-    """``FORMAT=PATH``; the path ``-`` is standard output."""
-
-    name = "format=path"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ReportTarget:
-        """The format and the path."""
-        form, _, path = str(value).partition("=")
-        if form not in REPORT_FORMATS or not path:
-            known = ", ".join(f"{name}=PATH" for name in REPORT_FORMATS)
-            self.fail(f"{value!r} is none of {known}.", param, ctx)
-        return form, Path(path)
-
-
-class SizeType(click.ParamType["tuple[str, int]"]):
-    """``NAME=SIZE`` of an open dimension."""
-
-    name = "name=size"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """The name and the size."""
-        if isinstance(value, tuple):
-            return value
-        name, _, size = str(value).rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
-            self.fail(f"{value!r} is not NAME=SIZE with a size of at least 1.", param, ctx)
-        return name, int(size)
-
-
-class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
-    """``NAME=SIZE,SIZE,…`` of an input."""
-
-    name = "name=sizes"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, tuple[int, ...]]:
-        """The name and the sizes."""
-        if isinstance(value, tuple):
-            return value
-        name, _, sizes = str(value).rpartition("=")
-        each = sizes.split(",")
-        if not name or not all(size.isdecimal() and int(size) > 0 for size in each):
-            self.fail(f"{value!r} is not NAME=SIZE,SIZE,… with sizes of at least 1.", param, ctx)
-        return name, tuple(map(int, each))
-
-
-class ToleranceType(click.ParamType["tuple[str, float]"]):
-    """``VALUE`` for all outputs, or ``OUTPUT=VALUE``."""
-
-    name = "[output=]value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        """The name of the output, "" for all, and the value."""
-        if isinstance(value, tuple):
-            return value
-        name, _, number = str(value).rpartition("=")
-        try:
-            bound = float(number)
-        except ValueError:
-            bound = -1.0
-        if not bound >= 0:
-            self.fail(f"{value!r} is not [OUTPUT=]VALUE with a value of at least 0.", param, ctx)
-        return name, bound
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+    return decorate
 
 
 def _by_output(
@@ -143,15 +49,6 @@ def _by_name(
 ) -> dict[str, Any]:
     """What was given for each name; the last counts."""
     return dict(value)
-
-
-def _together(*decorators: Decorator) -> Decorator:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 def asked(given: Mapping[str, Any], **more: Any) -> Options:
@@ -177,7 +74,7 @@ reading: Decorator = _together(
 freezing: Decorator = click.option(
     "--freeze-initializers",
     is_flag=True,
-    help="Take initializers that are inputs too for constants.",
+    help="Treat initializers that are also inputs as constants, which callers cannot override.",
 )
 """Option of every command that asks what a caller may override."""
 
@@ -187,11 +84,11 @@ rewriting: Decorator = _together(
         type=click.Choice(NAMES),
         default="onnx",
         show_default=True,
-        help="Whose operators may be written.",
+        help="Which operators may be written: standard ones, ONNX Runtime's, or normonnx's own.",
     ),
     click.option(
         "--opset",
-        type=click.IntRange(min=1),
+        type=NumberType(1, whole=True),
         metavar="INT",
         help="The highest opset the result may have.  [default: what is needed]",
     ),
@@ -275,10 +172,10 @@ judging: Decorator = _together(
     ),
     click.option(
         "--seed",
-        type=click.IntRange(min=0),
+        type=NumberType(0, whole=True),
         default=0,
         show_default=True,
-        help="Of the generated inputs.",
+        help="Seed of the generated inputs.",
     ),
     click.option(
         "--data",
@@ -301,8 +198,59 @@ reporting: Decorator = click.option(
     type=ReportTargetType(),
     multiple=True,
     metavar="FORMAT=PATH",
-    help="Write a report, such as html=report.html; repeat for several.",
+    help="Write a report, such as html=report.html: html, json, junit or markdown; repeat for "
+    "several.",
 )
+
+COLOUR = "normonnx.colour"
+"""Where the context keeps what --color says."""
+
+
+def formatting(*forms: str) -> Decorator:
+    """The option that says how results are printed.
+
+    Args:
+        forms: besides text.
+    """
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(("text", *forms)),
+        default="text",
+        show_default=True,
+        help="How to print results.",
+    )
+
+
+def _keep_colour(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    ctx.meta[COLOUR] = value
+
+
+everywhere: Decorator = _together(
+    click.option(
+        "--color",
+        type=click.Choice(("auto", "always", "never")),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=_keep_colour,
+        help="Whether to print in colour.",
+    ),
+    click.option(
+        "--config",
+        type=FILE,
+        metavar="FILE",
+        expose_value=False,
+        help="A TOML file with defaults, instead of the nearest pyproject.toml.",
+    ),
+    click.option(
+        "--isolated",
+        is_flag=True,
+        expose_value=False,
+        help="Take no defaults from pyproject.toml or the environment.",
+    ),
+)
+"""Options of every command; `settings` reads the last two before there is a command."""
 
 talking: Decorator = _together(
     click.option("-q", "--quiet", is_flag=True, help="Print the last line only."),

@@ -7,9 +7,18 @@ from typing import Any
 
 import click
 
-from normonnx.cli.destinations import destinations
+from normonnx.cli.destinations import destinations, refuse_written
 from normonnx.cli.optimizing import carry_out
-from normonnx.cli.parameters import FILE, UNTRUSTED, asked, judging, reading, reporting, talking
+from normonnx.cli.parameters import (
+    FILE,
+    UNTRUSTED,
+    asked,
+    formatting,
+    judging,
+    reading,
+    reporting,
+    talking,
+)
 from normonnx.errors import ExitCode
 
 
@@ -22,11 +31,13 @@ from normonnx.errors import ExitCode
     metavar="FILE",
     help="Where to write the result, - for standard output.  [default: <name>.optimized.onnx]",
 )
+@click.option("--in-place", is_flag=True, help="Write the result over the model itself.")
 @click.option("--partial", is_flag=True, help="Make what still fits, where not all of it does.")
 @click.option("--no-verify", is_flag=True, help="Do not judge the result.")
 @judging
 @click.option("--dry-run", is_flag=True, help="Do everything, list the rewrites, write nothing.")
 @click.option("--untrusted", is_flag=True, help=UNTRUSTED)
+@formatting("json", "github")
 @reporting
 @reading
 @talking
@@ -40,13 +51,14 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
     from normonnx.fleet import Task
     from normonnx.fleet.sources import models_among
     from normonnx.plan import Plan
-    from normonnx.report.terminal import show_line
 
     reviewed = Plan.load(plan)
     place = (
         None
         if options["dry_run"]
-        else destinations(models_among([model]), options["output"], None)[0]
+        else destinations(
+            models_among([model]), options["output"], None, in_place=options["in_place"]
+        )[0]
     )
     task = Task(
         model,
@@ -55,6 +67,6 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
         plan=reviewed,
         partial=options["partial"],
     )
-    run, console = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})
-    show_line(run.line(), console)
+    refuse_written(options["reports"], [model])
+    run = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})
     return run.exit_code

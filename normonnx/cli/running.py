@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +13,14 @@ from normonnx.cli.parameters import (
     READING,
     custom_operators,
     reading,
+    talking,
 )
-from normonnx.cli.streams import console_for_people, console_on
+from normonnx.cli.streams import console_for_people, tell_place
+from normonnx.cli.value_types import NumberType
 from normonnx.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from normonnx.running import Runs
 
 
 @click.command()
@@ -36,11 +40,15 @@ from normonnx.errors import ExitCode, UsageError
     help="Write inputs and outputs: an .npz, or a directory in the layout of ONNX's tests.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs."
+    "--seed",
+    type=NumberType(0, whole=True),
+    default=0,
+    show_default=True,
+    help="Seed of the generated inputs.",
 )
 @custom_operators
 @reading
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@talking
 def run(model: str, save_outputs: Path | None, *, quiet: bool, **options: Any) -> ExitCode:
     """Run MODEL once, and show its outputs.
 
@@ -48,7 +56,6 @@ def run(model: str, save_outputs: Path | None, *, quiet: bool, **options: Any) -
     Without --data, inputs are generated as `verify` does. What --save-outputs writes, --data reads.
     """
     from normonnx import running
-    from normonnx.feeds import datasets
     from normonnx.report.run_table import show_runs
 
     if save_outputs is not None and str(save_outputs) in ("-", "", "."):
@@ -58,15 +65,25 @@ def run(model: str, save_outputs: Path | None, *, quiet: bool, **options: Any) -
         )
     asked = {name: options[name] for name in ("provider", "data", "seed", "custom_ops", *READING)}
     found = running.run(model, **asked)
-    if save_outputs is not None and datasets.is_archive(save_outputs) and len(found.runs) > 1:
+    show_runs(found, console_for_people(), quiet=quiet)
+    if save_outputs is not None:
+        save_runs(found, save_outputs)
+    return ExitCode.OK
+
+
+def save_runs(found: Runs, path: Path) -> None:
+    """Write inputs and outputs of each run, and say so.
+
+    Raises:
+        UsageError: they do not fit there.
+        WriteError: the system refuses.
+    """
+    from normonnx.feeds import datasets
+
+    if datasets.is_archive(path) and len(found.runs) > 1:
         raise UsageError(
-            f"{len(found.runs)} sets of inputs do not fit into {save_outputs.name}",
+            f"{len(found.runs)} sets of inputs do not fit into {path.name}",
             hint="give a directory: each becomes a test_data_set",
         )
-    if not quiet:
-        show_runs(found, console_for_people())
-    if save_outputs is not None:
-        for number, one in enumerate(found.runs):
-            written = datasets.save(save_outputs, one.inputs, one.outputs, number=number)
-            console_on(sys.stderr).print(f"written to {written}", soft_wrap=True)
-    return ExitCode.OK
+    for number, one in enumerate(found.runs):
+        tell_place(datasets.save(path, one.inputs, one.outputs, number=number))

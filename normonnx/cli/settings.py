@@ -8,24 +8,102 @@
     no-rule = ["NX005"]
 
 The command line comes first, then the environment (``NORMONNX_OPTIMIZE_TARGET=ort``), then this.
-The file is the nearest pyproject.toml above the working directory that has such a table.
+The file is the nearest pyproject.toml above the working directory that has such a table, or the one
+that --config names; with --isolated there is none, and the environment does not count either.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from msgspec import Struct
 
 from normonnx.errors import UsageError
 
 NAME = "pyproject.toml"
+_CONFIG, _ISOLATED = "--config", "--isolated"
+
+PREFIX = "NORMONNX_"
+_NOT_IN_FILES = frozenset({"config", "isolated"})
 
 Settings = dict[str, dict[str, Any]]
 """Defaults by command and parameter, as click takes them."""
+
+
+class Source(Struct, frozen=True):
+    """Where defaults come from.
+
+    Attributes:
+        path: of the file, None without one.
+        isolated: whether the environment does not count either.
+    """
+
+    path: Path | None = None
+    isolated: bool = False
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> Source:
+        """The source that the words of a command line ask for.
+
+        Raises:
+            UsageError: the file that is named is not there, or a file is no TOML.
+        """
+        words = list(itertools.takewhile(lambda word: word != "--", arguments))
+        # Who asks for help or the version needs no defaults.
+        if not words or words[0].startswith("-"):
+            return cls()
+        if _ISOLATED in words:
+            return cls(isolated=True)
+        named = _value_of(words) or os.environ.get(f"{PREFIX}CONFIG")
+        if named is None:
+            return cls(find(Path.cwd()))
+        if not Path(named).is_file():
+            raise UsageError(f"there is no such file: {named!r}", hint="--config FILE")
+        return cls(Path(os.path.abspath(named)))
+
+    def defaults(self, commands: Mapping[str, click.Command]) -> Settings:
+        """The defaults of the file, none without one.
+
+        In isolation the variables that set options are taken out of this process's environment.
+        """
+        for command in commands.values() if self.isolated else ():
+            for option in command.params:
+                os.environ.pop(str(option.envvar), None)
+        return {} if self.path is None else defaults(self.path, commands)
+
+    def of_value(self, parameter: click.Parameter, context: click.Context | None) -> str:
+        """Where the value of a parameter stands, if not on the command line; else ""."""
+        if context is None or parameter.name is None:
+            return ""
+        source = context.get_parameter_source(parameter.name)
+        if source is ParameterSource.ENVIRONMENT:
+            return f"{name_in_environment(context.command, parameter)} in the environment"
+        if source is ParameterSource.DEFAULT_MAP:
+            return f"[tool.normonnx] in {self.path}"
+        return ""
+
+
+def name_in_environment(command: click.Command, option: click.Parameter) -> str:
+    """The variable that sets an option: named as on the command line."""
+    word = max(option.opts, key=len).strip("-").replace("-", "_")
+    return f"{PREFIX}{command.name}_{word}".upper()
+
+
+def _value_of(words: Sequence[str]) -> str | None:
+    """What --config says, None if it is not there."""
+    for word, value in itertools.pairwise([*words, ""]):
+        if word == _CONFIG and value:
+            return value
+        if word.startswith(f"{_CONFIG}="):
+            return word.partition("=")[2]
+    return None
 
 
 def find(directory: Path) -> Path | None:
@@ -83,16 +161,27 @@ def _refuse_unknown(
 
 
 def _table(path: Path) -> dict[str, Any] | None:
+    """The table for normonnx, None if the file has none; a file that is ours may be the table.
+
+    Raises:
+        UsageError: the file speaks of normonnx, and is no TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8")
-        if "normonnx" not in text:
-            return None
-        import tomllib
-
-        data = tomllib.loads(text)
-    except (OSError, ValueError):
-        # A file that is broken, or is none of ours, is for those to complain of whose it is.
+    except (OSError, UnicodeDecodeError):
+        # A file that cannot be read is for those to complain of whose it is.
         return None
+    is_ours = path.name != NAME
+    if not is_ours and "normonnx" not in text:
+        return None
+    import tomllib
+
+    try:
+        data = tomllib.loads(text)
+    except ValueError as error:
+        raise UsageError(f"the file is not valid TOML: {error}", where=str(path)) from error
+    if is_ours and "tool" not in data:
+        return data
     table = data.get("tool", {}).get("normonnx")
     return table if isinstance(table, dict) else None
 
@@ -102,7 +191,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
     return {
         opt.removeprefix("--"): param
         for param in command.params
-        if isinstance(param, click.Option)
+        if isinstance(param, click.Option) and param.name not in _NOT_IN_FILES
         for opt in param.opts
         if opt.startswith("--")
     }
@@ -111,7 +200,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 def _value(path: Path, option: click.Option, name: str, value: Any) -> Any:
     """The value as the command line would have it."""
     if option.is_flag and not isinstance(value, bool):
-        raise UsageError(f"{name!r} is true or false", where=str(path))
+        raise UsageError(f"{name!r} takes true or false, not {value!r}", where=str(path))
     if isinstance(value, list) and not option.multiple:
         raise UsageError(f"{name!r} takes one value, not a list", where=str(path))
     values = value if isinstance(value, list) else [value]

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, TextIO
 
+import click
+
 from normonnx.cli.destinations import PIPE
-from normonnx.cli.parameters import ReportTarget
+from normonnx.cli.parameters import COLOUR
+from normonnx.cli.value_types import ReportTarget
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def console_on(stream: TextIO) -> Console:
-    """A console on `stream`."""
+    """A console on `stream`, in colour where --color, or the stream, says so."""
     from normonnx.report.terminal import console_for
 
-    return console_for(stream)
+    context = click.get_current_context(silent=True)
+    return console_for(stream, "auto" if context is None else context.meta.get(COLOUR, "auto"))
 
 
 def console_for_people(
@@ -34,7 +38,7 @@ def console_for_people(
 
 
 def write_reports(reports: Sequence[ReportTarget], result: Reportable) -> None:
-    """Write a result in each format to its path.
+    """Write a result in each format to its path, and say so.
 
     Raises:
         WriteError: a path cannot be written.
@@ -50,6 +54,40 @@ def write_reports(reports: Sequence[ReportTarget], result: Reportable) -> None:
             sys.stdout.write(text)
         else:
             write_bytes(path.absolute(), text.encode())
+            tell_place(path)
+
+
+def tell_place(path: object) -> None:
+    """Say on standard error where something was written."""
+    from normonnx.report.notices import show_place
+
+    show_place(path, console_on(sys.stderr))
+
+
+def show_as(form: str, result: Reportable) -> bool:
+    """Print a result as --format says; whether there is nothing left to print.
+
+    Args:
+        form: "text", "json" or "github".
+        result: of a command.
+    """
+    if form == "text":
+        return False
+    if form == "json":
+        from normonnx.report import render_json
+
+        sys.stdout.write(render_json(result))
+        return True
+    from normonnx.report.github import annotated
+
+    for line in annotated(result):
+        sys.stdout.write(f"{line}\n")
+    return False
+
+
+def on_github() -> bool:
+    """Whether GitHub Actions runs this."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def tell_github(result: Reportable, stream: IO[str]) -> None:
@@ -58,7 +96,7 @@ def tell_github(result: Reportable, stream: IO[str]) -> None:
     Raises:
         WriteError: the summary cannot be written.
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not on_github():
         return
     from normonnx.errors import WriteError
     from normonnx.report.github import MOST_BYTES, annotated, summary

@@ -44,7 +44,7 @@ def feeds_from(data: Data, inputs: Sequence[ir.Value], *, first: int = 0) -> lis
         UsageError: if the data do not fit the inputs.
     """
     if isinstance(data, Path):
-        named = [(source.name, _read(source, inputs)) for source in _sources(data)]
+        named = [(source.name, _read(source, inputs)) for source in sources_in(data)]
         origin, hint = str(data), "give an .npz, an .npy or a folder with input_0.pb"
     else:
         named = [(f"data {number}", _arrays(given)) for number, given in enumerate(data())]
@@ -66,14 +66,15 @@ def _arrays(given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-def _sources(path: Path) -> list[Path]:
+def sources_in(path: Path) -> list[Path]:
+    """The files and sets of data that a path stands for, in their order."""
     if not path.is_dir():
         return [path]
     if _is_set(path):
         return [path]
     found = [p for p in path.iterdir() if p.suffix in (".npz", ".npy")]
     found += [p for p in path.iterdir() if p.is_dir() and _is_set(p)]
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
 def _is_set(folder: Path) -> bool:
@@ -81,7 +82,7 @@ def _is_set(folder: Path) -> bool:
     return any(folder.glob("input_*.pb")) or any(folder.glob("output_*.pb"))
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
     """Sort input_10 behind input_9."""
     return [(int(p), "") if p.isdigit() else (-1, p) for p in _NUMBER.split(path.name)]
 
@@ -101,14 +102,18 @@ def _read(source: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
                 )
             return {str(inputs[0].name): np.load(source, allow_pickle=False)}
     except (OSError, ValueError, EOFError) as error:
-        raise UnreadableModelError(f"cannot read the data: {error}", where=str(source)) from error
-    raise UsageError(f"{source.name} is no data", hint="give an .npz, an .npy or a folder")
+        why = getattr(error, "strerror", None) or "it is damaged, or holds Python objects"
+        raise UnreadableModelError(f"cannot read the data: {why}", where=str(source)) from error
+    raise UsageError(
+        f"{source.name} is not a kind of data that can be read",
+        hint="give an .npz, an .npy or a folder",
+    )
 
 
 def _protos(folder: Path, inputs: Sequence[ir.Value]) -> dict[str, Any]:
     names = [str(v.name) for v in inputs]
     result: dict[str, Any] = {}
-    for number, file in enumerate(sorted(folder.glob("input_*.pb"), key=_natural)):
+    for number, file in enumerate(sorted(folder.glob("input_*.pb"), key=natural)):
         at_its_place = inputs[number : number + 1]
         others = [value for value in inputs if value not in at_its_place]
         name, array = _proto(file, [*at_its_place, *others])
@@ -195,7 +200,7 @@ def _fitted(title: str, name: str, given: Any, dtype: ir.DataType | None) -> Any
     try:
         array = np.asarray(given)
     except ValueError as error:
-        raise UsageError(f"'{name}' in {title} is no array: {error}") from error
+        raise UsageError(f"'{name}' in {title} is not an array of one shape") from error
     if dtype is None or dtype == ir.DataType.STRING:
         return array
     wanted = np.dtype(dtype.numpy())

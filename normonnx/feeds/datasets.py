@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, numpy_helper
 
 from normonnx import model_io
-from normonnx.errors import UsageError, WriteError
+from normonnx.errors import UnreadableModelError, UsageError, WriteError
+from normonnx.feeds.data import natural, sources_in
 
 _ARCHIVE = ".npz"
 # What NumPy's format keeps; other types, bfloat16 say, would be read back as bytes.
@@ -49,6 +51,38 @@ def save(
     folder = path / f"test_data_set_{number}"
     write_set(folder, inputs, outputs)
     return folder
+
+
+def recorded_outputs(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The outputs that were saved, for each set of data in the order in which feeds are read.
+
+    Args:
+        path: an .npz, a set in the layout of ONNX's tests, or a directory of either.
+        names: of the outputs of the model, in its order; others are left out.
+
+    Raises:
+        UnreadableModelError: a file cannot be read.
+    """
+    found = []
+    for source in sources_in(path):
+        try:
+            found.append(_outputs(source, names))
+        except (OSError, ValueError, EOFError, DecodeError) as error:
+            raise UnreadableModelError(
+                "the saved outputs cannot be read", where=str(source)
+            ) from error
+    return found
+
+
+def _outputs(source: Path, names: Sequence[str]) -> dict[str, Any]:
+    if source.is_dir():
+        files = sorted(source.glob("output_*.pb"), key=natural)
+        tensors = [TensorProto.FromString(file.read_bytes()) for file in files]
+        pairs = zip(names, tensors, strict=False)
+        named = {t.name if t.name in names else name: t for name, t in pairs}
+        return {name: numpy_helper.to_array(tensor) for name, tensor in named.items()}
+    with np.load(source, allow_pickle=False) as archive:
+        return {name: archive[name] for name in names if name in archive}
 
 
 def is_archive(path: Path) -> bool:

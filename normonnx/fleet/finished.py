@@ -22,13 +22,21 @@ from msgspec.structs import replace
 from normonnx import model_io
 from normonnx.errors import NormonnxError
 from normonnx.fleet.one import Task
-from normonnx.journal import Rewrite
-from normonnx.report import ModelReport, Written
+from normonnx.journal import NearMiss, Rewrite
+from normonnx.report import ModelFacts, ModelReport, Written
 from normonnx.version import __version__
 
 NAME = ".normonnx-finished.jsonl"
 _NOTE = "finished by an earlier run"
 _CHUNK = 1 << 20
+
+_KEPT: dict[str, Any] = {
+    "before": ModelFacts | None,
+    "after": ModelFacts | None,
+    "rewrites": tuple[Rewrite, ...],
+    "near_misses": tuple[NearMiss, ...],
+}
+"""What of a report an entry keeps, and what it is."""
 
 
 class Finished:
@@ -52,21 +60,14 @@ class Finished:
         entry = None if key is None else self._entries.get(key)
         if entry is None or task.destination is None:
             return None
-        with contextlib.suppress(OSError, KeyError, TypeError):
-            written = Written(**entry["written"])
+        with contextlib.suppress(OSError, KeyError, TypeError, msgspec.ValidationError):
+            written = msgspec.convert(entry["written"], Written)
             if (
                 Path(written.path) == Path(os.path.abspath(task.destination))
                 and _sha256(task.destination) == written.sha256
                 and (written.data is None or Path(written.data).is_file())
             ):
-                return ModelReport(
-                    name=str(entry["name"]),
-                    status=entry["status"],
-                    target=task.options.target,
-                    rewrites=tuple(map(_rewrite, entry["rewrites"])),
-                    notes=(_NOTE,),
-                    written=written,
-                )
+                return _earlier(entry, task, replace(written, path=str(task.destination)))
         return None
 
     def add(self, key: str, report: ModelReport) -> None:
@@ -83,7 +84,8 @@ class Finished:
             "key": key,
             "name": report.name,
             "status": report.status,
-            "rewrites": list(map(to_builtins, report.rewrites)),
+            "ratio": report.ratio,
+            **{field: to_builtins(getattr(report, field)) for field in _KEPT},
             "written": to_builtins(replace(report.written, path=path)),
         }
         self._entries[key] = entry
@@ -143,8 +145,19 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _rewrite(entry: dict[str, Any]) -> Rewrite:
-    given = dict(entry)
-    for name in ("removed", "added", "readings"):
-        given[name] = tuple(tuple(item) for item in given[name])
-    return Rewrite(**given)
+def _earlier(entry: dict[str, Any], task: Task, written: Written) -> ModelReport:
+    """The report of an earlier run, with everything that is counted in it.
+
+    Raises:
+        KeyError: the entry is of a version that kept less, as does ValidationError.
+    """
+    return ModelReport(
+        name=task.name or str(entry["name"]),
+        source=task.source,
+        status=entry["status"],
+        target=task.options.target,
+        notes=(_NOTE,),
+        written=written,
+        told_ratio=entry["ratio"],
+        **{field: msgspec.convert(entry[field], kind) for field, kind in _KEPT.items()},
+    )

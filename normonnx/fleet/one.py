@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,14 +16,14 @@ from normonnx import api
 from normonnx.errors import (
     ExitCode,
     InternalError,
-    MemoryLacksError,
     NormonnxError,
     UsageError,
+    WriteError,
     ours,
 )
 from normonnx.options import Options
 from normonnx.plan import Plan
-from normonnx.report import ModelReport, Written, safe_name
+from normonnx.report import ModelReport, Status, Written, safe_name
 
 _BENCH_SECONDS = 3.0
 
@@ -37,6 +38,7 @@ class Task(Struct, frozen=True):
         plan: the rewrites to make; None for all.
         partial: make what of the plan still fits.
         bench: measure the result against the model when it is fine.
+        name: what to call the model; "" for the name of its file.
     """
 
     source: str
@@ -45,6 +47,7 @@ class Task(Struct, frozen=True):
     plan: Plan | None = None
     partial: bool = False
     bench: bool = False
+    name: str = ""
 
     def absolute(self) -> Task:
         """The same for whoever works in another directory."""
@@ -79,24 +82,27 @@ def optimize_one(
             partial=task.partial,
             progress=progress,
         )
-        report = result.report
+        report = replace(result.report, name=_name(task), source=_source(task))
         if report.exit_code is ExitCode.OK and task.bench:
-            report = _benched(task, result, progress)
+            report = _benched(task, result, report, progress)
         if report.exit_code is ExitCode.OK:
             if deliver is not None:
-                report = replace(report, written=deliver(result))
+                report = _delivered(report, deliver(result))
             elif task.destination is not None:
-                report = replace(report, written=_write(result, task.destination))
+                report = _delivered(report, _write(result, task.destination))
         return replace(report, seconds=time.perf_counter() - start)
     except UsageError:
         raise
-    except NormonnxError as error:
-        return _failed(task, error, start)
     except Exception as error:
-        report = _failed(task, ours(error), start)
-        if report.error_code == MemoryLacksError.code:
-            return report
-        return replace(report, status="error", traceback=traceback.format_exc())
+        return _failed(task, error, start)
+
+
+def _delivered(report: ModelReport, written: Written) -> ModelReport:
+    """The report of a model that was written, with the size of its file."""
+    after = report.after
+    if after is not None:
+        after = replace(after, file_bytes=written.nbytes)
+    return replace(report, written=written, after=after)
 
 
 def optimize_each(task: Task, run: Callable[[Task], ModelReport] = optimize_one) -> ModelReport:
@@ -108,7 +114,9 @@ def optimize_each(task: Task, run: Callable[[Task], ModelReport] = optimize_one)
         return _failed(task, error, start)
 
 
-def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -> ModelReport:
+def _benched(
+    task: Task, result: api.Optimized, report: ModelReport, progress: api.Progress | None
+) -> ModelReport:
     """The report with a benchmark, or with a note why there is none."""
     try:
         measured = api.bench(
@@ -122,34 +130,61 @@ def _benched(task: Task, result: api.Optimized, progress: api.Progress | None) -
         )
     except NormonnxError as error:
         note = f"not measured: {error.message}"
-        return replace(result.report, notes=(*result.report.notes, note))
-    return replace(result.report, bench=measured.named("before", "after"))
+        return replace(report, notes=(*report.notes, note))
+    return replace(report, bench=measured.named("before", "after"))
 
 
-def _failed(task: Task, error: NormonnxError, start: float) -> ModelReport:
+def _failed(task: Task, caught: Exception, start: float) -> ModelReport:
     """The report of a model that could not be done."""
-    lacks = error.exit_code is ExitCode.INCONCLUSIVE
+    error = ours(caught)
     return ModelReport(
         name=_name(task),
-        status="inconclusive" if lacks else "refused",
+        source=_source(task),
+        status=_status(error),
         target=task.options.target,
         error=error.message,
         error_code=error.code,
         error_where=error.where,
         error_hint=error.hint,
+        traceback="".join(traceback.format_exception(caught)),
         seconds=time.perf_counter() - start,
     )
 
 
+def _status(error: NormonnxError) -> Status:
+    """What became of a model that could not be done: refused, or nobody can say."""
+    if isinstance(error, InternalError | WriteError):
+        return "error"
+    return "inconclusive" if error.exit_code is ExitCode.INCONCLUSIVE else "refused"
+
+
 def _name(task: Task) -> str:
-    return "<stdin>" if task.source == "-" else os.path.basename(task.source)
+    return task.name or ("<stdin>" if task.source == "-" else os.path.basename(task.source))
+
+
+def _source(task: Task) -> str:
+    return "" if task.source == "-" else task.source
 
 
 def _write(result: api.Optimized, destination: Path) -> Written:
     saved = result.save(destination)
     return Written(
-        str(saved.path), saved.sha256, saved.nbytes, None if saved.data is None else str(saved.data)
+        str(destination),
+        saved.sha256,
+        saved.nbytes,
+        None if saved.data is None else str(saved.data),
+        tuple(_shown(saved.removed)),
+        tuple(_shown(saved.left)),
     )
+
+
+def _shown(paths: Iterable[Path]) -> Iterator[str]:
+    """Paths as one would name them from here."""
+    for path in paths:
+        with contextlib.suppress(ValueError):
+            yield str(path.relative_to(Path.cwd()))
+            continue
+        yield str(path)
 
 
 def died(task: Task, of: str = "") -> ModelReport:
@@ -161,6 +196,7 @@ def died(task: Task, of: str = "") -> ModelReport:
     """
     return ModelReport(
         name=_name(task),
+        source=_source(task),
         status="error",
         target=task.options.target,
         error=f"the process that worked on {safe_name(task.source)!r} died{of and f' ({of})'}",

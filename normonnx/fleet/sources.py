@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -50,3 +51,14 @@ def models_among(
             raise UsageError(f"there is no .onnx file below {path!r}")
         found += [Found(str(file), file.relative_to(path)) for file in below]
     return found
+
+
+def called(sources: Sequence[str]) -> list[str]:
+    """What to call models: the names of their files, or the whole paths where names coincide.
+
+    Args:
+        sources: paths, or ``-`` for standard input.
+    """
+    names = ["<stdin>" if path == "-" else os.path.basename(path) or path for path in sources]
+    count = Counter(names)
+    return [n if count[n] == 1 else path for n, path in zip(names, sources, strict=True)]

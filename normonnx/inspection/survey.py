@@ -15,9 +15,11 @@ from normonnx import pipeline
 from normonnx.affine.absorb import ABSORB
 from normonnx.affine.feed import FEED
 from normonnx.facts import facts_of
+from normonnx.graph.interface import required_inputs
 from normonnx.graph.nesting import walk
 from normonnx.inspection import parameters
 from normonnx.inspection.parameters import Parameters
+from normonnx.inspection.ports import ports
 from normonnx.inspection.scopes import owners_of, scope_of
 from normonnx.journal import NearMiss, Rewrite
 from normonnx.norm.match.recognise import find_sites
@@ -69,7 +71,13 @@ def survey(model: ir.Model, name: str, options: Options) -> Inspection:
     options = replace(options, simplify=False)  # which is about no norm, and reads all weights
     outcome = pipeline.run(model, options, read_large=False)
     return Inspection(
-        name, facts_of(model), tuple(_Survey(model, options, outcome).sites()), outcome.notes
+        name,
+        facts_of(model),
+        tuple(_Survey(model, options, outcome).sites()),
+        outcome.notes,
+        ports(required_inputs(model)),
+        ports(model.graph.outputs),
+        dict(model.opset_imports),
     )
 
 

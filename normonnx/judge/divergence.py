@@ -85,14 +85,17 @@ class Divergence(Struct, frozen=True):
         return f"<Divergence: {self.sentence()}>"
 
     def sentence(self) -> str:
-        """Such as ``first parts at 'c' (Conv 'conv2'), 8.1× what is allowed``."""
-        text = f"first parts at '{self.tensor}' ({self.producer}), {_times(self.excess)}"
-        if self.isolated is not None:
-            text += f", alone {_times(self.isolated)}" if self.isolated > 1 else ", right alone"
+        """Such as ``the models first differ at 'c' (Conv 'conv2'), by 8.1× what is allowed``."""
+        text = f"the models first differ at '{self.tensor}' ({self.producer}), by "
+        text += _times(self.excess)
+        if self.isolated is not None and self.isolated > 1:
+            text += f", and by {_times(self.isolated)} when computed alone from right inputs"
+        elif self.isolated is not None:
+            text += "; computed alone from right inputs it is right"
         if len(self.nodes) > 1:
-            text += f"; made by {_listed(self.nodes)}"
+            text += f"; it is computed by {_listed(self.nodes)}"
         if self.replaced:
-            text += f" in the place of {_listed(self.replaced)}"
+            text += f"{',' if len(self.nodes) > 1 else ';'} which replaced {_listed(self.replaced)}"
         return text
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A file is written under a temporary name in the directory it is meant for, flushed to the disk, and
 then renamed, which POSIX does in one step; the directory is flushed after each rename. What was
 not published is removed on the way out, and so is what was published before a later step failed;
-what a killed process left is removed by the next one (`stale`).
+what a killed process left is removed by the next one (`stale`). A symbolic link is written through,
+and so is what is no regular file: a device or a pipe is never replaced by a file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from typing import BinaryIO, Self
 
 from normonnx.errors import WriteError
 from normonnx.model_io.stale import clean, stage
+
+_OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
+_MOST_LINKS = 40
 
 
 class Transaction:
@@ -139,29 +143,56 @@ def write_errors(destination: Path) -> Iterator[None]:
 
 
 def write_bytes(destination: Path, content: bytes) -> None:
-    """Put `content` at `destination` in one step.
+    """Put `content` at `destination` in one step, or into it if it is a device or a pipe.
 
     Raises:
         WriteError: the system said no; what was there before is untouched.
     """
-    refuse_special(destination)
-    with write_errors(destination), Transaction(destination.parent) as transaction:
-        staged, file = transaction.stage()
-        file.write(content)
-        transaction.publish(staged, destination.name)
+    with write_errors(destination):
+        if is_stream(destination):
+            with open_stream(destination) as stream:
+                stream.write(content)
+            return
+        destination = behind_links(destination)
+        with Transaction(destination.parent) as transaction:
+            staged, file = transaction.stage()
+            file.write(content)
+            transaction.publish(staged, destination.name)
 
 
-def refuse_special(destination: Path) -> None:
-    """Refuse to rename a file over a directory or a device.
+def behind_links(destination: Path) -> Path:
+    """The file to write where `destination` is a symbolic link: the link stays."""
+    return Path(os.path.realpath(destination)) if destination.is_symlink() else destination
+
+
+def is_stream(destination: Path) -> bool:
+    """Whether no file may be renamed over it: a device, a pipe, a file that is open already.
 
     Raises:
-        WriteError: `destination` is there and is no regular file.
+        WriteError: `destination` is a directory.
     """
     try:
         mode = destination.stat().st_mode
     except OSError:
-        return
-    if not stat.S_ISREG(mode):
+        return False
+    if stat.S_ISDIR(mode):
         raise WriteError(
-            "the destination is no regular file", where=str(destination), hint="name a file"
+            "the destination is a directory", where=str(destination), hint="name a file in it"
         )
+    return not stat.S_ISREG(mode) or _is_open_already(destination)
+
+
+def open_stream(destination: Path) -> BinaryIO:
+    """Open what `is_stream` to write; nothing that is in it goes."""
+    return destination.open("ab")
+
+
+def _is_open_already(path: Path) -> bool:
+    """Whether it is one of a process's open files by its number, such as /dev/stdout."""
+    for _ in range(_MOST_LINKS):
+        if not path.is_symlink():
+            return False
+        if str(path).startswith(_OPEN_FILES):
+            return True
+        path = path.parent / os.readlink(path)
+    return False

@@ -72,6 +72,7 @@ class LoadedModel(Struct, frozen=True):
         sha256: of the file, or of the bytes it came as; "" for objects.
         external: whether the source keeps weights in data files.
         content: the bytes it came as when they came without a path.
+        origin: the path of the file that it was changed from, None where nothing was changed.
     """
 
     held: _Held
@@ -81,6 +82,7 @@ class LoadedModel(Struct, frozen=True):
     sha256: str
     external: bool = False
     content: bytes | None = None
+    origin: Path | None = None
 
     @property
     def model(self) -> ir.Model:
@@ -91,6 +93,16 @@ class LoadedModel(Struct, frozen=True):
         """The same model as one of the caller's own, to be changed at will."""
         return self.held.give()
 
+    @property
+    def file_bytes(self) -> int | None:
+        """Bytes of the file and its data files; None for a model that came as an object."""
+        return self.nbytes if self.sha256 else None
+
+    def is_at(self, path: str | os.PathLike[str]) -> bool:
+        """Whether it was loaded from `path`."""
+        own = self.path or self.origin
+        return own is not None and os.path.realpath(path) == os.path.realpath(own)
+
     def changed(self, change: Callable[[ir.Model], Any]) -> LoadedModel:
         """The model with something changed in place, which is in no file."""
 
@@ -99,7 +111,9 @@ class LoadedModel(Struct, frozen=True):
             change(model)
             return model
 
-        return structs.replace(self, held=_Held(again(), again), path=None, content=None)
+        return structs.replace(
+            self, held=_Held(again(), again), path=None, content=None, origin=self.path
+        )
 
     def __repr__(self) -> str:
         return f"<LoadedModel {self.name!r}: {self.nbytes} bytes>"
@@ -318,7 +332,9 @@ def _refuse_dangling(model: ir.Model, where: str) -> None:
             for value in node.inputs:
                 if value is not None and not _is_made(value):
                     raise InvalidModelError(
-                        f"node {node.name!r} reads {value.name!r}, which nothing makes", where=where
+                        f"node {node.name!r} reads {value.name!r}, and no node gives it",
+                        where=where,
+                        hint="an input or an initializer of that name is missing, or a node",
                     )
         for value in body.outputs:
             if not _is_made(value):

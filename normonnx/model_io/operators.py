@@ -2,7 +2,8 @@
 
 No runtime loads a node that has not, and everything behind the door relies on it: a Conv has a
 weight, an Unsqueeze of opset 11 has its axes, an attribute has the type that its name promises.
-Operators that onnx does not know (custom ones, those of other domains) are taken as they are.
+So with an operator of the default domain that the declared opset does not have. Operators of other
+domains that onnx does not know are taken as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ from normonnx.model_io.opset_imports import plain
 
 _HELD = {AttributeProto.TENSOR: "t", AttributeProto.GRAPH: "g", AttributeProto.TYPE_PROTO: "tp"}
 """The fields of attributes that are messages, by the type that asks for one."""
+
+_OF_THE_RUNTIME = frozenset(
+    """Affine Crop DynamicSlice GRUUnit GivenTensorFill ImageScaler LayerNormalization
+    MeanVarianceNormalization ParametricSoftplus Scale ScaledTanh SimplifiedLayerNormalization
+    ThresholdedRelu""".split()
+)
+"""Operators that ONNX Runtime has in the default domain in any opset, and writes itself."""
 
 _SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 
@@ -71,6 +79,26 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
     Raises:
         InvalidModelError: there is one, or an attribute that is not what its type says.
     """
+    _refuse_empty(contents, where)
+    own = {f.name for f in contents.functions if plain(f.domain) == ""} | _OF_THE_RUNTIME
+    for top, nodes in contents.nodes:
+        imports: Iterable[OperatorSetIdProto] = (
+            top.opset_import if isinstance(top, onnx.FunctionProto) else model.opset_import
+        )
+        versions = {plain(entry.domain): entry.version for entry in imports}
+        for node in nodes:
+            if plain(node.domain) == "" and node.op_type not in own:
+                _refuse_absent(node, versions.get("", 0), where)
+            if flaw := _flaw_at(node, versions):
+                raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
+
+
+def _refuse_empty(contents: Contents, where: str) -> None:
+    """Refuse attributes that say they hold something and do not.
+
+    Raises:
+        InvalidModelError: there is one.
+    """
     for attribute in contents.attributes:
         held = _HELD.get(attribute.type)
         if held and not attribute.ref_attr_name and not attribute.HasField(held):
@@ -78,14 +106,41 @@ def refuse_malformed(model: ModelProto, contents: Contents, where: str) -> None:
             raise InvalidModelError(
                 f"the attribute {attribute.name!r} is a {kind} and holds none", where=where
             )
-    for top, nodes in contents.nodes:
-        imports: Iterable[OperatorSetIdProto] = (
-            top.opset_import if isinstance(top, onnx.FunctionProto) else model.opset_import
+
+
+def _refuse_absent(node: NodeProto, version: int, where: str) -> None:
+    """Refuse an operator of the default domain that an opset does not have.
+
+    Raises:
+        InvalidModelError: it does not.
+    """
+    since = _first_opset(node.op_type)
+    if not version or version > onnx.defs.onnx_opset_version():
+        return
+    if since is None:
+        raise InvalidModelError(
+            f"{node.op_type} node {node.name!r}: ONNX has no operator of that name",
+            where=where,
+            hint="an operator of your own needs a domain of its own",
         )
-        versions = {plain(entry.domain): entry.version for entry in imports}
-        for node in nodes:
-            if flaw := _flaw_at(node, versions):
-                raise InvalidModelError(f"{node.op_type} node {node.name!r} {flaw}", where=where)
+    if since > version:
+        raise InvalidModelError(
+            f"{node.op_type} node {node.name!r} needs opset {since}, and the model declares "
+            f"opset {version}",
+            where=where,
+            hint=f"export the model again, with opset {since} or higher",
+        )
+
+
+@cache
+def _first_opset(op_type: str) -> int | None:
+    """The first opset that has an operator; None for an operator that onnx does not know."""
+    newest = onnx.defs.onnx_opset_version()
+    if not onnx.defs.has(op_type):
+        return None
+    return next(
+        version for version in range(1, newest + 1) if _form("", op_type, version) is not None
+    )
 
 
 def _flaw_at(node: NodeProto, versions: Mapping[str, int]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
 import secrets
 from collections.abc import Callable
@@ -17,23 +16,22 @@ from itertools import zip_longest
 from pathlib import Path
 
 import onnx_ir as ir
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from msgspec import Struct
-from onnx import ModelProto
 
 from normonnx.errors import WriteError
 from normonnx.graph.nesting import graphs_of
 from normonnx.model_io.atomic import (
     Transaction,
+    behind_links,
+    is_stream,
     locked,
-    refuse_special,
     write_bytes,
     write_errors,
 )
-from normonnx.model_io.contents import contents_of
 from normonnx.model_io.digest import Digest
-from normonnx.model_io.layout import DataFile, data_stem, is_own_data
+from normonnx.model_io.layout import DataFile, data_stem
 from normonnx.model_io.loading import LoadedModel, tensors_of
+from normonnx.model_io.retiring import data_to_retire, retire
 from normonnx.model_io.streaming import pieces
 
 SINGLE_FILE_LIMIT = 1_900_000_000
@@ -51,29 +49,44 @@ class SavedModel(Struct, frozen=True):
         nbytes: of the model file and its data file.
         sha256: of the model file; it names the data file, so it stands for both.
         data: the data file, None when the model is one file.
+        removed: data files of the model that was replaced, which nothing refers to any more.
+        left: data files of the model that was replaced, which something else may need.
     """
 
     path: Path
     nbytes: int
     sha256: str
     data: Path | None
+    removed: tuple[Path, ...] = ()
+    left: tuple[Path, ...] = ()
 
 
 def save(
-    model: ir.Model, destination: str | os.PathLike[str], *, external_data: bool | None = None
+    model: ir.Model,
+    destination: str | os.PathLike[str],
+    *,
+    external_data: bool | None = None,
+    in_place: bool = False,
 ) -> SavedModel:
     """Write `model` to `destination`, which may be the file it was loaded from.
 
     Args:
         model: never changed; its weights are read one at a time.
-        destination: a file name; a link there is replaced, not followed.
+        destination: a file name; a symbolic link is written through, and so is a device.
         external_data: whether weights go into a data file beside it; None keeps the model's own
             style and uses a data file for what does not fit into one.
+        in_place: whether the model came from there: its data files go then, as far as no other
+            model beside it refers to them.
 
     Raises:
         WriteError: it could not be written; what was there before is untouched.
     """
-    return _save(model, Path(os.path.abspath(destination)), external_data, durable=True)
+    path = Path(os.path.abspath(destination))
+    if is_stream(path):
+        return _into(path, model)
+    path = behind_links(path)
+    _refuse_weights(model, path)
+    return _save(model, path, external_data, durable=True, in_place=in_place)
 
 
 def to_session_file(model: ir.Model, directory: Path) -> Path:
@@ -119,6 +132,24 @@ def copy(loaded: LoadedModel, destination: str | os.PathLike[str]) -> SavedModel
     return SavedModel(path, len(content), loaded.sha256, None)
 
 
+def _into(stream: Path, model: ir.Model) -> SavedModel:
+    """Write `model` as one file into a device or a pipe."""
+    content = dump(model)
+    write_bytes(stream, content)
+    return SavedModel(stream, len(content), hashlib.sha256(content).hexdigest(), None)
+
+
+def _refuse_weights(model: ir.Model, destination: Path) -> None:
+    """Refuse to write a model over the weights that it reads."""
+    for tensor in tensors_of(model):
+        if isinstance(tensor, ir.ExternalTensor) and Path(tensor.path) == destination:
+            raise WriteError(
+                "the model would be written over its own weights",
+                where=str(destination),
+                hint="choose another name for the result",
+            )
+
+
 def original_bytes(loaded: LoadedModel) -> bytes | None:
     """The bytes that `loaded` came from, None when they are not to be had or not all of it."""
     content = loaded.content
@@ -145,9 +176,13 @@ def _too_large(model: ir.Model) -> bool:
 
 
 def _save(
-    model: ir.Model, destination: Path, external_data: bool | None, *, durable: bool
+    model: ir.Model,
+    destination: Path,
+    external_data: bool | None,
+    *,
+    durable: bool,
+    in_place: bool = False,
 ) -> SavedModel:
-    refuse_special(destination)
     if external_data is None:
         has_data_files = any(isinstance(t, ir.ExternalTensor) for t in tensors_of(model))
         external_data = has_data_files or _too_large(model)
@@ -168,17 +203,18 @@ def _save(
             file.write(piece)
         nbytes = file.tell()
         with locked(destination.parent):
-            retired = _own_data_of(destination) - {data_name or ""}
+            retired = data_to_retire(destination, foreign=in_place) - {data_name or ""}
             if data_name is not None:
                 transaction.publish(staged_data, data_name)
             transaction.publish(staged, destination.name, decisive=True)
-            for name in retired:
-                _remove_unreferenced(destination.parent / name)
+            removed, left = retire(destination.parent, retired)
     return SavedModel(
         destination,
         nbytes + data_bytes,
         digest.hexdigest(),
         None if data_name is None else destination.parent / data_name,
+        removed,
+        left,
     )
 
 
@@ -259,36 +295,3 @@ def _replaced_attribute(
     else:
         return None
     return ir.Attr(attribute.name, attribute.type, new, doc_string=attribute.doc_string)
-
-
-def _own_data_of(destination: Path) -> set[str]:
-    """Data files that only we can have written, of the model that `destination` is now."""
-    with os.scandir(destination.parent) as entries:
-        if not any(is_own_data(entry.name, destination.name) for entry in entries):
-            return set()
-    try:
-        model = ModelProto.FromString(destination.read_bytes())
-    except (OSError, DecodeError):
-        return set()
-    locations = {
-        entry.value
-        for tensor in contents_of(model).tensors
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return {str(location) for location in locations if is_own_data(location, destination.name)}
-
-
-def _remove_unreferenced(data: Path) -> None:
-    """Remove the data of a replaced model, unless a model beside it names the file too."""
-    name = data.name.encode()
-    with contextlib.suppress(OSError):
-        for other in data.parent.glob("*.onnx"):
-            if other.is_file() and other.stat().st_size and _mentions(other, name):
-                return
-        data.unlink()
-
-
-def _mentions(path: Path, name: bytes) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(name) >= 0

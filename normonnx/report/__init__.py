@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from normonnx.report.inspected import Inspection, Site
+from normonnx.report.inspected import Inspection, Inspections, Port, Site
 from normonnx.report.json import Reportable, render_json
 from normonnx.report.names import safe_name
 from normonnx.report.result import (
+    Look,
     ModelFacts,
     ModelReport,
     Reverted,
     RunReport,
+    Status,
     Verification,
     Written,
     counted,
@@ -46,12 +48,16 @@ render_pages_with(_page)
 
 __all__ = [
     "Inspection",
+    "Inspections",
+    "Look",
     "ModelFacts",
     "ModelReport",
+    "Port",
     "Reportable",
     "Reverted",
     "RunReport",
     "Site",
+    "Status",
     "Verification",
     "Written",
     "counted",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BAR = 24
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _OPERATORS_SHOWN = 8
-_COLOURS = {"faster": "green", "slower": "red", "same": "yellow"}
+_COLOURS = {"faster": "green", "slower": "red", "same": "yellow", "inconclusive": "yellow"}
 
 
 def show_bench(report: BenchReport, console: Console) -> None:

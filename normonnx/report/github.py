@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from normonnx.report.json import Reportable
-from normonnx.report.judged import judged
+from normonnx.report.judged import Judged, judged
 from normonnx.report.markdown import render_markdown
 from normonnx.report.names import safe_name
+from normonnx.report.result import RunReport, counted
 
 # GitHub shows ten annotations of a kind per step, and takes one MiB of summary.
 MOST_ANNOTATIONS = 10
@@ -33,19 +34,38 @@ def annotated(result: Reportable) -> list[str]:
     Raises:
         UsageError: if the result is not of ``optimize`` or ``verify``.
     """
-    troubled = [model for model in judged(result) if model.status in _KINDS]
-    lines = []
-    for model in troubled[:MOST_ANNOTATIONS]:
-        message = model.trouble or model.status
-        divergence = None if model.verdict is None else model.verdict.divergence
-        if divergence is not None:
-            message += f"\n{divergence.sentence()}"
-        title = _property(f"normonnx: {model.name}")
-        lines.append(f"::{_KINDS[model.status]} title={title}::{_message(message)}")
+    is_check = isinstance(result, RunReport) and result.look == "check"
+    troubled = [m for m in judged(result) if m.status in _KINDS or (is_check and m.has_work)]
+    lines = [
+        annotation(_KINDS.get(model.status, "error"), model.name, _trouble(model), model.path)
+        for model in troubled[:MOST_ANNOTATIONS]
+    ]
     hidden = len(troubled) - MOST_ANNOTATIONS
     if hidden > 0:
         lines[-1] = f"::error title=normonnx::and {hidden + 1} more models, see the summary"
     return lines
+
+
+def annotation(kind: str, name: str, message: str, path: str = "") -> str:
+    """One annotation.
+
+    Args:
+        kind: "error" or "warning".
+        name: of the model, for the title.
+        message: what to say of it.
+        path: of its file, "" for none.
+    """
+    file = f",file={_property(path)}" if path else ""
+    return f"::{kind} title={_property(f'normonnx: {name}')}{file}::{_message(message)}"
+
+
+def _trouble(model: Judged) -> str:
+    """What did not pass, or what there is to do."""
+    if model.status not in _KINDS:
+        return f"{counted(len(model.report.rewrites), 'rewrite')} to make" if model.report else ""
+    message = model.trouble or model.status
+    divergence = None if model.verdict is None else model.verdict.divergence
+    return message if divergence is None else f"{message}\n{divergence.sentence()}"
 
 
 def summary(result: Reportable, *, room: int = MOST_BYTES) -> str:

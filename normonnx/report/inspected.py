@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 from msgspec.structs import replace
 
 from normonnx.report.result import SCHEMA, ModelFacts, counted
@@ -12,6 +12,29 @@ from normonnx.shown import Shown
 
 FUSED = "fused"
 """The verdict on a norm that is one operator already."""
+
+
+class Port(Struct, frozen=True):
+    """An input or output of a model.
+
+    Attributes:
+        name: of the value.
+        dtype: of its elements, or "" where the model does not say.
+        shape: sizes, names of open dimensions, None for one without a name; None if unknown.
+    """
+
+    name: str
+    dtype: str = ""
+    shape: tuple[int | str | None, ...] | None = None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.name} {self.dtype}".rstrip()
+        return f"{self.name} {self.dtype}[{', '.join(map(_size, self.shape))}]"
+
+
+def _size(dimension: int | str | None) -> str:
+    return "?" if dimension is None else str(dimension)
 
 
 class Site(Struct, frozen=True):
@@ -61,12 +84,18 @@ class Inspection(Shown, Struct, frozen=True):
         facts: what the model is made of.
         sites: all of them, in the order of the model's nodes.
         notes: what would be done besides.
+        inputs: of the model, without those that have an initializer.
+        outputs: of the model.
+        opsets: by domain, "" for the default one.
     """
 
     name: str
     facts: ModelFacts
     sites: tuple[Site, ...]
     notes: tuple[str, ...] = ()
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    opsets: dict[str, int] = field(default_factory=dict)
 
     def line(self) -> str:
         """One stable line, such as ``normonnx: 4 sites to rewrite, 2 left alone``."""
@@ -79,3 +108,13 @@ class Inspection(Shown, Struct, frozen=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {"schema": SCHEMA, **to_builtins(self)}
+
+
+class Inspections(Struct, frozen=True):
+    """Several inspections, as one report."""
+
+    models: tuple[Inspection, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"schema": SCHEMA, "models": [model.to_dict() for model in self.models]}

@@ -22,6 +22,7 @@ class Judged(Struct, frozen=True):
         trouble: what went wrong, one sentence, or "".
         report: of its optimisation, None where two models were compared.
         seconds: how long it took.
+        path: of the model's file, as it was named, or "".
     """
 
     name: str
@@ -30,6 +31,12 @@ class Judged(Struct, frozen=True):
     trouble: str
     report: ModelReport | None
     seconds: float
+    path: str = ""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything to rewrite."""
+        return self.report is not None and bool(self.report.rewrites)
 
 
 def judged(result: Reportable) -> Sequence[Judged]:
@@ -62,7 +69,9 @@ def exit_code_of(result: Reportable) -> ExitCode:
 
 def _model(report: ModelReport) -> Judged:
     trouble = report.error or (_trouble(report.verdict) if report.verdict is not None else "")
-    return Judged(report.name, report.status, report.verdict, trouble, report, report.seconds)
+    return Judged(
+        report.name, report.status, report.verdict, trouble, report, report.seconds, report.source
+    )
 
 
 def _trouble(verdict: Verdict) -> str:

@@ -31,6 +31,8 @@ EXIT_CODES: Mapping[Status, ExitCode] = {
     "error": ExitCode.INCONCLUSIVE,
 }
 
+Look = Literal["check", "diff"]
+
 _WORST_FIRST = (
     ExitCode.INTERRUPTED,
     ExitCode.VIOLATED,
@@ -57,6 +59,7 @@ class ModelFacts(Struct, frozen=True):
         operators: nodes by operator, ``domain::op`` outside the default domain.
         parameters: elements of floating-point tensors.
         nbytes: bytes of all tensors.
+        file_bytes: of the file and its data files, None where there is none.
     """
 
     opset: int
@@ -65,6 +68,7 @@ class ModelFacts(Struct, frozen=True):
     operators: dict[str, int]
     parameters: int
     nbytes: int
+    file_bytes: int | None = None
 
 
 class Reverted(Struct, frozen=True):
@@ -75,19 +79,31 @@ class Reverted(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """The file that was written."""
+    """The file that was written.
+
+    Attributes:
+        path: of the file, as it was asked for.
+        sha256: of the file.
+        nbytes: of the file and its data file.
+        data: the data file, None without one.
+        removed: data files of the model that was there before, which nothing refers to any more.
+        left: data files of the model that was there before, which something else may need.
+    """
 
     path: str
     sha256: str
     nbytes: int
     data: str | None = None
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class ModelReport(Shown, Struct, frozen=True):
     """What was done to one model, or why nothing was.
 
     Attributes:
-        name: the file's name, or the graph's.
+        name: the file's name, or the graph's; the whole path where several have one name.
+        source: the path of the model as it was named, "" where it came from memory.
         status: "pass", "fail" or "inconclusive" as judged; "unverified" when nobody asked;
             "refused" when the model could not be taken; "error" when something else went wrong;
             "unfit" when not all of a plan could be made.
@@ -107,7 +123,8 @@ class ModelReport(Shown, Struct, frozen=True):
         error_hint: the way out.
         pictures: of each kind of rewrite; not part of the JSON.
         bench: how fast both are, None where nobody asked.
-        traceback: of what nobody foresaw; not part of the JSON.
+        traceback: of the error; not part of the JSON.
+        told_ratio: where there is no verdict any more, the ratio that an earlier run told.
         seconds: wall-clock time.
     """
 
@@ -131,6 +148,13 @@ class ModelReport(Shown, Struct, frozen=True):
     bench: BenchReport | None = None
     traceback: str = ""
     seconds: float = 0.0
+    told_ratio: float | None = None
+    source: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """The distance to the float64 truth, in units of the original's; None if none is told."""
+        return self.told_ratio if self.verdict is None else distance_ratio(self.verdict)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -156,13 +180,14 @@ class ModelReport(Shown, Struct, frozen=True):
         ]
 
     def line(self) -> str:
-        """One stable line, such as ``normonnx: PASS 1 model, 41 rewrites, 0.91x``."""
+        """One stable line; see `RunReport.line`."""
         return RunReport((self,)).line()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; keys are stable within one version of the schema."""
         return {
             "name": self.name,
+            "source": self.source,
             "status": self.status,
             "exit_code": int(self.exit_code),
             "target": self.target,
@@ -223,19 +248,33 @@ _WORDS: Mapping[ExitCode, str] = {
 
 
 class RunReport(Shown, Struct, frozen=True):
-    """What one call of the command line did, to any number of models."""
+    """What one call of the command line did, to any number of models.
+
+    Attributes:
+        models: of those that were come to, in the order they were named.
+        command: how it was called.
+        versions: of what was worked with.
+        interrupted: whether it was ended before its end.
+        asked: how many models there were to do; 0 for as many as are told of.
+        look: where nothing was to be written: whether it was asked if there is anything to do,
+            which decides on the exit code, or what.
+    """
 
     models: tuple[ModelReport, ...]
     command: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    asked: int = 0
+    look: Look | None = None
 
     @property
     def exit_code(self) -> ExitCode:
         """The worst of the models'."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        return worst(model.exit_code for model in self.models)
+        code = worst(model.exit_code for model in self.models)
+        found = code is ExitCode.OK and self.look == "check" and self.rewrites > 0
+        return ExitCode.VIOLATED if found else code
 
     @property
     def rewrites(self) -> int:
@@ -245,29 +284,41 @@ class RunReport(Shown, Struct, frozen=True):
     @property
     def ratio(self) -> float | None:
         """The worst distance to the float64 truth, in units of the original's own distance."""
-        ratios = (distance_ratio(model.verdict) for model in self.models)
-        return max((ratio for ratio in ratios if ratio is not None), default=None)
+        return max((m.ratio for m in self.models if m.ratio is not None), default=None)
+
+    @property
+    def speed(self) -> str:
+        """The time of the only model that was measured against its original's; "" for none."""
+        if len(self.models) != 1 or self.models[0].bench is None:
+            return ""
+        return self.models[0].bench.told()
 
     def word(self) -> str:
         """The outcome in one word."""
         code = self.exit_code
+        if code is ExitCode.INCONCLUSIVE and not any(
+            model.status == "inconclusive" for model in self.models
+        ):
+            return "ERROR"
+        fine = all(model.exit_code is ExitCode.OK for model in self.models)
+        if self.look is not None and fine and not self.interrupted:
+            return "CHANGES" if self.rewrites else "CLEAN"
         if code is ExitCode.OK and any(model.status == "unverified" for model in self.models):
             return "UNVERIFIED"
         return _WORDS[code]
 
-    def line(self, word: str = "") -> str:
-        """One stable line for whoever greps, such as ``normonnx: PASS 3 models, 41 rewrites``.
-
-        Args:
-            word: the outcome, where it is another one than `word()`.
-        """
-        parts = [counted(len(self.models), "model"), counted(self.rewrites, "rewrite")]
+    def line(self) -> str:
+        """One stable line for whoever greps, such as ``normonnx: PASS 3 models, 41 rewrites``."""
+        models = max(self.asked, len(self.models))
+        parts = [counted(models, "model"), counted(self.rewrites, "rewrite")]
         if self.ratio is not None:
-            parts.append(f"{self.ratio:.2f}x")
-        if self.exit_code is not ExitCode.OK and len(self.models) > 1:
-            fine = sum(model.exit_code is ExitCode.OK for model in self.models)
-            parts.append(f"{len(self.models) - fine} not done")
-        return f"normonnx: {word or self.word()} {', '.join(parts)}"
+            parts.append(distance_told(self.ratio))
+        if self.speed:
+            parts.append(self.speed)
+        done = sum(EXIT_CODES[model.status] is ExitCode.OK for model in self.models)
+        if models > 1 and done < models:
+            parts.append(f"{models - done:,} not done")
+        return f"normonnx: {self.word()} {', '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, the same form for one model and for many."""
@@ -280,6 +331,7 @@ class RunReport(Shown, Struct, frozen=True):
                 "exit_code": int(self.exit_code),
                 "line": self.line(),
                 "models": len(self.models),
+                "asked": max(self.asked, len(self.models)),
                 "rewrites": self.rewrites,
                 "ratio": self.ratio,
             },
@@ -310,9 +362,9 @@ class Verification(Shown, Struct, frozen=True):
         return EXIT_CODES[self.verdict.status]
 
     def line(self) -> str:
-        """One stable line, such as ``normonnx: PASS 1 model, 0.91x``."""
+        """One stable line, such as ``normonnx: PASS 1 model, distance to float64 0.91x``."""
         ratio = distance_ratio(self.verdict)
-        shown = "" if ratio is None else f", {ratio:.2f}x"
+        shown = "" if ratio is None else f", {distance_told(ratio)}"
         return f"normonnx: {_WORDS[self.exit_code]} 1 model{shown}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -332,6 +384,11 @@ class Verification(Shown, Struct, frozen=True):
 def distance_ratio(verdict: Verdict | None) -> float | None:
     """The ratio that the line of the verdict tells; None if it tells none."""
     return None if verdict is None else verdict.headline_ratio
+
+
+def distance_told(ratio: float) -> str:
+    """What the last line tells of a ratio of distances."""
+    return f"distance to float64 {ratio:.2f}x"
 
 
 def counted(count: int, noun: str) -> str:

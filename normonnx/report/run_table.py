@@ -19,9 +19,9 @@ _COLUMNS = ("", "name", "type", "shape", "least", "mean", "largest")
 _FEW = 4
 
 
-def show_runs(found: Runs, console: Console) -> None:
-    """Each run with its inputs and outputs, and the line for scripts."""
-    for one in found.runs:
+def show_runs(found: Runs, console: Console, *, quiet: bool = False) -> None:
+    """Each run with its inputs and outputs, and the line for scripts, which alone is not quiet."""
+    for one in () if quiet else found.runs:
         sizes = "".join(f", {safe_name(name)} = {size}" for name, size in one.sizes.items())
         console.print(Text(f"inputs: {safe_name(one.title)}{sizes}"), soft_wrap=True)
         rows = [*_rows("in", one.inputs), *_rows("out", one.outputs)]

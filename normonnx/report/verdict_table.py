@@ -45,19 +45,20 @@ def show_verdict(verdict: Verdict, console: Console, *, verbosity: int = 0) -> N
 
 def show_metrics(verdict: Verdict, console: Console, *, verbosity: int = 0) -> None:
     """How far the outputs are, where they part, and how far the original is from itself."""
-    told = verdict.summaries
+    summaries = verdict.summaries
     if verbosity:
         _show_comparisons(verdict, console)
     else:
-        _show_outputs(told, console, has_truth=verdict.grade == "truth")
-    for summary in told[:_OUTPUTS_SHOWN]:
+        _show_outputs(summaries, console, has_truth=verdict.grade == "truth")
+    for summary in summaries[:_OUTPUTS_SHOWN]:
         numbers = summary.numbers
         if numbers is not None and (where := worst_element(numbers.farthest)):
             text = f"{safe_name(summary.output)}: worst at {where}"
             print_text(Text(f"{text}; {ulp_histogram(numbers.histogram)}", "dim"), console)
     if verdict.own_difference is not None:
-        own = f"{verdict.own_difference:.3g}" if verdict.own_difference else "nothing"
-        print_text(Text(f"from run to run the original differs by {own}", "dim"), console)
+        own = verdict.own_difference
+        told = f"differ by up to {own:.3g}" if own else "give the same numbers"
+        print_text(Text(f"two runs of the original {told}", "dim"), console)
     if verdict.divergence is not None:
         sentence = safe_name(verdict.divergence.sentence(), longest=LONG)
         print_text(Text(sentence, "yellow"), console)

@@ -9,16 +9,9 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
-_QUIET = 4
+from normonnx.runtime.releases import surely_takes
 
-_TAKES = (
-    ((1, 20), 21, 10),
-    ((1, 21), 22, 10),
-    ((1, 23), 23, 11),
-    ((1, 24), 25, 13),
-    ((1, 25), 26, 13),
-)
-"""From a release on, the opset and the IR version that it takes: what `_loads` said of each."""
+_QUIET = 4
 
 
 @cache
@@ -34,7 +27,7 @@ def takes_opset(opset: int, ir_version: int) -> bool:
     release = _installed()
     if release is None:
         return True
-    if any(release >= since and opset <= o and ir_version <= i for since, o, i in _TAKES):
+    if surely_takes(release, opset, ir_version):
         return True
     return _loads(opset, ir_version)
 

@@ -282,7 +282,7 @@ ACTIVATIONS = (
         weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
     Row("trap: a shift behind PRelu stays behind it",
         f"{FREE} {{ p = Conv (x, W, b)\n c = PRelu (p, l)\n y = Add (c, k) }}", "Conv PRelu Add",
-        "what stays behind", weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
+        "it would leave as many nodes", weights={"W": W, "b": B, "l": (4, 1, 1), "k": POSITIVE}),
     Row("BatchNormalization behind Relu leaves only its shift",
         f"{FREE} {{ p = Conv (x, W, b)\n c = Relu (p)\n {BN} }}", "Conv Relu Add",
         weights={"W": W, "b": B, **P}),
@@ -297,7 +297,7 @@ ACTIVATIONS = (
         "Relu Conv", weights={"W": W, "k": channel(2, 1, 0.5)}),
     Row("trap: forward a shift meets Relu",
         f"{FREE} {{ c = Add (x, k)\n r = Relu (c)\n y = Conv <pads=[1,1,1,1]> (r, W) }}",
-        "Add Relu Conv", "lets no shift pass", weights={"W": W, "k": channel(2, 1, 0.5)}),
+        "Add Relu Conv", "only a scale can cross", weights={"W": W, "k": channel(2, 1, 0.5)}),
 )  # fmt: skip
 
 ROWS = [*BRANCHES, *PLACES, *LAYOUT, *PICKED, *ACTIVATIONS]

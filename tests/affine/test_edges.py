@@ -129,7 +129,7 @@ POOLED = (
         "Conv ReduceMax", weights={"W": THREE, "k": channel(2, 1, 3, 0.5)}),
     Row("trap: the largest where one scale is negative",
         f"{FIXED} {{ d = Conv (x, W)\n c = ReduceMax <axes=[2]> (d)\n y = Mul (c, k) }}",
-        "Conv ReduceMax Mul", "positive scales", weights={"W": THREE, "k": channel(2, 1, -3, 1)}),
+        "Conv ReduceMax Mul", "a positive scale", weights={"W": THREE, "k": channel(2, 1, -3, 1)}),
     Row("a mean over all, of one number",
         f"{FIXED} {{ c = Mul (x, k)\n d = Conv (c, W)\n e = ReduceMean <keepdims=0> (d)\n"
         "y = Mul (e, k) }", "Conv ReduceMean", weights={"W": THREE, "k": np.float32(3)}),

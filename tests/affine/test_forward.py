@@ -150,7 +150,7 @@ CROSSED = (
     Row("trap: MaxPool, one scale negative",
         f"{FREE} {{ {BN}\n p = MaxPool <kernel_shape=[2,2], pads=[1,1,0,0]> (c)\n"
         "y = Conv (p, W) }",
-        "BatchNormalization MaxPool Conv", "only lets positive scales pass, channel 2",
+        "BatchNormalization MaxPool Conv", "only a positive scale can cross",
         weights={"W": W, **SIGNED}),
     Row("ReduceMean over the places, Gemm",
         f"{FREE} {{ {BN}\n r = ReduceMean <axes=[2,3], keepdims=0> (c)\n y = Gemm (r, W, b) }}",
@@ -239,7 +239,7 @@ SPREAD = (
         "ReduceMax Gemm", weights={"W": (4, 3), **P}),
     Row("trap: the largest over the places, one scale negative",
         f"{FREE} {{ {BN}\n r = ReduceMax <axes=[2,3], keepdims=0> (c)\n y = Gemm (r, W) }}",
-        "BatchNormalization ReduceMax Gemm", "only lets positive scales pass",
+        "BatchNormalization ReduceMax Gemm", "only a positive scale can cross",
         weights={"W": (4, 3), **SIGNED}),
     Row("GlobalMaxPool, every scale positive, Flatten, Gemm",
         f"{FREE} {{ {BN}\n p = GlobalMaxPool (c)\n f = Flatten (p)\n y = Gemm (f, W) }}",
@@ -344,7 +344,7 @@ LAYERS = (
         weights={"W": (4, 3), "k": channel(2, -1, 0.5, 3, rank=3)}),
     Row("trap: a transposed convolution takes nothing at its input's border",
         f"{X} {{ {BN}\n y = ConvTranspose (c, W) }}", "BatchNormalization ConvTranspose",
-        "cannot take it", weights={"W": (4, 3, 3, 3), **SIGNED}),
+        "takes no scale or shift", weights={"W": (4, 3, 3, 3), **SIGNED}),
 )  # fmt: skip
 
 

@@ -178,7 +178,7 @@ MERGED = (
         "c = Mul (b, l)\n y = Add (c, k) }", "Relu Mul Add", weights={"k": (4,), "l": (4,)}),
     Row("trap: Mul along the channels and Mul along the width",
         "(float[2,4,4] x) => (float[] y) { r = Relu (x)\n a = Mul (r, k)\n y = Mul (a, l) }",
-        "Relu Mul Mul", "cannot take it", weights={"k": (4, 1), "l": (4,)}),
+        "Relu Mul Mul", "takes no scale or shift", weights={"k": (4, 1), "l": (4,)}),
     Row("two BatchNormalizations become one",
         f"(float[n,4,t] x) => (float[] y) {{ r = Relu (x)\n"
         f"c = BatchNormalization (r, qs, qo, qm, qv)\n {BN} }}", "Relu BatchNormalization",

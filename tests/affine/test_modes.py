@@ -214,7 +214,7 @@ def test_no_finite_scale_names_the_channel() -> None:
     """Variance and epsilon of zero: the model itself divides by zero there."""
     text = f"(float[2,3,7,6] x) => (float[2,4,5,4] y) {{ {CONV} y = {CALL.format('epsilon=0.0')} }}"
     model = untyped(text, 17, **LAYER | {"v": np.float32([1, 1, 0, 1])})
-    assert "no finite scale in channel 2" in reason(model)
+    assert "is not finite in channel 2" in reason(model)
 
 
 def test_an_overflow_names_the_channel_and_the_way_out() -> None:

@@ -46,6 +46,8 @@ def test_words() -> None:
     assert Interval(0.9, 0.85, 0.95).word == "faster"
     assert Interval(0.9, 0.85, 1.01).word == "same"
     assert Interval(1.2, 1.1, 1.3).word == "slower"
+    assert Interval(1.0, 0.7, 1.4).word == "inconclusive"
+    assert Interval(1.0, 0.97, 1.04).word == "same"
     assert str(Interval(0.734, 0.712, 0.751)) == "0.73× [0.71, 0.75]"
 
 

@@ -90,7 +90,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data in"):
         feeds_from(tmp_path / "empty", INPUTS)
     (tmp_path / "c.txt").write_text("1")
-    with pytest.raises(UsageError, match="is no data"):
+    with pytest.raises(UsageError, match="is not a kind of data"):
         feeds_from(tmp_path / "c.txt", INPUTS)
 
 
@@ -147,7 +147,7 @@ def test_sequences_in_the_layout_of_onnx_and_from_a_function(tmp_path: Path) -> 
     assert feed.inputs["x"].tolist() == [1, 2]
     (feed,) = feeds_from(lambda: [{"s": tuple(TENSORS)}], SEQUENCE)
     assert [a.tolist() for a in feed.inputs["s"]] == [[1, 2], [3]]
-    with pytest.raises(UsageError, match="is no array"):
+    with pytest.raises(UsageError, match="is not an array of one shape"):
         feeds_from(lambda: [{"s": [1, [2, 3]]}], MAYBE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,14 +28,17 @@ def test_directory(told: Run, house: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "out", tmp_path / "r.json"
     (house / "broken.onnx").write_bytes(b"no model")
     options = ("--output-dir", out, "--no-verify", "--resume", "--report", f"json={report}")
+    counted: list[list[str]] = []
     for finished in (False, True):
         code, text = told("optimize", house, *options)
         assert code == 3
-        assert text.splitlines()[-1].startswith("normonnx: REFUSED 3 models")
+        assert "normonnx: REFUSED 3 models" in text
+        counted.append(re.findall(r"^normonnx: .*$|nodes \d+ → \d+.*?·", text, re.MULTILINE))
         assert ("finished by an earlier run" in text) == finished
         models = json.loads(report.read_text())["models"]
         assert [model["status"] for model in models] == ["unverified", "refused", "unverified"]
         assert all(model["rewrites"] for model in models if model["status"] != "refused")
+    assert counted[0] == counted[1], "what is taken from an earlier run is counted as it was"
     written = {str(p.relative_to(out)) for p in out.rglob("*.onnx")}
     assert written == {SMALL[0], f"below/{SMALL[1]}"}
     code, text = told("optimize", house, "--output-dir", out, "--check", "--no-verify", "-q")

@@ -112,7 +112,7 @@ STRUCTURE: Cases = {
         _edited(lambda m: m.opset_import.append(helper.make_opsetid("", 11))), "is there twice"
     ),
     "missing input": Case(
-        _edited(lambda m: m.graph.node[0].input.__setitem__(1, "nowhere")), "which nothing makes"
+        _edited(lambda m: m.graph.node[0].input.__setitem__(1, "nowhere")), "and no node gives it"
     ),
     "missing output": Case(
         _edited(lambda m: m.graph.node[0].output.__setitem__(0, "z")), "nothing in its graph makes"

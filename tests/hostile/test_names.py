@@ -125,7 +125,7 @@ def test_annotations_of_a_refused_model(
         assert code == 3
         commands = [line for line in text.splitlines() if re.match(r"\s*(::|##\[)", line)]
         assert len(commands) == 1
-        assert re.match(r"::error title=normonnx%3A [^:,]*::[^\r\n]*$", commands[0])
+        assert re.match(r"::error title=normonnx%3A [^:,]*,file=[^:,]*::[^\r\n]*$", commands[0])
         assert not {c for c in text if c != "\n" and unicodedata.category(c) in _INVISIBLE}
 
 

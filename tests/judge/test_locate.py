@@ -62,7 +62,7 @@ def test_the_first_tensor_that_parts() -> None:
     assert found.isolated is not None
     assert found.isolated > 100
     assert found.nodes == found.replaced == ("MatMul 'MatMul_2'",)
-    assert found.sentence().startswith("first parts at 'c' (MatMul 'MatMul_2'), ")
+    assert found.sentence().startswith("the models first differ at 'c' (MatMul 'MatMul_2'), by ")
     assert first_divergence(before, before, feeds, setting) is None
 
 

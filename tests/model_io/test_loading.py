@@ -198,7 +198,10 @@ INVALID = {
     "no IR version": (_edited("ir_version"), "no IR version"),
     "IR version of the future": (_with(ir_version=onnx.IR_VERSION + 1), "is newer than onnx"),
     "no opset": (_edited("opset_import"), "imports no operator set"),
-    "dangling input": (_edited("node input"), "reads 'nowhere', which nothing makes"),
+    "dangling input": (
+        _edited("node input"),
+        "reads 'nowhere', and no node gives it",
+    ),
     "dangling output": (_edited("node output"), "nothing in its graph makes the output 'y'"),
     "output made twice": (_edited("node twice"), "redeclared"),
     "unknown data type": (_edited("data type"), "99 is not a valid DataType"),

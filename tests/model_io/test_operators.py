@@ -76,7 +76,8 @@ def test_malformed_node_is_refused(case: str, place: Callable[[NodeProto], Model
 WELL_FORMED = {
     "optional input left out": helper.make_node("Clip", ["x", "", "x"], ["o"]),
     "optional output left out": helper.make_node("Dropout", ["x"], ["o", ""]),
-    "unknown operator": helper.make_node("Nothing", [], ["o"]),
+    "unknown operator": helper.make_node("Nothing", [], ["o"], domain="own"),
+    "operator of ONNX Runtime": helper.make_node("ScaledTanh", ["x"], ["o"]),
     "domain of somebody": helper.make_node("Conv", [], ["o"], domain="own"),
     "attribute of somebody": helper.make_node("Relu", ["x"], ["o"], note="mine"),
     "any number of inputs": helper.make_node("Sum", ["x"] * 40, ["o"]),
@@ -91,16 +92,38 @@ def test_well_formed_node_is_taken(case: str) -> None:
 @pytest.mark.parametrize("kind", ["TENSOR", "GRAPH", "TYPE_PROTO"])
 def test_an_attribute_that_holds_nothing_is_refused(kind: str) -> None:
     empty = AttributeProto(name="note", type=AttributeProto.AttributeType.Value(kind))
-    node = NodeProto(op_type="Nothing", output=["o"], attribute=[empty])
+    node = NodeProto(op_type="Nothing", domain="own", output=["o"], attribute=[empty])
     for place in (with_node, in_function, in_branch):
         with pytest.raises(InvalidModelError, match=f"'note' is a {kind} and holds none"):
             model_io.load(place(node))
     empty.ref_attr_name = "which"
-    node = NodeProto(op_type="Nothing", output=["o"], attribute=[empty])
+    node = NodeProto(op_type="Nothing", domain="own", output=["o"], attribute=[empty])
     function = constant_function(weight())
     function.node.append(node)
     function.attribute.append("which")
     assert model_io.load(model(weight(), functions=(function,))).model.functions
+
+
+@pytest.mark.parametrize("place", [with_node, in_function, in_branch])
+def test_an_operator_that_the_opset_lacks_is_refused(
+    place: Callable[[NodeProto], ModelProto],
+) -> None:
+    with pytest.raises(InvalidModelError, match="ONNX has no operator of that name"):
+        model_io.load(place(helper.make_node("Nothing", ["x"], ["o"])))
+    proto = with_node(helper.make_node("Gelu", ["x"], ["o"]))
+    proto.opset_import[0].version = 19
+    with pytest.raises(InvalidModelError, match="needs opset 20, and the model declares opset 19"):
+        model_io.load(proto)
+    proto.opset_import[0].version = 20
+    assert model_io.load(proto).model.graph
+
+
+def test_a_function_of_the_model_may_have_any_name() -> None:
+    function = constant_function(weight())
+    function.domain, function.name = "", "Nothing"
+    proto = with_node(helper.make_node("Nothing", [], ["o"]))
+    proto.functions.append(function)
+    assert model_io.load(proto).model.functions
 
 
 def test_the_opset_decides() -> None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import resource
+import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -241,11 +242,46 @@ def test_missing_directory_and_special_destinations(
 ) -> None:
     with pytest.raises(WriteError, match="No such file or directory"):
         model_io.save(loaded.model, tmp_path / "no" / "m.onnx")
-    for destination in (tmp_path, Path(os.devnull)):
-        with pytest.raises(WriteError, match="no regular file"):
-            model_io.save(loaded.model, destination)
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    with pytest.raises(WriteError, match="is a directory"):
+        model_io.save(loaded.model, tmp_path)
     assert names(tmp_path) == []
+
+
+def test_devices_and_pipes_are_written_into(loaded: model_io.LoadedModel, tmp_path: Path) -> None:
+    before = os.lstat(os.devnull)
+    saved = model_io.save(loaded.model, os.devnull)
+    model_io.write_bytes(Path(os.devnull), b"x")
+    after = os.lstat(os.devnull)
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert saved.sha256 == hashlib.sha256(model_io.dump(loaded.model)).hexdigest()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        model_io.save(loaded.model, pipe)
+        assert hashlib.sha256(os.read(reader, 1 << 20)).hexdigest() == saved.sha256
+        model_io.write_bytes(pipe, b"a report")
+        assert os.read(reader, 100) == b"a report"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_an_open_file_by_its_number_is_written_into(tmp_path: Path) -> None:
+    """As /dev/stdout is, when it goes to a file: a rename would tear the two apart."""
+    with (tmp_path / "log").open("wb") as file:
+        file.write(b"before ")
+        file.flush()
+        inode = os.fstat(file.fileno()).st_ino
+        link = tmp_path / "link"
+        link.symlink_to(f"/proc/self/fd/{file.fileno()}")
+        if not link.exists():
+            pytest.skip("there is no /proc here")
+        model_io.write_bytes(link, b"after")
+    assert link.is_symlink()
+    assert (tmp_path / "log").stat().st_ino == inode
+    assert (tmp_path / "log").read_bytes() == b"before after"
 
 
 def test_permissions(loaded: model_io.LoadedModel, tmp_path: Path) -> None:
@@ -262,13 +298,85 @@ def test_permissions(loaded: model_io.LoadedModel, tmp_path: Path) -> None:
     assert stat.S_IMODE(fresh.path.stat().st_mode) == 0o604
 
 
-def test_link_is_replaced_not_followed(loaded: model_io.LoadedModel, tmp_path: Path) -> None:
-    target = tmp_path / "blob"
-    target.write_bytes(b"kept")
-    (tmp_path / "m.onnx").symlink_to(target)
-    model_io.save(loaded.model, tmp_path / "m.onnx")
-    assert target.read_bytes() == b"kept"
-    assert not (tmp_path / "m.onnx").is_symlink()
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_written_through(
+    loaded: model_io.LoadedModel, tmp_path: Path, there: bool
+) -> None:
+    target, link = tmp_path / "blobs" / "blob", tmp_path / "m.onnx"
+    target.parent.mkdir()
+    if there:
+        target.write_bytes(b"old")
+    link.symlink_to(target)
+    saved = model_io.save(loaded.model, link, external_data=True)
+    assert link.is_symlink()
+    assert (saved.path, saved.data and saved.data.parent) == (target, target.parent)
+    assert names(tmp_path) == ["blobs", "m.onnx"]
+    assert np.array_equal(
+        model_io.load(link).model.graph.initializers["w"].const_value.numpy(),
+        numpy_helper.to_array(weight()),
+    )
+    model_io.write_bytes(link, b"a report")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"a report"
+
+
+def _with_data(path: Path, location: str = "w.bin") -> Path:
+    """A model whose weight lies in a data file of another tool's naming."""
+    onnx.save(model(weight()), path, save_as_external_data=True, location=location,
+              size_threshold=0)  # fmt: skip
+    return path.parent / location
+
+
+def _saved_in_place(path: Path) -> model_io.SavedModel:
+    loaded = model_io.load(path)
+    return model_io.save(loaded.give(), path, in_place=True)
+
+
+def test_in_place_the_old_data_file_goes(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    data = _with_data(path)
+    saved = _saved_in_place(path)
+    assert (saved.removed, saved.left) == ((data,), ())
+    assert saved.data is not None
+    assert names(tmp_path) == sorted(["m.onnx", saved.data.name])
+    assert np.array_equal(
+        model_io.load(path).model.graph.initializers["w"].const_value.numpy(),
+        numpy_helper.to_array(weight()),
+    )
+    assert _saved_in_place(path).removed == (), "the same weights have the same name"
+
+
+def test_in_place_a_data_file_that_another_model_reads_stays(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    data = _with_data(path)
+    shutil.copy(path, tmp_path / "other.onnx")
+    saved = _saved_in_place(path)
+    assert (saved.removed, saved.left) == ((), (data,))
+    assert data.exists()
+
+
+def test_a_data_file_of_two_names_stays(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    data = _with_data(path)
+    os.link(data, tmp_path / "elsewhere.bin")
+    loaded = model_io.load(path, allow_hardlinks=True)
+    saved = model_io.save(loaded.give(), path, in_place=True)
+    assert (saved.removed, saved.left) == ((), (data,))
+
+
+def test_a_stranger_that_is_replaced_keeps_its_data(tmp_path: Path) -> None:
+    data = _with_data(tmp_path / "m.onnx")
+    saved = model_io.save(model_io.load(model(weight())).give(), tmp_path / "m.onnx")
+    assert (saved.removed, saved.left) == ((), ())
+    assert data.exists()
+
+
+def test_no_model_is_written_over_its_own_weights(tmp_path: Path) -> None:
+    data = _with_data(tmp_path / "m.onnx")
+    before = data.read_bytes()
+    with pytest.raises(WriteError, match="over its own weights"):
+        model_io.save(model_io.load(tmp_path / "m.onnx").model, data)
+    assert data.read_bytes() == before
 
 
 @pytest.mark.parametrize("stem", ["n" * 250, "späti", "a\\b", "new\nline", "\udcff", ".onnx"])

@@ -89,7 +89,7 @@ def test_markdown_has_the_line_a_table_and_the_numbers() -> None:
     assert text.startswith("### normonnx: FAIL 1 model")
     assert "| a.onnx → b.onnx | FAIL |" in text
     assert "- **y** worst at " in text
-    assert "first parts at 'y'" in text
+    assert "the models first differ at 'y'" in text
     both = render_markdown(RunReport((report(), report(name="b.onnx"))))
     assert "| resnet50.onnx | PASS | 53 | 176 → 123 |" in both
     assert escaped("a_b|c") == "a\\_b\\|c"
@@ -98,7 +98,7 @@ def test_markdown_has_the_line_a_table_and_the_numbers() -> None:
 def test_annotations_tell_what_failed_and_nothing_else() -> None:
     (line,) = annotated(verification(1.5))
     assert line.startswith("::error title=normonnx%3A a.onnx → b.onnx::'y' is at ")
-    assert "%0Afirst parts at 'y'" in line
+    assert "%0Athe models first differ at 'y'" in line
     assert annotated(verification(1.0)) == []
     undecided = replace(verdict("inconclusive"), first_failure="100 %\r\nfinite")
     (line,) = annotated(Verification("a:,b", "c", undecided))

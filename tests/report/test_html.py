@@ -89,7 +89,8 @@ def full() -> RunReport:
 def test_everything_is_told() -> None:
     page = Reader(render(full()))
     for part in (
-        "PASS 1 model, 53 rewrites, 0.91x", "resnet50.onnx", "176 → 123", "97.5 MiB → 97.3 MiB",
+        "PASS 1 model, 53 rewrites, distance to float64 0.91x",
+        "resnet50.onnx", "176 → 123", "97.5 MiB → 97.3 MiB",
         "fold-into-convolution", "Conv·BatchNormalization → Conv", "53 times, here at",
         "before: 2 nodes", "after: 1 node", "W′[c] = a[c]·W[c]", "it was wrong", "opset 13 → 17",
         "all 3 operators", "logits: 0.91×", "0.91×", "faster", "with 95 % confidence",

@@ -68,10 +68,12 @@ def test_there_is_a_row_per_output_and_the_broken_one_is_told() -> None:
 def test_the_terminal_shows_metrics_where_and_the_stable_line_last() -> None:
     lines = shown(verification(1.5))
     assert lines[-1].startswith("normonnx: FAIL 1 model")
-    assert any(line.strip().startswith("first parts at 'y' (Mul 'Mul_0')") for line in lines)
+    assert any(
+        line.strip().startswith("the models first differ at 'y' (Mul 'Mul_0')") for line in lines
+    )
     assert any("y: worst at [" in line for line in lines)
-    assert any("from run to run the original differs by nothing" in line for line in lines)
-    assert shown(verification(1.0))[-1] == "normonnx: PASS 1 model, 1.00x"
+    assert any("two runs of the original give the same numbers" in line for line in lines)
+    assert shown(verification(1.0))[-1] == "normonnx: PASS 1 model, distance to float64 1.00x"
 
 
 def test_verbosity_lists_every_comparison() -> None:
@@ -116,7 +118,9 @@ def test_one_number_has_one_meaning_wherever_it_is_told() -> None:
     assert ratio in verdict.line()
     assert ulps in verdict.line()
     verification = Verification("a.onnx", "b.onnx", verdict)
-    assert verification.line() == f"normonnx: PASS 1 model, {numbers.ratio:.2f}x"
+    assert (
+        verification.line() == f"normonnx: PASS 1 model, distance to float64 {numbers.ratio:.2f}x"
+    )
     page = str(parity(verdict, most_outputs=9))
     for cell in (cells["ratio"], cells["original"], cells["optimised"], cells["max abs"]):
         assert f">{cell}<" in page

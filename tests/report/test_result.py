@@ -13,12 +13,15 @@ from normonnx.report.grouping import grouped, site_of
 
 
 def test_stable_line() -> None:
-    assert report().line() == "normonnx: PASS 1 model, 53 rewrites, 0.91x"
+    assert report().line() == "normonnx: PASS 1 model, 53 rewrites, distance to float64 0.91x"
     one = report(rewrites=(rewrite(),), verdict=None, status="unverified")
     assert one.line() == "normonnx: UNVERIFIED 1 model, 1 rewrite"
     refused = report(rewrites=(), verdict=None, status="refused")
     both = RunReport((report(), refused))
-    assert both.line() == "normonnx: REFUSED 2 models, 53 rewrites, 0.91x, 1 not done"
+    assert (
+        both.line()
+        == "normonnx: REFUSED 2 models, 53 rewrites, distance to float64 0.91x, 1 not done"
+    )
     assert RunReport((report(verdict=verdict(ratio=float("inf"))),)).ratio is None
 
 
@@ -27,7 +30,8 @@ OUTCOMES = {
     ("pass", "unverified"): (ExitCode.OK, "UNVERIFIED"),
     ("pass", "fail", "refused", "inconclusive"): (ExitCode.VIOLATED, "FAIL"),
     ("inconclusive", "refused"): (ExitCode.REFUSED, "REFUSED"),
-    ("error", "pass"): (ExitCode.INCONCLUSIVE, "INCONCLUSIVE"),
+    ("error", "pass"): (ExitCode.INCONCLUSIVE, "ERROR"),
+    ("error", "inconclusive"): (ExitCode.INCONCLUSIVE, "INCONCLUSIVE"),
 }
 
 
@@ -76,7 +80,7 @@ def test_json_is_versioned_finite_and_complete() -> None:
 
 def test_verification() -> None:
     good = Verification("a.onnx", "b.onnx", verdict())
-    assert (good.exit_code, good.line()) == (0, "normonnx: PASS 1 model, 0.91x")
+    assert (good.exit_code, good.line()) == (0, "normonnx: PASS 1 model, distance to float64 0.91x")
     bad = Verification("a.onnx", "b.onnx", verdict("fail"))
     assert bad.exit_code == 1
     assert bad.line().startswith("normonnx: FAIL 1 model")

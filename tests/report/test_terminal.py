@@ -10,7 +10,16 @@ from rich.console import Console
 
 from normonnx.errors import UnsafeModelError
 from normonnx.journal import Rewrite
-from normonnx.report import Inspection, Reverted, Site, Verification, terminal
+from normonnx.report import (
+    Inspection,
+    Reverted,
+    Site,
+    Verification,
+    inspection_table,
+    notices,
+    pages_text,
+    terminal,
+)
 from normonnx.rules import RULES
 
 
@@ -27,15 +36,18 @@ def console(stream: io.StringIO) -> Console:
 def test_model_in_a_dozen_lines(stream: io.StringIO, console: Console) -> None:
     terminal.show_model(report(notes=("opset 13 → 17",)), console)
     assert stream.getvalue().splitlines() == [
-        "resnet50.onnx  opset 17 · IR 8 · 25.6 M params · 97.5 MiB",
+        "resnet50.onnx  opset 17 · IR 8 · 25.6 M params · weights 97.5 MiB",
         "  NX001 fold-into-convolution  53 of 53  Conv·BatchNormalization → Conv",
         "  NX003 fold-forward             0 of 2",
         "  near miss  NX003 affine arithmetic 'Add_12', 'Add_13': '…' is also read by '…'",
-        "  nodes 176 → 123 · BatchNormalization 53 → 0 · 97.5 MiB → 97.3 MiB",
+        "  nodes 176 → 123 · BatchNormalization 53 → 0 · weights 97.5 MiB → 97.3 MiB",
         "  opset 13 → 17",
         "  parity PASS  logits: 0.91× the original's own distance to float64 · CPU",
-        "resnet50.optimized.onnx  sha256 4f1c9a77b2e0  97.3 MiB  6.2 s",
     ]
+    notices.show_ending(report(), console)
+    assert stream.getvalue().splitlines()[-1] == (
+        "written to /x/resnet50.optimized.onnx  sha256 4f1c9a77b2e0  97.3 MiB  6.2 s"
+    )
 
 
 def test_many_near_misses_stay_few_lines(stream: io.StringIO, console: Console) -> None:
@@ -55,7 +67,8 @@ def test_reverted_and_failed(stream: io.StringIO, console: Console) -> None:
     text = stream.getvalue()
     assert "taken back  Conv·BatchNormalization → Conv at 'bn_7': 'logits' is 6 times" in text
     assert "parity FAIL  'logits' is 6 times farther from float64" in text
-    assert text.endswith("nothing written  6.2 s\n")
+    notices.show_ending(failed, console)
+    assert stream.getvalue().endswith("nothing written for resnet50.onnx  6.2 s\n")
 
 
 def test_changes_list_nodes(stream: io.StringIO, console: Console) -> None:
@@ -81,18 +94,17 @@ def test_refused_model(stream: io.StringIO, console: Console) -> None:
         error_code="NX-E10",
         error_hint="it is a zip",
     )
-    for show in (terminal.show_model, terminal.show_changes, terminal.show_check):
-        show(refused, console)
-    assert (
-        stream.getvalue().count("  error[NX-E10]: not an ONNX model\n    hint: it is a zip\n") == 3
+    notices.show_failure(refused, console)
+    assert stream.getvalue() == (
+        "error[NX-E10]: not an ONNX model\n  resnet50.onnx\n  hint: it is a zip\n"
     )
 
 
 def test_traceback_only_when_asked(stream: io.StringIO, console: Console) -> None:
     broken = report(status="error", error="internal error", traceback="Traceback:\n  boom")
-    terminal.show_model(broken, console, verbosity=1)
+    notices.show_failure(broken, console, verbosity=1)
     assert "boom" not in stream.getvalue()
-    terminal.show_model(broken, console, verbosity=2)
+    notices.show_failure(broken, console, verbosity=2)
     assert "boom" in stream.getvalue()
 
 
@@ -112,9 +124,10 @@ def test_inspection_is_a_table_and_tells_alike_sites_once(
     )  # fmt: skip
     fused = Site("", "LayerNorm", "ln", False, "one operator already", "", "fused")
     found = Inspection("m.onnx", AFTER, (folds, *stays, fused))
-    terminal.show_inspection(found, console)
+    inspection_table.show_inspection(found, console)
     lines = stream.getvalue().splitlines()
-    assert [line.split(maxsplit=7) for line in lines[1:3]] == [
+    assert lines[1].split(maxsplit=1)[0] == "operators"
+    assert [line.split(maxsplit=7) for line in lines[2:4]] == [
         ["rule", "kind", "where", "axes", "channels", "eps", "type", "verdict"],
         ["NX001", "BatchNorm", "stem/bn", "1", "64", "1e-05", "float32", "folds into Conv 'c'"],
     ]
@@ -124,13 +137,13 @@ def test_inspection_is_a_table_and_tells_alike_sites_once(
         "      and 62 more, -v lists all",
         "normonnx: 1 site to rewrite, 70 left alone, 1 fused already",
     ]
-    terminal.show_inspection(found, console, verbosity=1)
+    inspection_table.show_inspection(found, console, verbosity=1)
     assert "      Add_69  Relu '69' is in the way" in stream.getvalue()
 
 
 @pytest.mark.parametrize("code", RULES)
 def test_rule_page(stream: io.StringIO, console: Console, code: str) -> None:
-    terminal.show_rule(RULES[code], console)
+    pages_text.show_rule(RULES[code], console)
     text = stream.getvalue()
     rule = RULES[code]
     for part in (rule.title, *rule.equation, *rule.conditions, rule.why, rule.after):
@@ -140,7 +153,7 @@ def test_rule_page(stream: io.StringIO, console: Console, code: str) -> None:
 def test_verification(stream: io.StringIO, console: Console) -> None:
     terminal.show_verification(Verification("a.onnx", "b.onnx", verdict()), console)
     assert stream.getvalue().splitlines()[0] == "a.onnx → b.onnx"
-    assert stream.getvalue().splitlines()[-1] == "normonnx: PASS 1 model, 0.91x"
+    assert stream.getvalue().splitlines()[-1] == "normonnx: PASS 1 model, distance to float64 0.91x"
 
 
 def test_names_control_nothing(stream: io.StringIO) -> None:
@@ -157,8 +170,8 @@ def test_names_control_nothing(stream: io.StringIO) -> None:
     console = terminal.console_for(stream)
     terminal.show_model(hostile, console, verbosity=2)
     terminal.show_changes(hostile, console)
-    terminal.show_model(report(error=evil, error_where=evil, error_hint=evil), console)
-    terminal.show_error(UnsafeModelError(evil, where=evil, hint=evil), console)
+    notices.show_failure(report(error=evil, error_where=evil, error_hint=evil), console)
+    notices.show_error(UnsafeModelError(evil, where=evil, hint=evil), console)
     text = stream.getvalue()
     assert "\x1b" not in text
     assert "\x07" not in text
@@ -181,7 +194,7 @@ def test_narrow_terminal_wraps_and_colours(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_error_has_three_lines(stream: io.StringIO, console: Console) -> None:
     error = UnsafeModelError("external data escapes", where="tensor 'w' in m", hint="copy it")
-    terminal.show_error(error, console)
+    notices.show_error(error, console)
     assert stream.getvalue() == (
         "error[NX-E12]: external data escapes\n  tensor 'w' in m\n  hint: copy it\n"
     )

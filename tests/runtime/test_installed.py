@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import onnxruntime
@@ -9,6 +10,7 @@ import pytest
 
 from normonnx.opset import raise_opset
 from normonnx.runtime import installed as runtime
+from normonnx.runtime import releases
 from tests.graphs import model
 
 
@@ -22,9 +24,27 @@ def test_what_is_known_of_a_release_is_what_it_says() -> None:
     release = runtime._installed()
     assert release is not None
     assert ".".join(map(str, release)) == ".".join(onnxruntime.__version__.split(".")[:2])
-    for since, opset, ir_version in runtime._TAKES:
-        if since <= release:
-            assert runtime._loads(opset, ir_version)
+    known = [row for row in releases._TAKES if releases.surely_takes(release, *row[1:])]
+    assert known
+    for _, opset, ir_version in known:
+        assert runtime._loads(opset, ir_version)
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version", "oldest"),
+    [(11, 6, "1.0"), (13, 7, "1.6"), (17, 8, "1.12"), (17, 9, "1.15"), (19, 9, "1.16"),
+     (21, 10, "1.18"), (9999, 8, ""), (13, 9999, "")],
+)  # fmt: skip
+def test_the_oldest_release_that_loads_a_model(opset: int, ir_version: int, oldest: str) -> None:
+    assert releases.oldest_for(opset, ir_version) == oldest
+
+
+def test_the_table_only_grows() -> None:
+    numbers = [(tuple(map(int, since.split("."))), o, i) for since, o, i in releases._TAKES]
+    for one, next_one in itertools.pairwise(numbers):
+        assert one[0] < next_one[0]
+        assert one[1] <= next_one[1]
+        assert one[2] <= next_one[2]
 
 
 def test_a_release_that_is_not_told_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,5 +38,5 @@ def forward(
     must_be_data(node, index)
     must_be_positive(m, node)
     if not m.is_scale:
-        raise RefusedError(f"{describe(node)} lets no shift pass")
+        raise RefusedError(f"only a scale can cross {describe(node)}, and this has a shift")
     return [(node.outputs[0], rewired(proposal, node, new), m)]

@@ -83,7 +83,7 @@ def must_be_positive(m: AffineMap, node: ir.Node) -> None:
     if not m.is_positive:
         place = int(np.flatnonzero(~(np.atleast_1d(m.a) > 0))[0])
         raise RefusedError(
-            f"{describe(node)} only lets positive scales pass, channel {place} has "
+            f"only a positive scale can cross {describe(node)}, and channel {place} has "
             f"{np.atleast_1d(m.a)[place]:.3g}"
         )
 

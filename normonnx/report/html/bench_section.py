@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from normonnx.benching.result import BenchReport, Comparison, Measured, OperatorTime
 
 _MOST_OPERATORS = 20
-_COLOURS = {"faster": "good", "slower": "bad", "same": "soft"}
+_COLOURS = {"faster": "good", "slower": "bad", "same": "soft", "inconclusive": "soft"}
 
 
 def latency(report: BenchReport) -> Markup:

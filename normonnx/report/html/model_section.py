@@ -25,7 +25,7 @@ from normonnx.report.html.parity_section import parity
 from normonnx.report.inspected import Site
 from normonnx.report.layout import magnitude, magnitude_of_bytes
 from normonnx.report.names import safe_name
-from normonnx.report.result import ModelFacts, ModelReport, counted, distance_ratio
+from normonnx.report.result import ModelFacts, ModelReport, counted
 from normonnx.rules import RULES
 
 BADGES = {
@@ -104,7 +104,7 @@ def _tiles(report: ModelReport) -> Markup:
             f"{before.opset} → {after.opset}"
         )  # fmt: skip
         tiles.append(_tile(opset, "opset"))
-    ratio = distance_ratio(report.verdict)
+    ratio = report.ratio
     if ratio is not None:
         tiles.append(_tile(f"{ratio:.2f}×", "the original's own distance to float64"))
     if report.bench is not None and report.bench.comparisons[0].ratios:
