@@ -14,7 +14,16 @@ from normonnx.rules import RULES
 from normonnx.targets import NAMES
 
 if TYPE_CHECKING:
+    from click import ParamType
     from click.shell_completion import CompletionItem
+else:
+
+    class ParamType(click.ParamType):
+        """What click calls so, which takes the type of its values only since click 8.4."""
+
+        def __class_getitem__(cls, _: object) -> type[click.ParamType]:
+            return click.ParamType
+
 
 PROVIDERS = ("cpu", "cuda")
 REPORT_FORMATS = ("json", "html", "junit", "markdown")
@@ -27,7 +36,7 @@ FILE = click.Path(path_type=Path)
 UNTRUSTED = "Refuse linked data files; run ONNX Runtime in a process of its own."
 
 
-class RuleCodeType(click.ParamType[str]):
+class RuleCodeType(ParamType[str]):
     """A rule's code or name, with suggestions for what is nearly one."""
 
     name = "code"
@@ -54,7 +63,7 @@ class RuleCodeType(click.ParamType[str]):
         ]
 
 
-class ReportTargetType(click.ParamType[ReportTarget]):
+class ReportTargetType(ParamType[ReportTarget]):
     """``FORMAT=PATH``; the path ``-`` is standard output."""
 
     name = "format=path"
@@ -70,7 +79,7 @@ class ReportTargetType(click.ParamType[ReportTarget]):
         return form, Path(path)
 
 
-class SizeType(click.ParamType["tuple[str, int]"]):
+class SizeType(ParamType["tuple[str, int]"]):
     """``NAME=SIZE`` of an open dimension."""
 
     name = "name=size"
@@ -87,7 +96,7 @@ class SizeType(click.ParamType["tuple[str, int]"]):
         return name, int(size)
 
 
-class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
+class ShapeType(ParamType["tuple[str, tuple[int, ...]]"]):
     """``NAME=SIZE,SIZE,…`` of an input."""
 
     name = "name=sizes"
@@ -105,7 +114,7 @@ class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
         return name, tuple(map(int, each))
 
 
-class ToleranceType(click.ParamType["tuple[str, float]"]):
+class ToleranceType(ParamType["tuple[str, float]"]):
     """``VALUE`` for all outputs, or ``OUTPUT=VALUE``."""
 
     name = "[output=]value"
