@@ -14,14 +14,23 @@ from normonnx.error_pages import ERRORS
 from normonnx.rules import RULES
 
 if TYPE_CHECKING:
+    from click import ParamType
     from click.shell_completion import CompletionItem
+else:
+
+    class ParamType(click.ParamType):
+        """What click calls so, which takes the type of its values only since click 8.4."""
+
+        def __class_getitem__(cls, _: object) -> type[click.ParamType]:
+            return click.ParamType
+
 
 REPORT_FORMATS = ("json", "html", "junit", "markdown")
 
 ReportTarget: TypeAlias = "tuple[str, Path]"
 
 
-class RuleCodeType(click.ParamType[str]):
+class RuleCodeType(ParamType[str]):
     """A rule's code or name, with suggestions for what is nearly one."""
 
     name = "code"
@@ -61,7 +70,7 @@ class CodeType(RuleCodeType):
         return super().convert(value, param, ctx)
 
 
-class ReportTargetType(click.ParamType[ReportTarget]):
+class ReportTargetType(ParamType[ReportTarget]):
     """``FORMAT=PATH``; the path ``-`` is standard output."""
 
     name = "format=path"
@@ -77,7 +86,7 @@ class ReportTargetType(click.ParamType[ReportTarget]):
         return form, Path(PIPE if path in STDOUT else path)
 
 
-class NumberType(click.ParamType["int | float"]):
+class NumberType(ParamType["int | float"]):
     """A number of at least, or of more than, a bound.
 
     Args:
@@ -115,7 +124,7 @@ class NumberType(click.ParamType["int | float"]):
         return "above" if self._above else "of at least"
 
 
-class SizeType(click.ParamType["tuple[str, int]"]):
+class SizeType(ParamType["tuple[str, int]"]):
     """``NAME=SIZE`` of an open dimension."""
 
     name = "name=size"
@@ -132,7 +141,7 @@ class SizeType(click.ParamType["tuple[str, int]"]):
         return name, int(size)
 
 
-class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
+class ShapeType(ParamType["tuple[str, tuple[int, ...]]"]):
     """``NAME=SIZE,SIZE,…`` of an input."""
 
     name = "name=sizes"
@@ -150,7 +159,7 @@ class ShapeType(click.ParamType["tuple[str, tuple[int, ...]]"]):
         return name, tuple(map(int, each))
 
 
-class ToleranceType(click.ParamType["tuple[str, float]"]):
+class ToleranceType(ParamType["tuple[str, float]"]):
     """``VALUE`` for all outputs, or ``OUTPUT=VALUE``."""
 
     name = "[output=]value"

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import lru_cache
 
 import onnx
+from msgspec import Struct
 
 from normonnx.operators.schemas import schema_of
 
@@ -118,8 +119,8 @@ def _extends(old: Schema, new: Schema) -> bool:
     """Whether the new form only takes more types, and more that may be left out."""
     return (
         _same_attributes(old, new, gone=frozenset())
-        and _extends_parameters(old.inputs, new.inputs)
-        and _extends_parameters(old.outputs, new.outputs)
+        and _extends_parameters(_parameters(old, old.inputs), _parameters(new, new.inputs))
+        and _extends_parameters(_parameters(old, old.outputs), _parameters(new, new.outputs))
     )
 
 
@@ -130,8 +131,8 @@ def _moves_axes(old: Schema, new: Schema) -> bool:
     return (
         new.inputs[1].name == "axes"
         and _same_attributes(old, new, gone=frozenset({"axes"}))
-        and _extends_parameters(old.inputs, new.inputs[:1])
-        and _extends_parameters(old.outputs, new.outputs)
+        and _extends_parameters(_parameters(old, old.inputs), _parameters(new, new.inputs[:1]))
+        and _extends_parameters(_parameters(old, old.outputs), _parameters(new, new.outputs))
     )
 
 
@@ -149,14 +150,29 @@ def _same_attributes(old: Schema, new: Schema, *, gone: frozenset[str]) -> bool:
     )
 
 
-def _extends_parameters(
-    old: Sequence[Schema.FormalParameter],
-    new: Sequence[Schema.FormalParameter],
-) -> bool:
+class _Parameter(Struct, frozen=True):
+    """An input or output of a form: whether it may be left out or repeated, and its types."""
+
+    option: Schema.FormalParameterOption
+    types: frozenset[str]
+
+
+def _parameters(
+    schema: Schema, formal: Sequence[Schema.FormalParameter]
+) -> tuple[_Parameter, ...]:
+    """Inputs or outputs of a form; a type has a name there, or is one itself."""
+    named = {one.type_param_str: one.allowed_type_strs for one in schema.type_constraints}
+    return tuple(
+        _Parameter(one.option, frozenset(named.get(one.type_str, [one.type_str])))
+        for one in formal
+    )
+
+
+def _extends_parameters(old: Sequence[_Parameter], new: Sequence[_Parameter]) -> bool:
     if len(new) < len(old):
         return False
     optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     return all(one.option == optional for one in new[len(old) :]) and all(
-        before.option == after.option and set(before.types) <= set(after.types)
+        before.option == after.option and before.types <= after.types
         for before, after in zip(old, new, strict=False)
     )
