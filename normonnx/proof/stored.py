@@ -13,7 +13,7 @@ from normonnx.proof.window import Flaw, Window
 
 Array = np.ndarray[Any, Any]
 
-_FACTORS = frozenset({"Mul", "MatMul"})
+_FACTORS = frozenset({"Conv", "Einsum", "MatMul", "Mul"})
 """What may read a constant that is read as 1/N."""
 
 

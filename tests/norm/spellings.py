@@ -17,6 +17,12 @@ import onnx
 
 from .graphs import Graph
 
+EINSUM = 12
+"""The first opset that has Einsum."""
+
+SELECTING = 12
+"""The first opset in which Max, Min and Clip take every float type, and Less and Where do."""
+
 LOOK_ALIKES = (
     "epsilon outside the root",
     "third power",
@@ -123,11 +129,25 @@ class Writer:
         ways = ["ReduceMean", "ReduceMean", "ReduceSum / N", "ReduceSum * 1/N", "ReduceSum of x/N"]
         if self.axes == [self.rank - 1]:
             ways += ["MatMul with ones", "MatMul with 1/N"]
+            ways.append("CumSum")
+            if self.graph.opset >= EINSUM:
+                ways.append("Einsum")
         if self.axes == list(range(2, self.rank)):
             ways.append("GlobalAveragePool")
         way = self.draw.pick("mean", ways)
         if way == "GlobalAveragePool":
             return self.maybe(self.graph.op("GlobalAveragePool", value))
+        if way == "CumSum":
+            running = self.graph.op("CumSum", value, self.constant(np.array(-1), np.int64))
+            last = self.constant(np.array([self.length - 1]), np.int64)
+            total = self.graph.op("Gather", running, last, axis=self.rank - 1)
+            return self.averaged(total, times=False)
+        if way == "Einsum":
+            letters = "abcd"[: self.rank]
+            column = self.constant(np.full(self.length, 1 / self.length))
+            equation = f"{letters},{letters[-1]}->{letters[:-1]}"
+            flat = self.graph.op("Einsum", value, column, equation=equation)
+            return self.graph.over_axes("Unsqueeze", flat, self.axes)
         if way == "MatMul with ones":
             total = self.graph.op("MatMul", value, self.constant(np.ones((self.length, 1))))
             return self.maybe(self.graph.op("Div", total, self.scalar(self.length)))
@@ -157,22 +177,46 @@ class Writer:
         return self.graph.over_axes(op_type, value, axes, keepdims=1)
 
     def mean_square(self, value: str) -> str:
-        way = self.draw.pick("square", ("Pow", "Mul", "ReduceSumSquare"), (0.4, 0.4, 0.2))
+        way = self.draw.pick(
+            "square",
+            ("Pow", "Mul", "ReduceSumSquare", "of the negative", "of the magnitude", "ReduceL1"),
+            (0.35, 0.35, 0.15, 0.05, 0.05, 0.05),
+        )
         power = {"third power": 3.0, "fourth power": 4.0}.get(self.change)
         if power is not None:
             return self.mean(self.graph.op("Pow", value, self.scalar(power)))
         if way == "ReduceSumSquare":
             total = self.maybe(self.reduced("ReduceSumSquare", value))
             return self.averaged(total, times=self.draw.chance("squares * 1/N", 0.3))
-        if way == "Mul":
+        if way == "of the negative":
+            value = self.graph.op("Neg", value)
+        if way == "of the magnitude":
+            return self.mean(self.graph.op("Pow", self.graph.op("Abs", value), self.scalar(2.0)))
+        if way == "ReduceL1":
+            total = self.reduced("ReduceL1", self.graph.op("Mul", value, value))
+            return self.averaged(total, times=False)
+        if way != "Pow":
             return self.mean(self.graph.op("Mul", value, value))
         return self.mean(self.graph.op("Pow", value, self.scalar(2.0)))
 
     def centre(self, x: str, mean: str) -> str:
         """x − m, written once or anew."""
         if (x, mean) not in self.centres or self.draw.chance("centred twice", 0.2):
-            self.centres[x, mean] = self.maybe(self.graph.op("Sub", x, mean))
+            self.centres[x, mean] = self.maybe(self.centred(x, mean))
         return self.centres[x, mean]
+
+    def centred(self, x: str, mean: str) -> str:
+        ways = ("Sub", "Add Neg", "Neg Sub", "Sum Mul -1", "Sub Neg Neg")
+        way = self.draw.pick("centring", ways, (0.6, 0.1, 0.1, 0.1, 0.1))
+        if way == "Add Neg":
+            return self.either("Add", x, self.graph.op("Neg", mean))
+        if way == "Neg Sub":
+            return self.graph.op("Neg", self.graph.op("Sub", mean, x))
+        if way == "Sum Mul -1":
+            return self.graph.op("Sum", x, self.either("Mul", mean, self.scalar(-1.0)))
+        if way == "Sub Neg Neg":
+            return self.graph.op("Sub", self.graph.op("Neg", self.graph.op("Neg", x)), mean)
+        return self.graph.op("Sub", x, mean)
 
     def spread(self, x: str, mean: str) -> str:
         """What the root is taken of, without epsilon."""
@@ -188,13 +232,25 @@ class Writer:
         else:
             square = self.graph.op("Mul", mean, mean)
             variance = self.graph.op("Sub", self.mean_square(x), square)
-        clip = self.draw.pick("clip at zero", ("no", "Max", "Relu", "Clip"), (0.7, 0.1, 0.1, 0.1))
+        guards = ("no", "Max", "Relu", "Clip", "Where", "Clip both", "Min")
+        if self.graph.opset < SELECTING:
+            guards = guards[:4]
+        shares = (0.6, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05)[: len(guards)]
+        clip = self.draw.pick("guard", guards, shares)
         if clip == "Max":
             variance = self.either("Max", variance, self.constant(0.0))
         elif clip == "Relu":
             variance = self.graph.op("Relu", variance)
         elif clip == "Clip":
             variance = self.graph.op("Clip", variance, self.constant(0.0))
+        elif clip == "Clip both":
+            low, high = self.constant(0.0), self.constant(3e38)
+            variance = self.graph.op("Clip", variance, low, high)
+        elif clip == "Min":
+            variance = self.either("Min", variance, self.constant(3e38))
+        elif clip == "Where":
+            test = self.graph.op("Less", variance, self.constant(0.0))
+            variance = self.graph.op("Where", test, self.constant(0.0), variance)
         double = self.dtype is np.float64  # where the rescaled epsilon is no float32 number
         if self.length > 1 and not double and self.draw.chance("unbiased", 0.1):
             variance = self.either("Mul", variance, self.scalar(self.length / (self.length - 1)))
@@ -223,7 +279,7 @@ class Writer:
         inner = self.under_root(spread)
         way = self.draw.pick(
             "root", ("Sqrt, Div", "Sqrt, Reciprocal", "1 / Sqrt", "Pow -0.5", "Pow 0.5, Div",
-                     "Sqrt of Reciprocal"),
+                     "Sqrt of Reciprocal", "exp of log"),
         )  # fmt: skip
         if self.change == "epsilon outside the root":
             root = self.graph.op("Sqrt", inner)
@@ -243,6 +299,9 @@ class Writer:
             "1 / Sqrt": lambda: self.graph.op("Div", one, self.graph.op("Sqrt", inner)),
             "Pow -0.5": lambda: self.graph.op("Pow", inner, self.scalar(-0.5)),
             "Pow 0.5, Div": lambda: self.graph.op("Pow", inner, self.scalar(0.5)),
+            "exp of log": lambda: self.graph.op(
+                "Exp", self.either("Mul", self.graph.op("Log", inner), self.scalar(-0.5))
+            ),
             "Sqrt of Reciprocal": lambda: self.graph.op("Sqrt", self.graph.op("Reciprocal", inner)),
         }
         return self.maybe(writers[way]())

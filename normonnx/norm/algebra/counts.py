@@ -23,6 +23,9 @@ from normonnx.values.shapes import attribute_int, axes_of, normalized
 
 _SUMS = frozenset({"ReduceSum", "ReduceSumSquare"})
 _SAME_NUMBERS = frozenset({"Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_PRODUCTS = frozenset({"Conv", "Einsum", "MatMul"})
+"""Operators that multiply and add up at once."""
+
 _MAX_STEPS = 8
 
 
@@ -97,13 +100,29 @@ def _is_mean(context: Context, node: ir.Node, index: int, count: int) -> bool:
     """Whether the constant is there multiplied with a sum over so many elements."""
     if node.domain != "" or len(node.inputs) != 2:
         return False
-    if node.op_type == "MatMul":
-        dims = context.shapes.dims(node.inputs[1])
-        return index == 1 and bool(dims and dims[-2 if len(dims) > 1 else 0] == count)
+    if node.op_type in _PRODUCTS:
+        return _added_up(context, node, index) == count
     if node.op_type != "Mul":
         return False
     other = node.inputs[1 - index]
     return _summed(context, other) == count or _is_summed_next(context, node.outputs[0], count)
+
+
+def _added_up(context: Context, node: ir.Node, index: int) -> int | None:
+    """How many products with the constant each element of the result adds up, if it is known."""
+    dims = context.shapes.dims(node.inputs[index])
+    if not dims:
+        return None
+    if node.op_type == "MatMul":
+        summed = [dims[-2 if len(dims) > 1 else 0]] if index == 1 else []
+    elif node.op_type == "Conv":
+        summed = list(dims[1:]) if index == 1 else []
+    else:
+        before, _, result = node.attributes["equation"].as_string().replace(" ", "").partition("->")
+        term = before.split(",")[index]
+        summed = [dim for letter, dim in zip(term, dims, strict=False) if letter not in result]
+    static = [dim for dim in summed if isinstance(dim, int)]
+    return math.prod(static) if summed and len(static) == len(summed) else None
 
 
 def _summed(context: Context, value: ir.Value | None) -> int | None:

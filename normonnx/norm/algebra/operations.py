@@ -18,6 +18,7 @@ from normonnx.norm.algebra.polynomial import (
     Atom,
     IntractableError,
     Length,
+    Logarithm,
     Moment,
     Monomial,
     Outside,
@@ -31,6 +32,8 @@ from normonnx.norm.algebra.polynomial import (
 )
 from normonnx.targets.placement import Group
 from normonnx.values.shapes import Dim
+
+_MAX_HALVES = 8
 
 
 class Algebra:
@@ -100,7 +103,7 @@ class Algebra:
             for index, _ in term:
                 atom = self.atoms[index]
                 yield atom
-                if isinstance(atom, Root):
+                if isinstance(atom, Root | Logarithm):
                     yield from self._all_atoms(dict(atom.inner))
 
     def product(self, left: Poly, right: Poly) -> Poly:
@@ -151,6 +154,28 @@ class Algebra:
             if c > 0 and all(p % 2 == 0 and self._is_root(i) for i, p in term):
                 return {tuple((i, p // 2) for i, p in term): math.sqrt(scale)}
         return {((self._root(unit, scale), 1),): math.sqrt(scale)}
+
+    def logarithm(self, poly: Poly) -> Poly:
+        """Log P as an atom."""
+        varies = frozenset[int]().union(*(self.varies[i] for m in poly for i, _ in m))
+        return {((self._atom(Logarithm(tuple(sorted(poly.items()))), varies), 1),): 1.0}
+
+    def exponential(self, poly: Poly) -> Poly:
+        """Exp of a sum of halves of logarithms: a product of powers.
+
+        Raises:
+            IntractableError: for the exponential of anything else.
+        """
+        result = number(1.0)
+        for term, c in poly.items():
+            atom = self.atoms[term[0][0]] if len(term) == 1 and term[0][1] == 1 else None
+            halves = round(2 * c)
+            if not isinstance(atom, Logarithm) or halves != 2 * c or abs(halves) > _MAX_HALVES:
+                raise IntractableError
+            inner = dict(atom.inner)
+            base = inner if halves % 2 == 0 else self.root(inner)
+            result = self.product(result, self.power(base, halves if halves % 2 else halves // 2))
+        return result
 
     def inner(self, root: int) -> Poly:
         """The polynomial under a root."""
@@ -230,6 +255,9 @@ class Algebra:
             groups = tuple(substitute(group, bound) for group in atom.groups)
             labels = frozenset(label for group in groups for label in group)
             return self._atom(replace(atom, groups=groups), labels)
+        if isinstance(atom, Logarithm):
+            [(renamed, _)] = self.logarithm(self.rename(dict(atom.inner), bound))
+            return renamed[0]
         assert isinstance(atom, Root)
         return self._root(self.rename(dict(atom.inner), bound), atom.scale)
 
@@ -243,7 +271,7 @@ class Algebra:
         return index
 
     def _is_dependent(self, atom: Atom) -> bool:
-        if isinstance(atom, Root):
+        if isinstance(atom, Root | Logarithm):
             return self.depends_on_subject(dict(atom.inner))
         return not isinstance(atom, Outside | Length) or (
             isinstance(atom, Outside) and atom.refused

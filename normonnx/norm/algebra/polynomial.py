@@ -3,6 +3,7 @@
     x            the subject
     E_S[x^p]     its first and second moment over a set S of its axes
     √P           the root of another polynomial, with a positive or negative power
+    log P        its logarithm, of which half a multiple is a power again once Exp is taken
     n            a dimension that only the run knows
     v            a constant that varies, or any other value of the graph, taken as it is
 
@@ -58,6 +59,12 @@ class Root(Struct, frozen=True):
     scale: float
 
 
+class Logarithm(Struct, frozen=True):
+    """The atom log P."""
+
+    inner: tuple[tuple[Monomial, float], ...]
+
+
 class Outside(Struct, frozen=True):
     """A value that is taken as it is, lying along these axes of the subject.
 
@@ -74,7 +81,7 @@ class Outside(Struct, frozen=True):
     refused: bool = False
 
 
-Atom = Subject | Moment | Length | Root | Outside
+Atom = Subject | Moment | Length | Root | Logarithm | Outside
 
 
 def number(value: float) -> Poly:

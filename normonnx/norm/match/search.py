@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.nesting import subgraphs
 from normonnx.norm.algebra.scalars import Scalars
+from normonnx.norm.match.cone import passed_by_all
 from normonnx.operators.names import onnx_name
 from normonnx.ops.operators import DOMAIN
 from normonnx.rewrite import Context
@@ -16,7 +20,7 @@ _MAX_NODES = 24
 _MAX_STEPS = 8
 _MAX_SUBJECTS = 8
 
-_ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow"})
+_ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow", "Exp"})
 NORMALISERS = frozenset(
     {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "RMSNormalization"}
 )
@@ -29,11 +33,15 @@ _CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
     {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
 )
+_MIXING = _REDUCTIONS | NORMALISERS | frozenset("AveragePool Conv CumSum Einsum MatMul".split())
+"""Operators that may put the elements of an axis together."""
+
 _ROW_OPERATORS = frozenset(
     """Abs Add Cast CastLike Clip Div Expand Flatten Identity Max Min Mul Neg Pow Reciprocal Relu
     Reshape Sqrt Squeeze Sub Sum Transpose Unsqueeze""".split()
 )
 _COPIES = frozenset({"Cast", "CastLike", "Identity"})
+_MULTIPLES = frozenset({"Cast", "Div", "Identity", "Mul", "Neg"})
 _VIEWS = frozenset("Cast CastLike Flatten Identity Pow Reshape Squeeze Transpose Unsqueeze".split())
 
 
@@ -62,12 +70,26 @@ def _is_root(context: Context, node: ir.Node) -> bool:
     if node.op_type == "BatchNormalization":
         given = len(node.inputs) > 4 and is_constant(node.inputs[4])
         return not given or attribute_int(node, "training_mode", 0) == 1
+    if node.op_type == "Exp":
+        return _is_power(node)
     if node.op_type != "Pow":
         return True
     exponent = context.constants.array(node.inputs[1])
     if exponent is None or exponent.size != 1 or np.iscomplexobj(exponent):
         return False
     return abs(float(exponent.item())) == 0.5
+
+
+def _is_power(node: ir.Node) -> bool:
+    """Whether Exp is taken of a multiple of a logarithm."""
+    pending = [node]
+    for above in itertools.islice(pending, _MAX_STEPS):
+        producers = [value.producer() for value in above.inputs if value is not None]
+        known = [p for p in producers if p is not None and p.domain == ""]
+        if any(producer.op_type == "Log" for producer in known):
+            return True
+        pending.extend(producer for producer in known if producer.op_type in _MULTIPLES)
+    return False
 
 
 def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value]:
@@ -84,7 +106,32 @@ def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value
             search.over(node.inputs[0], 0)
         pending.extend(_above(node))
     ranked = sorted(search.found, key=lambda value: -search.found[value])
-    return ranked[:_MAX_SUBJECTS]
+    passed = _spread_out(passed_by_all(context, root))
+    farther = itertools.takewhile(lambda value: value not in search.found, passed)
+    return list(dict.fromkeys([*farther, *ranked, *passed]))[:_MAX_SUBJECTS]
+
+
+def _spread_out(passed: Sequence[ir.Value]) -> list[ir.Value]:
+    """Those that are read more than once or put together along an axis, and what they are views of.
+
+    Args:
+        passed: values that all ways to a root pass, the nearest first.
+
+    Returns:
+        The farthest first.
+    """
+    found: list[ir.Value] = []
+    for value in passed:
+        uses = value.uses()
+        readers = [use.node for use in uses]
+        is_mixed = any(reader.op_type in _MIXING for reader in readers)
+        is_viewed = any(
+            reader.op_type in _VIEWS and found and reader.outputs[0] is found[-1]
+            for reader in readers
+        )
+        if len(uses) > 1 or is_mixed or is_viewed:
+            found.append(value)
+    return found[::-1]
 
 
 def _above(node: ir.Node) -> list[ir.Node]:

@@ -105,7 +105,7 @@ def _is_outside(it: Interpreter, form: Form, value: ir.Value) -> bool:
 
 
 def _suffices(it: Interpreter, needed: dict[ir.Value, list[ir.Value]], value: ir.Value) -> bool:
-    """Whether nothing reads the subject but through this value."""
+    """Whether nothing reads the subject, or what leads from it to this value, but through it."""
     if value is it.subject:
         return True
     above: set[ir.Value] = {value}
@@ -115,4 +115,5 @@ def _suffices(it: Interpreter, needed: dict[ir.Value, list[ir.Value]], value: ir
             if before not in above:
                 above.add(before)
                 pending.append(before)
-    return all(it.subject not in inputs for user, inputs in needed.items() if user not in above)
+    before_it = {one for one in above if one is it.subject or one in needed} - {value}
+    return all(before_it.isdisjoint(inputs) for user, inputs in needed.items() if user not in above)

@@ -91,6 +91,22 @@ def power(it: Interpreter, node: ir.Node) -> Form:
     return Form(it.algebra.power(it.algebra.root(base), halves), groups)
 
 
+def logarithm(it: Interpreter, node: ir.Node) -> Form:
+    form = it.form(node.inputs[0])
+    return Form(it.algebra.logarithm(form.poly), form.groups)
+
+
+def exponential(it: Interpreter, node: ir.Node) -> Form:
+    form = it.form(node.inputs[0])
+    return Form(it.algebra.exponential(form.poly), form.groups)
+
+
+def mean_of(it: Interpreter, node: ir.Node) -> Form:
+    """The mean of several values of one shape."""
+    form = elementwise(sum_of)(it, node)
+    return Form(scaled(form.poly, 1.0 / len(node.inputs)), form.groups)
+
+
 def sum_of(_: Algebra, left: Poly, right: Poly) -> Poly:
     """P + Q."""
     return plus(left, right)
