@@ -157,14 +157,11 @@ class _Parameter(Struct, frozen=True):
     types: frozenset[str]
 
 
-def _parameters(
-    schema: Schema, formal: Sequence[Schema.FormalParameter]
-) -> tuple[_Parameter, ...]:
+def _parameters(schema: Schema, formal: Sequence[Schema.FormalParameter]) -> tuple[_Parameter, ...]:
     """Inputs or outputs of a form; a type has a name there, or is one itself."""
     named = {one.type_param_str: one.allowed_type_strs for one in schema.type_constraints}
     return tuple(
-        _Parameter(one.option, frozenset(named.get(one.type_str, [one.type_str])))
-        for one in formal
+        _Parameter(one.option, frozenset(named.get(one.type_str, [one.type_str]))) for one in formal
     )
 
 
