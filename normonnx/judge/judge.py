@@ -32,6 +32,7 @@ from normonnx.judge.running import load, settings, worse_loaded
 from normonnx.judge.side_by_side import Compared, SideBySide
 from normonnx.judge.subject import Case, NotComparableError
 from normonnx.judge.tiers import algebra
+from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.verdict import FeedNote, Grade, Tier, Verdict
 from normonnx.operators.kernels import Array
 from normonnx.ops.presence import needs_kernels
@@ -129,7 +130,8 @@ class Judge:
                 self._judge_unrun(optimized, certified, found)
             else:
                 self._cases.start_over()
-                meant = whole.Meant(exact, exact_attributes or {})
+                rounded_to = narrowest_weight(self._original)
+                meant = whole.Meant(exact, exact_attributes or {}, rounded_to)
                 compared = self._side_by_side.run(
                     optimized, self._cases, meant, aligned, found, unseen, progress
                 )

@@ -15,7 +15,6 @@ from normonnx.judge.comparison import flattened, is_float
 from normonnx.judge.options import VerifyOptions
 from normonnx.judge.subject import Case
 from normonnx.judge.tiers import algebra, interface
-from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.tiers.magnitudes import BySize
 from normonnx.judge.verdict import Tier
 from normonnx.operators.kernels import Array
@@ -46,10 +45,12 @@ class Meant(Struct, frozen=True):
     Attributes:
         weights: float64 values of its new weights by name, None if they are not known.
         attributes: float attributes of its new nodes.
+        rounded_to: the narrowest type of the original's weights, which its new ones may have too.
     """
 
     weights: Mapping[str, Array] | None
     attributes: Mapping[ir.Node, Mapping[str, float]]
+    rounded_to: np.dtype[Any]
 
     def of_copy(self, copy: ir.Model) -> Meant:
         """The same of a copy of the model, whose nodes have the same outputs by name."""
@@ -134,6 +135,7 @@ def algebra_tier(
     known = [c for c in used if c.truth is not None]
     chosen = known if cases.is_cheap else [c for c in known if c.feed.decisive][:1]
     worst = algebra.AlgebraResult("", 0.0, 0.0)
+    rounded_to = meant.rounded_to if exact is None else None
     for number, case in enumerate(chosen):
         if progress is not None:
             progress("float64 algebra", number, len(chosen))
@@ -143,29 +145,35 @@ def algebra_tier(
             message = f"not evaluated in float64: {error}" if str(error) else "no time was left"
             return Tier("T2", "algebra", "skipped", message)
         made = flattened(evaluation.outputs)
-        found = _compared(optimized, cases, case, made, options, is_foreign=exact is None)
+        found = _compared(cases, case, made, options, rounded_to)
         worst = max(worst, found, key=lambda r: r.gravity)
     seen = {name for c in chosen for name, t in (c.truth or {}).items() if t.dtype == _DOUBLE}
     if not seen - set(cases.random):
         return Tier("T2", "algebra", "skipped", "no output is a floating-point number")
-    return _told(worst, len(chosen), narrowest_weight(optimized) if exact is None else None)
+    return _told(worst, len(chosen), rounded_to)
 
 
 def _compared(
-    optimized: ir.Model,
     cases: Cases,
     case: Case,
     made: dict[str, Any],
     options: VerifyOptions,
-    *,
-    is_foreign: bool,
+    rounded_to: np.dtype[Any] | None,
 ) -> algebra.AlgebraResult:
-    """One feed: by the weights before they were rounded, or as far as rounding explains it."""
+    """One feed: by the weights before they were rounded, or as far as rounding explains it.
+
+    Args:
+        cases: of the original.
+        case: the feed.
+        made: what the other model makes of it in float64.
+        options: what replaces the rule for some outputs.
+        rounded_to: the type of the weights where only the rounded ones are known.
+    """
     truth = {n: t for n, t in (case.truth or {}).items() if n not in cases.random}
-    if not is_foreign:
+    if rounded_to is None:
         return _own_weights(cases, case, truth, made)
     ruled = {n: t for n, t in truth.items() if not options.replaces_rule(n)}
-    found = _foreign(optimized, cases, case, ruled, made)
+    found = _foreign(cases, case, ruled, made, rounded_to)
     others = {n: t for n, t in truth.items() if n not in ruled}
     left = algebra.compare_in_float64(others, made, _owned(case))
     if left.relative > algebra.PLAIN:
@@ -221,11 +229,11 @@ def _own_weights(
 
 
 def _foreign(
-    optimized: ir.Model,
     cases: Cases,
     case: Case,
     truth: Mapping[str, Array],
     made: Mapping[str, Array],
+    rounded_to: np.dtype[Any],
 ) -> algebra.AlgebraResult:
     """Compare where the weights are known as they were rounded."""
     originals = _owned(case)
@@ -234,7 +242,7 @@ def _foreign(
         return found
     if np.isinf(found.relative):
         return _open(found, "which is left to the outputs that run")
-    explained = cases.explained(case, narrowest_weight(optimized))
+    explained = cases.explained(case, rounded_to)
     if explained is None:
         return _open(found, "and how much of that is rounding cannot be told")
     explained = _tenfold(explained)

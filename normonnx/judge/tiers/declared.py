@@ -99,7 +99,10 @@ def _float(dtype: ir.DataType) -> np.dtype[Any] | None:
 
 
 def narrowest_weight(model: ir.Model) -> np.dtype[Any]:
-    """The narrowest float type of a weight in any graph, float32 where there are none."""
+    """The narrowest float type of a weight in any graph, float32 where there are none.
+
+    A weight that is cast has been rounded to the type that it is cast to as well.
+    """
     types = (_float(dtype) for graph in model.graphs() for dtype in _stored_types(graph))
     found = {dtype for dtype in types if dtype is not None}
     return max(found, key=lambda d: float(ml_dtypes.finfo(d).eps), default=np.dtype(np.float32))
@@ -113,3 +116,12 @@ def _stored_types(graph: ir.Graph) -> Iterator[ir.DataType]:
         if onnx_name(node) == "Constant" and "value" in node.attributes:
             tensor: ir.TensorProtocol = node.attributes["value"].value
             yield tensor.dtype
+        elif onnx_name(node) == "Cast" and _is_weight(node.inputs[0]):
+            yield ir.DataType(node.attributes["to"].as_int())
+
+
+def _is_weight(value: ir.Value | None) -> bool:
+    """Whether a value is stored."""
+    producer = None if value is None else value.producer()
+    is_made = producer is not None and onnx_name(producer) == "Constant"
+    return value is not None and (is_made or value.const_value is not None)
