@@ -46,6 +46,7 @@ from benchmarks.judge_rules import RULES, accepted
 from normonnx import pipeline
 from normonnx.judge import Judge, VerifyOptions
 from normonnx.judge.comparison import flattened
+from normonnx.judge.tiers.declared import narrowest_weight
 from normonnx.judge.verdict import Verdict
 from normonnx.judge.whole import Meant, algebra_tier
 from normonnx.options import Options
@@ -311,7 +312,7 @@ def as_foreign(pair: Pair, judge: Judge, verdict: Verdict) -> tuple[str, str]:
     """What the same judge says without the weights: only its algebra looks at them."""
     kept = [tier for tier in verdict.tiers if tier.code != "T2"]
     if judge.cases is not None:
-        meant = Meant(None, {})
+        meant = Meant(None, {}, narrowest_weight(pair.original))
         used = judge.cases.first(None)
         kept.append(algebra_tier(pair.optimized, judge.cases, used, meant, OPTIONS, None))
     for status in ("fail", "inconclusive"):
