@@ -15,7 +15,7 @@ from normonnx.norm.algebra.rules.clamps import COMPARISONS
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 
-_MAX_VALUES = 64
+_MAX_VALUES = 40
 
 
 def passed_by_all(context: Context, root: ir.Node) -> list[ir.Value]:
