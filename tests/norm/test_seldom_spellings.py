@@ -19,6 +19,22 @@ IN_3D = "x4 = Unsqueeze (x, two_) "
 
 EYE, ONES = np.eye(ROW), np.ones((ROW, ROW))
 
+HALVES = (
+    "a, c = Split <axis=-1> (x, {sizes}) ma = ReduceMean <axes=[-1]> (a)"
+    " mc = ReduceMean <axes=[-1]> (c) wa = Mul (ma, {first}) wc = Mul (mc, {second})"
+    " m = Add (wa, wc)"
+)
+"""The mean of x from those of two parts."""
+
+WELFORD = (
+    HALVES.format(sizes="equal", first="half", second="half")
+    + " da = Sub (a, ma) dc = Sub (c, mc) qa = Mul (da, da) qc = Mul (dc, dc)"
+    " va = ReduceMean <axes=[-1]> (qa) vc = ReduceMean <axes=[-1]> (qc) s = Add (va, vc)"
+    " w = Mul (s, half) t = Sub (ma, mc) tt = Mul (t, t) u = Mul (tt, {share}) v = Add (w, u)"
+    f" d = Sub (x, m) {QUOTIENT}"
+)
+"""The variance of x from those of two halves, and the distance of their means."""
+
 GIVEN: dict[str, Weight] = {
     "n": np.float32(ROW),
     "minus": np.float32(-1),
@@ -42,6 +58,12 @@ GIVEN: dict[str, Weight] = {
     "taps": np.eye(3)[:, :, None] * np.full(ROW, 1 / ROW),
     "mixing": np.ones((3, 3, 1)) * np.full(ROW, 1 / ROW),
     "ramp": np.eye(3)[:, :, None] * np.linspace(0, 1, ROW),
+    "half": np.float32(0.5),
+    "quarter": np.float32(0.25),
+    "three": np.float32(3 / 8),
+    "five": np.float32(5 / 8),
+    "equal": np.array([4, 4]),
+    "unequal": np.array([3, 5]),
     "depthwise": np.full((3, 1, ROW), 1 / ROW),
 }
 
@@ -73,6 +95,13 @@ SPELLINGS = {
     f"{BEHIND}",
     "a convolution with constant taps": f"m = Conv (x, taps) {BEHIND}",
     "a depthwise convolution": f"m = Conv <group=3> (x, depthwise) {BEHIND}",
+    "the mean of all parts": "s0, s1, s2, s3, s4, s5, s6, s7 = Split <axis=-1> (x)"
+    f" m = Mean (s0, s1, s2, s3, s4, s5, s6, s7) {BEHIND}",
+    "the mean of halves": f"{HALVES} {BEHIND}".format(sizes="equal", first="half", second="half"),
+    "the mean of unequal parts": f"{HALVES} {BEHIND}".format(
+        sizes="unequal", first="three", second="five"
+    ),
+    "the variance of halves": WELFORD.format(share="quarter"),
     "ReduceL1 of squares": f"{CENTRED} p = Mul (d, d) s = ReduceL1 <axes=[-1]> (p) v = Div (s, n)"
     f" {QUOTIENT}",
     "the square of −d": f"{CENTRED} a = Neg (d) p = Mul (a, a) v = ReduceMean <axes=[-1]> (p)"
@@ -114,6 +143,15 @@ LOOK_ALIKES = {
     f" s = Gather <axis=-1> (c, end) k = Unsqueeze (s, last) m = Div (k, n) {BEHIND}",
     "a convolution with a ramp": f"m = Conv (x, ramp) {BEHIND}",
     "a convolution that mixes channels": f"m = Conv (x, mixing) {BEHIND}",
+    "unequal parts that count alike": f"{HALVES} {BEHIND}".format(
+        sizes="unequal", first="half", second="half"
+    ),
+    "equal parts that count differently": f"{HALVES} {BEHIND}".format(
+        sizes="equal", first="three", second="five"
+    ),
+    "the variance of halves, their distance counted half": WELFORD.format(share="half"),
+    "one half left out": "a, c = Split <axis=-1> (x, equal) m = ReduceMean <axes=[-1]> (a)"
+    f" {BEHIND}",
     "ReduceL1 of what has signs": f"{CENTRED} s = ReduceL1 <axes=[-1]> (d) v = Div (s, n)"
     f" {QUOTIENT}",
     "the mean of |d|": f"{CENTRED} a = Abs (d) v = ReduceMean <axes=[-1]> (a) {QUOTIENT}",

@@ -31,6 +31,8 @@ class Form(Struct, frozen=True):
 
 
 Rule = Callable[["Interpreter", ir.Node], Form]
+PartRule = Callable[["Interpreter", ir.Node, int], Form]
+"""The rule of an operator with several outputs: what the one of this index is."""
 
 
 class Interpreter:
@@ -51,6 +53,7 @@ class Interpreter:
         subject: ir.Value,
         *,
         rules: Mapping[str, Rule],
+        part_rules: Mapping[str, PartRule],
         scalars: Scalars,
         cuts: Cuts | None = None,
     ) -> None:
@@ -73,6 +76,7 @@ class Interpreter:
         self.algebra: Algebra = Algebra(axes)
         self.refusals: dict[ir.Value, str] = {}
         self._rules = rules
+        self._part_rules = part_rules
         self._scalars = scalars
         self._forms: dict[ir.Value, Form | None] = {subject: Form(X, self.labels.subject)}
         self._depth = 0
@@ -187,9 +191,12 @@ class Interpreter:
         if node.graph is not self.graph or self._depth > _MAX_DEPTH or node.domain != "":
             return None
         dtype = self.context.shapes.dtype(value)
-        if value is not node.outputs[0] or not (dtype is None or is_float(dtype)):
+        if not (dtype is None or is_float(dtype)):
             return None
-        return self._rules.get(node.op_type)
+        of_parts = self._part_rules.get(node.op_type)
+        if of_parts is not None:
+            return lambda it, one: of_parts(it, one, one.outputs.index(value))
+        return self._rules.get(node.op_type) if value is node.outputs[0] else None
 
     def _refusal(self, node: ir.Node, reason: str) -> str:
         """Why a node that depends on the subject was refused, it or one before it; or ""."""

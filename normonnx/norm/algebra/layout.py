@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from normonnx.norm.algebra.polynomial import Cut
 from normonnx.targets.placement import Group, Groups
 from normonnx.values.shapes import Dim, divide, times
 
@@ -51,6 +52,7 @@ class Labels:
             groups.append(group)
         self.subject: Groups = tuple(groups)
         self._own = len(self.sizes)
+        self._parts: dict[tuple[Cut, int], int] = {}
 
     def free(self, dims: Sequence[Dim]) -> Groups:
         """New labels for the axes of a value from outside."""
@@ -64,9 +66,20 @@ class Labels:
             groups.append((label,))
         return tuple(groups)
 
+    def part(self, cut: Cut, index: int) -> int:
+        """The label of a part of a cut axis, the same whenever it is asked for; it is bound.
+
+        Parts are labels of the subject, so that no value from outside is taken for one of them.
+        """
+        key = (cut, index)
+        if key not in self._parts:
+            self._parts[key] = len(self.sizes)
+            self.sizes[self._parts[key]] = cut.size(index)
+        return self._parts[key]
+
     def is_free(self, label: int) -> bool:
         """Whether the label stands for no axis of the subject."""
-        return label >= self._own
+        return label >= self._own and label not in self._parts.values()
 
     def size(self, group: Group) -> Dim:
         """The dimension of an axis."""

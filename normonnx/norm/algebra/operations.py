@@ -16,18 +16,22 @@ from normonnx.norm.algebra.layout import substitute
 from normonnx.norm.algebra.polynomial import (
     SUBJECT,
     Atom,
+    Cut,
     IntractableError,
     Length,
     Logarithm,
     Moment,
     Monomial,
     Outside,
+    Part,
+    PartMoment,
     Poly,
     Root,
     Subject,
     collected,
     monomial,
     number,
+    plus,
     scaled,
 )
 from normonnx.targets.placement import Group
@@ -198,12 +202,29 @@ class Algebra:
         terms: list[tuple[Monomial, float]] = []
         for term, c in poly.items():
             varying = [(i, p) for i, p in term if self.varies[i] & over]
-            powers = {i: p for i, p in term if not self.varies[i] & over}
-            if varying:
-                moment = self._mean_of(varying, over)
-                powers[moment] = powers.get(moment, 0) + 1
-            terms.append((monomial(powers), c))
+            rest = {tuple((i, p) for i, p in term if not self.varies[i] & over): c}
+            taken = self._mean_of(varying, over) if varying else number(1.0)
+            terms.extend(self.product(rest, taken).items())
         return collected(terms)
+
+    def part(self, cut: Cut, index: int, along: int) -> Poly:
+        """x_i, or what it is where it is but one element wide."""
+        if cut.size(index) == 1:
+            return self._part_moment(cut, index, 1)
+        labels = self.varies[SUBJECT] - {cut.axis} | {along}
+        return {((self._atom(Part(cut, index, along), labels), 1),): 1.0}
+
+    def _part_moment(self, cut: Cut, index: int, power: int) -> Poly:
+        """E[x_i^p]; that of the last part is what the others leave of the whole's."""
+        over = frozenset({cut.axis})
+        if index < len(cut.ends) - 1:
+            atom = self._atom(PartMoment(cut, index, power), self.varies[SUBJECT] - over)
+            return {((atom, 1),): 1.0}
+        whole: Poly = {((self._moment(power, over), 1),): cut.ends[-1] / cut.size(index)}
+        for other in range(index):
+            share = -cut.size(other) / cut.size(index)
+            whole = plus(whole, scaled(self._part_moment(cut, other, power), share))
+        return whole
 
     def second_moment(self, over: frozenset[int]) -> Monomial:
         """E_S[x²] as a monomial."""
@@ -222,14 +243,16 @@ class Algebra:
             terms.append((monomial(powers), c))
         return collected(terms)
 
-    def _mean_of(self, varying: list[tuple[int, int]], over: frozenset[int]) -> int:
+    def _mean_of(self, varying: list[tuple[int, int]], over: frozenset[int]) -> Poly:
         if len(varying) == 1:
             index, power = varying[0]
             atom = self.atoms[index]
             if isinstance(atom, Subject) and power in (1, 2):
-                return self._moment(power, over)
+                return {((self._moment(power, over), 1),): 1.0}
             if isinstance(atom, Moment) and power == 1 and not atom.over & over:
-                return self._moment(atom.power, atom.over | over)
+                return {((self._moment(atom.power, atom.over | over), 1),): 1.0}
+            if isinstance(atom, Part) and power in (1, 2) and over == {atom.along}:
+                return self._part_moment(atom.cut, atom.index, power)
             if isinstance(atom, Subject) and power > 2:
                 raise IntractableError(f"a mean is taken of x^{power}, where a norm takes x²")
         raise IntractableError("a mean is taken of something else than x and x²")

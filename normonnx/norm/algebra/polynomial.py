@@ -2,6 +2,7 @@
 
     x            the subject
     E_S[x^p]     its first and second moment over a set S of its axes
+    x_i          a part of x along one of its axes, and its moments over that axis
     √P           the root of another polynomial, with a positive or negative power
     log P        its logarithm, of which half a multiple is a power again once Exp is taken
     n            a dimension that only the run knows
@@ -46,6 +47,33 @@ class Moment(Struct, frozen=True):
     over: frozenset[int]
 
 
+class Cut(Struct, frozen=True):
+    """An axis of the subject taken apart: which, and where each part ends."""
+
+    axis: int
+    ends: tuple[int, ...]
+
+    def size(self, index: int) -> int:
+        """The length of a part."""
+        return self.ends[index] - (self.ends[index - 1] if index else 0)
+
+
+class Part(Struct, frozen=True):
+    """The atom of one part of x; ``along`` is the label of its own axis."""
+
+    cut: Cut
+    index: int
+    along: int
+
+
+class PartMoment(Struct, frozen=True):
+    """The atom E[x_i^power] over the axis that was cut."""
+
+    cut: Cut
+    index: int
+    power: int
+
+
 class Length(Struct, frozen=True):
     """The atom of a dimension that only the run knows, by the name of its symbol."""
 
@@ -81,7 +109,7 @@ class Outside(Struct, frozen=True):
     refused: bool = False
 
 
-Atom = Subject | Moment | Length | Root | Logarithm | Outside
+Atom = Subject | Moment | Part | PartMoment | Length | Root | Logarithm | Outside
 
 
 def number(value: float) -> Poly:

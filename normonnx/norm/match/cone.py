@@ -10,12 +10,15 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from normonnx.norm.algebra.rules import RULES
+from normonnx.norm.algebra.rules import PART_RULES, RULES
 from normonnx.norm.algebra.rules.clamps import COMPARISONS
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 
 _MAX_VALUES = 40
+
+_FOLLOWED = frozenset({*RULES, *PART_RULES, "CumSum"})
+"""The operators of the algebra; the rule of Gather looks through a CumSum."""
 
 
 def passed_by_all(context: Context, root: ir.Node) -> list[ir.Value]:
@@ -61,7 +64,7 @@ def _operands(context: Context, root: ir.Node, value: ir.Value) -> Iterator[ir.V
     node = value.producer()
     if node is None or node.graph is not root.graph or node.domain != "":
         return
-    if node.op_type not in RULES and node.op_type not in _THROUGH:
+    if node.op_type not in _FOLLOWED:
         return
     for operand in node.inputs:
         if operand is None or _is_number(context, operand):
@@ -73,10 +76,6 @@ def _operands(context: Context, root: ir.Node, value: ir.Value) -> Iterator[ir.V
         test = operand.producer()
         if test is not None and test.domain == "" and test.op_type in COMPARISONS:
             yield from (v for v in test.inputs if v is not None and not _is_number(context, v))
-
-
-_THROUGH = frozenset({"CumSum"})
-"""Operators that a rule of another one looks through."""
 
 
 def _is_number(context: Context, value: ir.Value) -> bool:

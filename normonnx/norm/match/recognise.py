@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from normonnx.norm.algebra.interpret import Interpreter
 from normonnx.norm.algebra.layout import Cuts
 from normonnx.norm.algebra.polynomial import IntractableError
-from normonnx.norm.algebra.rules import RULES
+from normonnx.norm.algebra.rules import PART_RULES, RULES
 from normonnx.norm.algebra.scalars import Scalars
 from normonnx.norm.match.choose import Surroundings, choose
 from normonnx.norm.match.follow import SURE, is_sure
@@ -119,7 +119,13 @@ class _Trial(Struct, frozen=True):
 
     def _interpreter(self, subject: ir.Value, cuts: Cuts) -> Interpreter:
         return Interpreter(
-            self.context, self.graph, subject, rules=RULES, scalars=self.scalars, cuts=cuts
+            self.context,
+            self.graph,
+            subject,
+            rules=RULES,
+            part_rules=PART_RULES,
+            scalars=self.scalars,
+            cuts=cuts,
         )
 
     def _look(self, it: Interpreter, found: _Found) -> None:

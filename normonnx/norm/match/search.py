@@ -33,7 +33,9 @@ _CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
     {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
 )
-_MIXING = _REDUCTIONS | NORMALISERS | frozenset("AveragePool Conv CumSum Einsum MatMul".split())
+_MIXING = (
+    _REDUCTIONS | NORMALISERS | frozenset("AveragePool Conv CumSum Einsum MatMul Split".split())
+)
 """Operators that may put the elements of an axis together."""
 
 _ROW_OPERATORS = frozenset(

@@ -6,11 +6,12 @@ leaves the algebra, with a sentence if that is worth telling.
 
 from __future__ import annotations
 
-from normonnx.norm.algebra.interpret import Rule
+from normonnx.norm.algebra.interpret import PartRule, Rule
 from normonnx.norm.algebra.rules import (
     arithmetic,
     clamps,
     normalisers,
+    parts,
     products,
     reductions,
     views,
@@ -63,3 +64,6 @@ RULES: dict[str, Rule] = {
     "Where": clamps.where,
 }
 """The operators of the algebra."""
+
+PART_RULES: dict[str, PartRule] = {"Split": parts.split}
+"""Those with several outputs."""
