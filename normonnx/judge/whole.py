@@ -30,6 +30,9 @@ EQUAL = "equal by structure: nothing to run"
 
 _DOUBLE = np.dtype(np.float64)
 
+_NO_JUMP = 1e-9
+"""How far rounding in float64 moves an element at most, relative to the largest."""
+
 
 class InterfaceTier(Struct, frozen=True):
     """T0 with what is not decisive in it."""
@@ -223,9 +226,18 @@ def _own_weights(
     if found.excess <= 1:
         return found
     explained = _tenfold(cases.explained(case, _DOUBLE) or {})
+    if cases.jumps:
+        explained = {n: _without_jumps(by_size, truth[n]) for n, by_size in explained.items()}
     return algebra.compare_in_float64(
         truth, made, originals, replace(algebra.EXACT, explained=explained)
     )
+
+
+def _without_jumps(explained: BySize, truth: Array) -> BySize:
+    """The distances that are rounding in float64, and no jump, beside the largest element."""
+    finite = np.abs(truth[np.isfinite(truth)])
+    most = _NO_JUMP * float(finite.max(initial=0.0))
+    return {size: distance for size, distance in explained.items() if distance.largest <= most}
 
 
 def _foreign(

@@ -336,16 +336,18 @@ def test_what_is_random_itself_is_the_same_operator() -> None:
     )
 
 
-def test_random_numbers_in_a_branch_are_not_compared_and_said_so() -> None:
+def test_random_numbers_in_a_branch_are_fed_alike() -> None:
     text = """(float[N, 4] x, bool c) => (float[N, 4] y) {
         y = If(c) <
             then_branch = a () => (float[N, 4] p) { p = RandomNormalLike(x) },
             else_branch = b () => (float[N, 4] q) { q = Exp(x) }
         >
     }"""
-    verdict = judge(graph_model(text), respelled(graph_model(text)))
-    assert verdict.status == "inconclusive"
-    assert verdict.unseen == ("output 'y' is not compared, as it depends on random numbers",)
+    assert judge(graph_model(text), respelled(graph_model(text))).status == "pass"
+    wrong = graph_model(
+        text.replace("p = RandomNormalLike(x)", "r = RandomNormalLike(x) p = Exp(r)")
+    )
+    assert judge(graph_model(text), wrong).status == "fail"
 
 
 def test_an_original_that_does_not_load_is_inconclusive() -> None:

@@ -23,7 +23,7 @@ from normonnx.values.shapes import attribute_int, axes_of, normalized
 
 _SUMS = frozenset({"ReduceSum", "ReduceSumSquare"})
 _SAME_NUMBERS = frozenset({"Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-_PRODUCTS = frozenset({"Conv", "Einsum", "MatMul"})
+PRODUCTS = frozenset({"Conv", "Einsum", "MatMul"})
 """Operators that multiply and add up at once."""
 
 _MAX_STEPS = 8
@@ -100,7 +100,7 @@ def _is_mean(context: Context, node: ir.Node, index: int, count: int) -> bool:
     """Whether the constant is there multiplied with a sum over so many elements."""
     if node.domain != "" or len(node.inputs) != 2:
         return False
-    if node.op_type in _PRODUCTS:
+    if node.op_type in PRODUCTS:
         return _added_up(context, node, index) == count
     if node.op_type != "Mul":
         return False

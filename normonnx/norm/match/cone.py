@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import onnx_ir as ir
 
+from normonnx.norm.algebra.counts import PRODUCTS
 from normonnx.norm.algebra.rules import PART_RULES, RULES
 from normonnx.norm.algebra.rules.clamps import COMPARISONS
 from normonnx.rewrite import Context
 from normonnx.values.constants import is_float
 
 _MAX_VALUES = 40
+
+_FEW = 4
 
 _FOLLOWED = frozenset({*RULES, *PART_RULES, "CumSum"})
 """The operators of the algebra; the rule of Gather looks through a CumSum."""
@@ -64,7 +68,7 @@ def _operands(context: Context, root: ir.Node, value: ir.Value) -> Iterator[ir.V
     node = value.producer()
     if node is None or node.graph is not root.graph or node.domain != "":
         return
-    if node.op_type not in _FOLLOWED:
+    if node.op_type not in _FOLLOWED or not _is_even(context, node):
         return
     for operand in node.inputs:
         if operand is None or _is_number(context, operand):
@@ -76,6 +80,24 @@ def _operands(context: Context, root: ir.Node, value: ir.Value) -> Iterator[ir.V
         test = operand.producer()
         if test is not None and test.domain == "" and test.op_type in COMPARISONS:
             yield from (v for v in test.inputs if v is not None and not _is_number(context, v))
+
+
+def _is_even(context: Context, node: ir.Node) -> bool:
+    """Whether a product with a constant weighs alike what it adds up, as a mean does.
+
+    Told from a few of the numbers; the rule of the operator looks at all of them.
+    """
+    if node.op_type not in PRODUCTS:
+        return True
+    arrays = [context.constants.array(value) for value in node.inputs if value is not None]
+    return all(array is None or array.size < _FEW or _looks_even(array) for array in arrays)
+
+
+def _looks_even(weights: np.ndarray) -> bool:
+    """Whether one number stands beside another that is the same, in its row or column."""
+    flat = weights.reshape(-1, weights.shape[-1])
+    rows, columns = flat[0, 1:_FEW], flat[1:_FEW, 0]
+    return any(len(some) > 0 and bool((some == some[0]).all()) for some in (rows, columns))
 
 
 def _is_number(context: Context, value: ir.Value) -> bool:

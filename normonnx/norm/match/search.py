@@ -19,6 +19,8 @@ from normonnx.values.shapes import attribute_int
 _MAX_NODES = 24
 _MAX_STEPS = 8
 _MAX_SUBJECTS = 8
+_MAX_FARTHER = 4
+"""Of these so many that are beyond all that reductions are over."""
 
 _ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow", "Exp"})
 NORMALISERS = frozenset(
@@ -31,7 +33,7 @@ _DONE = frozenset({"LayerNormalization", "RMSNormalization"})
 
 _CARRIERS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _REDUCTIONS = frozenset(
-    {"ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "GlobalAveragePool"}
+    "GlobalAveragePool ReduceL1 ReduceL2 ReduceMean ReduceSum ReduceSumSquare".split()
 )
 _MIXING = (
     _REDUCTIONS | NORMALISERS | frozenset("AveragePool Conv CumSum Einsum MatMul Split".split())
@@ -109,12 +111,14 @@ def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value
         pending.extend(_above(node))
     ranked = sorted(search.found, key=lambda value: -search.found[value])
     passed = _spread_out(passed_by_all(context, root))
-    farther = itertools.takewhile(lambda value: value not in search.found, passed)
-    return list(dict.fromkeys([*farther, *ranked, *passed]))[:_MAX_SUBJECTS]
+    farther = list(itertools.takewhile(lambda value: value not in search.found, passed))
+    return list(dict.fromkeys([*farther[-_MAX_FARTHER:], *ranked, *passed]))[:_MAX_SUBJECTS]
 
 
 def _spread_out(passed: Sequence[ir.Value]) -> list[ir.Value]:
-    """Those that are read more than once or put together along an axis, and what they are views of.
+    """Those that are put together along an axis, and above them what is read more than once.
+
+    What they are views of is among them.
 
     Args:
         passed: values that all ways to a root pass, the nearest first.
@@ -131,7 +135,7 @@ def _spread_out(passed: Sequence[ir.Value]) -> list[ir.Value]:
             reader.op_type in _VIEWS and found and reader.outputs[0] is found[-1]
             for reader in readers
         )
-        if len(uses) > 1 or is_mixed or is_viewed:
+        if is_mixed or (found and (len(uses) > 1 or is_viewed)):
             found.append(value)
     return found[::-1]
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from msgspec import Struct
 
+from normonnx.graph.dims import times
 from normonnx.norm.algebra.interpret import Form, Interpreter
 from normonnx.norm.algebra.polynomial import IntractableError, number, plus, scaled
 from normonnx.norm.algebra.rules.reductions import mean_over, windowed
@@ -138,11 +139,11 @@ def convolution(it: Interpreter, node: ir.Node) -> Form:
     if weight is None or (len(node.inputs) > 2 and node.inputs[2] is not None):
         raise IntractableError
     form = it.form(node.inputs[0])
-    taps = _matrix(it, weight)
+    taps = _numbers(it, weight)
     if taps is None or taps.ndim < 3:
         raise IntractableError
     window = taps.reshape(*taps.shape[:2], -1)
-    if (window != window[:, :, :1]).any():
+    if (window[0, 0] != window[0, 0, 0]).any() or (window != window[:, :, :1]).any():
         raise IntractableError
     mixing = _channels(it, node, window[:, :, 0], it.labels.length(form.groups[1]))
     if mixing is None:
@@ -177,27 +178,30 @@ def _mixed(it: Interpreter, form: Form, place: int, mixing: _Mixing) -> Form:
 
 def _mixing(it: Interpreter, value: ir.Value, *, transposed: bool) -> _Mixing | None:
     """What a constant square matrix does along an axis, or None where it does anything else."""
-    matrix = _matrix(it, value)
-    if matrix is None or matrix.ndim != 2:
+    dims = it.dims(value)
+    matrix = _numbers(it, value) if len(dims) == 2 and dims[0] == dims[1] else None
+    if matrix is None:
         return None
     return _of_array(matrix.T if transposed else matrix)
 
 
 def _of_array(matrix: np.ndarray) -> _Mixing | None:
+    """The same of its numbers; most are told from the first row alone."""
     count = matrix.shape[0]
-    if matrix.shape != (count, count) or count < 2:
+    if matrix.shape != (count, count) or count < 2 or (matrix[0, 1:] != matrix[0, 1]).any():
         return None
-    diagonal, beside = matrix[0, 0], matrix[0, 1]
-    expected = np.full_like(matrix, beside)
-    np.fill_diagonal(expected, diagonal)
-    if not np.array_equal(matrix, expected) or not np.isfinite(expected).all():
+    diagonal, beside = float(matrix[0, 0]), float(matrix[0, 1])
+    expected = np.full_like(matrix, matrix[0, 1])
+    np.fill_diagonal(expected, matrix[0, 0])
+    if not np.array_equal(matrix, expected) or not np.isfinite((diagonal, beside)).all():
         return None
-    return _Mixing(float(diagonal) - float(beside), float(beside), keeps=True)
+    return _Mixing(diagonal - beside, beside, keeps=True)
 
 
-def _matrix(it: Interpreter, value: ir.Value) -> np.ndarray | None:
-    """The float64 numbers of a constant."""
-    if not it.context.constants.is_constant(value):
+def _numbers(it: Interpreter, value: ir.Value) -> np.ndarray | None:
+    """The numbers of a constant that is no larger than is looked at."""
+    size = times(it.dims(value))
+    known = isinstance(size, int) and 0 < size <= _LARGEST
+    if not known or not it.context.constants.is_constant(value):
         return None
-    array = it.context.constants.float64(value)
-    return None if array is None or not 0 < array.size <= _LARGEST else array
+    return it.context.constants.array(value)
