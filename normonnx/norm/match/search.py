@@ -18,8 +18,8 @@ from normonnx.values.shapes import attribute_int
 
 _MAX_NODES = 24
 _MAX_STEPS = 8
-_MAX_SUBJECTS = 8
-_MAX_FARTHER = 4
+_MAX_SUBJECTS = 10
+_MAX_FARTHER = 6
 """Of these so many that are beyond all that reductions are over."""
 
 _ROOTS = frozenset({"Sqrt", "ReduceL2", "Pow", "Exp"})
@@ -116,9 +116,7 @@ def subjects(context: Context, root: ir.Node, scalars: Scalars) -> list[ir.Value
 
 
 def _spread_out(passed: Sequence[ir.Value]) -> list[ir.Value]:
-    """Those that are put together along an axis, and above them what is read more than once.
-
-    What they are views of is among them.
+    """Those that are read more than once or put together along an axis, and what they are views of.
 
     Args:
         passed: values that all ways to a root pass, the nearest first.
@@ -135,7 +133,7 @@ def _spread_out(passed: Sequence[ir.Value]) -> list[ir.Value]:
             reader.op_type in _VIEWS and found and reader.outputs[0] is found[-1]
             for reader in readers
         )
-        if is_mixed or (found and (len(uses) > 1 or is_viewed)):
+        if len(uses) > 1 or is_mixed or is_viewed:
             found.append(value)
     return found[::-1]
 
