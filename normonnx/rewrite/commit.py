@@ -105,13 +105,14 @@ def _make(
     context.exact_attributes.update(proposal.exact_attributes)
     opsets = context.opsets_of(proposal.graph)
     context.recorded.replaced(proposal.replacements, proposal.nodes, opsets)
+    _name_nodes(proposal)
     place(proposal, prelude)
     for node in proposal.nodes:
         context.constants.visit(node)
     _redirect(proposal)
     for old, new in proposal.replacements:
         take_place(context, old, new, named)
-    _name(proposal)
+    _name_values(proposal)
     remove(dead, dead_constants)
     if context.journal.observer is not None:
         context.journal.observer.after(proposal.nodes)
@@ -213,15 +214,19 @@ def _redirect(proposal: Proposal) -> None:
                 use.node.replace_input_with(use.idx, new)
 
 
-def _name(proposal: Proposal) -> None:
-    """Names for the new nodes and for what they make, where nothing took an old name over."""
+def _name_nodes(proposal: Proposal) -> None:
+    """Names for the new nodes that took none over, before a graph gives them names of its own."""
     for node in proposal.nodes:
-        hint = f"{proposal.site}_{node.op_type}"
+        if node.name is None:
+            node.name = proposal.context.fresh(f"{proposal.site}_{node.op_type}")
+
+
+def _name_values(proposal: Proposal) -> None:
+    """Names for what the new nodes make, where nothing took an old name over."""
+    for node in proposal.nodes:
         for out in node.outputs:
             if out.name is None or out.name.startswith(UNNAMED):
-                out.name = proposal.context.fresh(hint)
-        if node.name is None:
-            node.name = proposal.context.fresh(hint)
+                out.name = proposal.context.fresh(f"{proposal.site}_{node.op_type}")
 
 
 def _constant_node(value: ir.Value, name: str) -> ir.Node:

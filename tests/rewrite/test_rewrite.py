@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
+import normonnx
 from normonnx.journal import Refusal, RefusedError, Rewrite
 from normonnx.rewrite import Context, Proposal, commit, gain
-from tests.graphs import context, model, node, operators, value
+from tests.graphs import context, model, node, operators, proto, value
 
 TWICE = "(float[2,3] x) => (float[2,3] y) { a = Mul (x, two)\n b = Mul (a, two)\n y = Relu (b) }"
 
@@ -150,3 +152,25 @@ def test_a_channel_among_denormals_is_named() -> None:
         propose(context(m), "b").constant(weight, ir.DataType.FLOAT16, "w", channel_axis=0)
     # A small number beside large ones of the same channel loses nothing that shows.
     propose(context(m), "b").constant(weight.T, ir.DataType.FLOAT16, "w", channel_axis=0)
+
+
+def test_new_nodes_of_a_model_without_names_get_names_of_their_own() -> None:
+    """A convolution that is replaced twice, and a bias map beside it the second time."""
+    nameless = proto(
+        """(float[2,3,5,6] x) => (float[2,1,5,6] y) {
+            n = BatchNormalization (x, s, b, m, v)
+            c = Conv <pads = [1, 1, 1, 1]> (n, w)
+            p = Pad <mode = "reflect"> (c, none)
+            y = Add (k, p)
+        }""",
+        s=np.full(3, 1.3), b=np.arange(3.0), m=np.arange(3.0), v=np.full(3, 1.7), w=(1, 3, 3, 3),
+        none=np.zeros(8, np.int64), k=np.float32(0.7),
+    )  # fmt: skip
+    for each in nameless.graph.node:
+        each.name = ""
+    optimized = normonnx.optimize(nameless, verify=False, simplify=False)
+    made = onnx.ModelProto.FromString(optimized.to_bytes(unverified=True))
+    assert sorted(node.op_type for node in made.graph.node) == ["Add", "Conv", "Pad"]
+    names = [node.name for node in made.graph.node if node.name]
+    assert len(set(names)) == len(names)
+    onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
