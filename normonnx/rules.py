@@ -227,8 +227,8 @@ _PAGES = (
         equation=(
             "m = E[x],   q = E[x²]   over the normalised axes",
             "y = γ·(x − m)·(q − m² + ε)^(−1/2) + β",
-            "Every spelling is brought to this form: two means or E[x²] − E[x]², Sqrt, Pow or",
-            "Reciprocal, sums over N, x·k + (β − m·k), unbiased variance (ε and γ rescaled).",
+            "Spellings are brought to this form: two means or E[x²] − E[x]², Sqrt, Pow, Reciprocal",
+            "or exp of log, sums over N, x·k + (β − m·k), unbiased variance (ε and γ rescaled).",
         ),
         conditions=(
             "the whole expression is the equation above, with ε ≥ 0 under the root",
@@ -236,6 +236,7 @@ _PAGES = (
             "the length of the normalised axes is known where it enters the numbers",
             "scale and bias fit the operator; what does not fit stays a Mul or an Add",
             "types on the way are those the operator computes in",
+            "clamps and choices around the statistics provably act on no number",
             "the default operator set is 17, or can be raised to it (--opset allows it)",
         ),
         exactness="rounding",
