@@ -66,7 +66,7 @@ def _cut(context: Context, node: ir.Node) -> tuple[int, int, int] | None:
         return None
     [(axis, cut)] = cuts.items()
     length = dims[axis] if axis < len(dims) else None
-    if not isinstance(length, int):
+    if not isinstance(length, int) or length < 0:  # as behind a Pad that takes away too much
         return None
     start, end, step = cut.indices(length)
     return (axis, start, end) if step == 1 and start < end else None

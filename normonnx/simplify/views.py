@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx_ir as ir
 
 from normonnx.operators.attributes import attribute_int, attribute_ints, axes_of, normalized
 from normonnx.operators.names import onnx_name
-from normonnx.rewrite import Context
+from normonnx.rewrite import Context, Proposal
 from normonnx.simplify.rule import CHAINS, Found, begin, chained, in_place_of, node_before
 from normonnx.simplify.sizes import target_of
 
@@ -99,10 +101,29 @@ def kept_axes(context: Context, node: ir.Node) -> Found | None:
     if context.shapes.dims(node.outputs[0]) != (short if keeps else full):
         return None
     proposal = begin(context, CHAINS, node)
-    attributes = {**before.attributes, "keepdims": int(not keeps)}
-    new = proposal.node(before.op_type, before.inputs, attributes, instead_of=before)
+    inputs, places = _from_the_front(proposal, before, sorted(axes)) if keeps else ([], {})
+    attributes = {**before.attributes, **places, "keepdims": int(not keeps)}
+    new = proposal.node(before.op_type, inputs or before.inputs, attributes, instead_of=before)
     proposal.replace(node.outputs[0], new)
     return Found(proposal, chained([before, node], before.op_type))
+
+
+def _from_the_front(
+    proposal: Proposal, node: ir.Node, axes: list[int]
+) -> tuple[list[ir.Value | None], dict[str, Any]]:
+    """The inputs and axes of a reduction that drops them, counted from the front.
+
+    ONNX Runtime drops none that is counted from the end where the tensor is empty.
+    """
+    inputs = list(node.inputs)
+    if "axis" in node.attributes:
+        return inputs, {"axis": axes[0]}
+    if "axes" in node.attributes:
+        return inputs, {"axes": axes}
+    given = proposal.context.constants.array(inputs[1]) if len(inputs) > 1 and inputs[1] else None
+    if given is not None and (given < 0).any():
+        inputs[1] = proposal.integers(axes, "axes")
+    return inputs, {}
 
 
 def _read_once(value: ir.Value | None) -> bool:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+import normonnx
+from tests.graphs import proto
 from tests.simplify.comparing import operators, simplified, written
 
 _I = {
@@ -153,3 +157,22 @@ def test_a_chain_through_an_if() -> None:
                     else_branch = e () => (float[2,3] v) { p = Exp (a) v = Transpose (p) }> }"""
     made = simplified(written(text), [(2, 3), ()])
     assert operators(made).startswith("Transpose If")
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_a_reduction_that_drops_its_axis_counts_it_from_the_front(opset: int) -> None:
+    """ONNX Runtime keeps an axis counted from the end where the tensor is empty."""
+    reduce = "ReduceMax <axes = [-1]> (x)" if opset == 13 else "ReduceMax (x, last)"
+    text = f"(float[N, 1] x) => (float[N] y) {{ a = {reduce} y = Squeeze (a, last) }}"
+    given = proto(text, opset=opset, last=np.array([-1]))
+    made = onnx.ModelProto.FromString(
+        normonnx.optimize(given, verify=False).to_bytes(unverified=True)
+    )
+    assert [node.op_type for node in made.graph.node] == ["ReduceMax"]
+    for model in (given, made):
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        for shape in ((0, 1), (3, 1)):
+            [y] = session.run(None, {"x": np.ones(shape, np.float32)})
+            assert y.shape == shape[:1]
