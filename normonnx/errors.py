@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from enum import IntEnum
 from typing import ClassVar
 
@@ -160,6 +161,10 @@ def is_starved(error: BaseException | str) -> bool:
     return any(refusal in text for refusal in _REFUSALS)
 
 
+_OF_PATHS = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS, errno.EDQUOT})
+"""What systems say of names that go in circles or are too long, and of disks that take no more."""
+
+
 def _missing_from(error: Exception) -> str:
     """The package that an error says is missing, or is there in part; "" for none."""
     if isinstance(error, ImportError):
@@ -176,4 +181,9 @@ def ours(error: Exception) -> NormonnxError:
         return error
     if package := _missing_from(error):
         return EnvironmentLacksError.without(package)
-    return MemoryLacksError.of(error) if is_starved(error) else InternalError.of(error)
+    if is_starved(error):
+        return MemoryLacksError.of(error)
+    if isinstance(error, OSError) and error.errno in _OF_PATHS:
+        where = "" if error.filename is None else os.fsdecode(error.filename)
+        return WriteError(f"the system refuses a file: {error.strerror}", where=where)
+    return InternalError.of(error)

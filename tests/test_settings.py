@@ -113,6 +113,8 @@ def test_a_broken_file_is_ours_to_complain_of_if_it_speaks_of_us(run: Run, house
     assert err.startswith("error[NX-E02]: the file is not valid TOML")
     assert str(path) in err
     assert run("explain", "NX001", "--isolated")[0] == 0
+    path.write_bytes(b"# caf\xe9\n[tool.normonnx]\n")
+    assert run("explain", "NX001")[0] == 2, "a byte that is no UTF-8 loses no settings unsaid"
     path.write_text("[tool.other\n")
     assert run("explain", "NX001")[0] == 0
 

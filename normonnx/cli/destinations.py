@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,7 +66,22 @@ def _named(sources: Sequence[str], output: str, *, in_place: bool) -> Path:
     """What ``-o`` names, which is none of the models unless that is asked for."""
     if not in_place:
         refuse_overwriting(read_from(sources), "-o", Path(output), hint=IN_PLACE)
+    _refuse_weights(sources[0], Path(output))
     return Path(output)
+
+
+def _refuse_weights(source: str, output: Path) -> None:
+    """Refuse to write a result over a data file that the model names."""
+    if source == PIPE or not output.is_file():
+        return
+    from normonnx.model_io.retiring import locations_in
+
+    model = Path(source)
+    if _behind(output) in {_behind(model.parent / name) for name in locations_in(model)}:
+        raise UsageError(
+            f"-o would overwrite the weights of {source!r}, {str(output)!r}",
+            hint="name another file",
+        )
 
 
 def _beside(source: str) -> Path:
@@ -87,7 +103,18 @@ def refuse_mixtures(sources: Sequence[str], output: str | None, directory: Path 
 
 def read_from(sources: Iterable[str]) -> frozenset[Path]:
     """The files behind models that are named."""
-    return frozenset(Path(source).resolve() for source in sources if source != PIPE)
+    return frozenset(_behind(source) for source in sources if source != PIPE)
+
+
+def touched(sources: Iterable[str], results: Iterable[Path | None]) -> frozenset[Path]:
+    """The files behind models that are read and behind results, devices and pipes aside."""
+    files = [path for path in results if path is not None and (path.is_file() or not path.exists())]
+    return read_from(sources) | {_behind(path) for path in files}
+
+
+def _behind(path: str | Path) -> Path:
+    """The file that a name leads to, links followed; one that goes in circles leads nowhere."""
+    return Path(os.path.realpath(path))
 
 
 def refuse_overwriting(models: frozenset[Path], option: str, path: Path, *, hint: str = "") -> None:
@@ -102,19 +129,23 @@ def refuse_overwriting(models: frozenset[Path], option: str, path: Path, *, hint
     Raises:
         UsageError: the path is one of the models.
     """
-    if path.resolve() in models:
+    if _behind(path) in models:
         raise UsageError(
             f"{option} would overwrite the model {str(path)!r}", hint=hint or "name another file"
         )
 
 
-def refuse_written(reports: Iterable[tuple[str, Path]], sources: Iterable[str]) -> None:
-    """Refuse to write a report over a model that is read.
+def refuse_written(
+    reports: Iterable[tuple[str, Path]],
+    sources: Iterable[str],
+    results: Iterable[Path | None] = (),
+) -> None:
+    """Refuse to write a report over a model that is read, or that is written.
 
     Raises:
         UsageError: a report would be.
     """
-    models = read_from(sources)
+    models = touched(sources, results)
     for _, path in reports:
         if str(path) != PIPE:
             refuse_overwriting(models, "--report", path)

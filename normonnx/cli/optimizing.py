@@ -13,10 +13,10 @@ import click
 from normonnx.cli.destinations import (
     PIPE,
     destinations,
-    read_from,
     refuse_mixtures,
     refuse_overwriting,
     refuse_written,
+    touched,
 )
 from normonnx.cli.parameters import (
     FILE,
@@ -179,9 +179,9 @@ def _tasks(models: tuple[str, ...], options: dict[str, Any]) -> list[Task]:
         else [None] * len(found)
     )
     sources = [entry.source for entry in found]
-    refuse_written(options["reports"], sources)
+    refuse_written(options["reports"], sources, places)
     if options["plan"] is not None:
-        refuse_overwriting(read_from(sources), "--plan", options["plan"])
+        refuse_overwriting(touched(sources, places), "--plan", options["plan"])
     judged = not (options["no_verify"] or options["check"] or options["diff"])
     given = asked(options, verify=judged)
     return [

@@ -19,7 +19,7 @@ from normonnx.cli.parameters import (
     reporting,
     talking,
 )
-from normonnx.errors import ExitCode
+from normonnx.errors import ExitCode, UsageError
 
 
 @click.command()
@@ -67,6 +67,8 @@ def apply(plan: Path, model: str, **options: Any) -> ExitCode:
         plan=reviewed,
         partial=options["partial"],
     )
-    refuse_written(options["reports"], [model])
+    refuse_written(options["reports"], [model, str(plan)], [place])
+    if place is not None and place.resolve() == Path(plan).resolve():
+        raise UsageError(f"the result would overwrite the plan {str(plan)!r}", hint="use -o FILE")
     run = carry_out([task], {**options, "jobs": 1, "check": False, "diff": False})
     return run.exit_code

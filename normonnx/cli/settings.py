@@ -167,17 +167,17 @@ def _table(path: Path) -> dict[str, Any] | None:
         UsageError: the file speaks of normonnx, and is no TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        content = path.read_bytes()
+    except OSError:
         # A file that cannot be read is for those to complain of whose it is.
         return None
     is_ours = path.name != NAME
-    if not is_ours and "normonnx" not in text:
+    if not is_ours and b"normonnx" not in content:
         return None
     import tomllib
 
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(content.decode("utf-8"))
     except ValueError as error:
         raise UsageError(f"the file is not valid TOML: {error}", where=str(path)) from error
     if is_ours and "tool" not in data:

@@ -1,4 +1,8 @@
-"""Data files of a model that is replaced: they go, unless something else refers to them."""
+"""Data files of a model that is replaced.
+
+Those that we wrote for it go, unless something beside them refers to them. Those that another tool
+named stay and are told of: models elsewhere, and backups of any name, may need them.
+"""
 
 from __future__ import annotations
 
@@ -29,37 +33,45 @@ def data_to_retire(destination: Path, *, foreign: bool) -> set[str]:
     with os.scandir(destination.parent) as entries:
         if not foreign and not any(is_own_data(entry.name, destination.name) for entry in entries):
             return set()
+    names = locations_in(destination)
+    return {name for name in names if foreign or is_own_data(name, destination.name)}
+
+
+def locations_in(path: Path) -> frozenset[str]:
+    """The data files that a model file names, as it names them; none where it is no model."""
     try:
-        if not _mentions(destination, b"location"):
-            return set()
-        model = ModelProto.FromString(destination.read_bytes())
+        if not _mentions(path, b"location"):
+            return frozenset()
+        model = ModelProto.FromString(path.read_bytes())
     except (OSError, ValueError, DecodeError):
-        return set()
-    locations = {
+        return frozenset()
+    return frozenset(
         str(entry.value)
         for tensor in contents_of(model).tensors
         for entry in tensor.external_data
         if entry.key == "location"
-    }
-    return {name for name in locations if foreign or is_own_data(name, destination.name)}
+    )
 
 
-def retire(directory: Path, names: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Remove data files that nothing refers to any more.
+def retire(destination: Path, names: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Remove data files that we wrote and that nothing refers to any more.
 
     Args:
-        directory: of the model that named them.
-        names: of the files, relative to it.
+        destination: the model that named them.
+        names: of the files, relative to its directory.
 
     Returns:
         The files that were removed, and those that were left because something may need them.
     """
     removed: list[Path] = []
     left: list[Path] = []
-    for data in sorted(directory / name for name in names):
+    directory = destination.parent
+    for name in sorted(names):
+        data = directory / name
         if not data.exists():
             continue
-        (removed if _remove(data, directory) else left).append(data)
+        goes = is_own_data(name, destination.name) and _remove(data, directory)
+        (removed if goes else left).append(data)
     return tuple(removed), tuple(left)
 
 

@@ -207,7 +207,7 @@ def _save(
             if data_name is not None:
                 transaction.publish(staged_data, data_name)
             transaction.publish(staged, destination.name, decisive=True)
-            removed, left = retire(destination.parent, retired)
+            removed, left = retire(destination, retired)
     return SavedModel(
         destination,
         nbytes + data_bytes,

@@ -332,13 +332,14 @@ def _saved_in_place(path: Path) -> model_io.SavedModel:
     return model_io.save(loaded.give(), path, in_place=True)
 
 
-def test_in_place_the_old_data_file_goes(tmp_path: Path) -> None:
+def test_in_place_a_data_file_of_another_naming_stays(tmp_path: Path) -> None:
+    """A backup, or a model in another directory, may need it."""
     path = tmp_path / "m.onnx"
     data = _with_data(path)
     saved = _saved_in_place(path)
-    assert (saved.removed, saved.left) == ((data,), ())
+    assert (saved.removed, saved.left) == ((), (data,))
     assert saved.data is not None
-    assert names(tmp_path) == sorted(["m.onnx", saved.data.name])
+    assert names(tmp_path) == sorted(["m.onnx", data.name, saved.data.name])
     assert np.array_equal(
         model_io.load(path).model.graph.initializers["w"].const_value.numpy(),
         numpy_helper.to_array(weight()),
