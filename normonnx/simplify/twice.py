@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph.annotations import named_by_annotations
@@ -92,8 +93,10 @@ def merge_initializers(context: Context) -> None:
 
 def _exact(context: Context, value: ir.Value) -> bytes | None:
     """What was rounded to a new constant, which another one of the same bits need not share."""
-    name = str(value.name)
-    return context.constants.exact[name].tobytes() if name in context.constants.exact else None
+    exact, stored = context.constants.exact.get(str(value.name)), value.const_value
+    if exact is None or stored is None or np.array_equal(exact, stored.numpy()):
+        return None
+    return exact.tobytes()
 
 
 def _overwritten(context: Context) -> set[ir.Value]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
+import normonnx
+from tests.graphs import proto
 from tests.simplify.comparing import initializers, operators, simplified, written
 
 
@@ -203,3 +206,18 @@ def test_an_order_of_nodes_and_operands() -> None:
         b = {other}
         y = Add (a, b) }}"""
     assert operators(simplified(written(text), [(2,), ()])).split().count("If") == 2
+
+
+def test_a_new_scale_that_is_there_already_is_not_stored_again() -> None:
+    """A scale of −½, which nothing rounded, beside an exponent of −½."""
+    given = proto(
+        """(float[n, 4] x) => (float[n, 1] y) {
+            a = Neg (x) b = ReduceSum (a, one) c = Div (b, two) d = Abs (c) e = Pow (d, half)
+            y = Add (c, e)
+        }""",
+        one=np.array([1]), two=np.float32(2), half=np.float32(-0.5),
+    )  # fmt: skip
+    once = normonnx.optimize(given, verify=False).to_bytes(unverified=True)
+    made = onnx.ModelProto.FromString(once)
+    assert [t.name for t in made.graph.initializer if t.data_type == 1] == ["half"]
+    assert normonnx.optimize(made, verify=False).to_bytes(unverified=True) == once
