@@ -55,8 +55,13 @@ def inline_functions(model: ir.Model) -> list[str]:
     NameFixPass()(trial)
     count = len(model.functions) - len(trial.functions)
     model.graph = trial.graph
+    domains = {key[0] for key in model.functions}
     model.functions.clear()
     model.functions.update(trial.functions)
+    used = {node.domain for node in model.graph.all_nodes()}
+    used |= {function.domain for function in model.functions.values()}
+    for domain in domains - used - {""}:
+        model.opset_imports.pop(domain, None)
     return [f"{count} function{'' if count == 1 else 's'} inlined"] if count else []
 
 

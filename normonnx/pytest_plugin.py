@@ -72,7 +72,8 @@ def message(verdict: Verdict) -> str:
     if len(broken) > _OUTPUTS_SHOWN:
         lines.append(f"and {len(broken) - _OUTPUTS_SHOWN} more outputs")
     if verdict.divergence is not None:
-        lines.append(f"The models {verdict.divergence.sentence().replace('parts', 'part', 1)}")
+        told = verdict.divergence.sentence()
+        lines.append(f"{told[:1].upper()}{told[1:]}")
     lines += [f"Note: {note}" for note in (*verdict.warnings, *verdict.notes)]
     feeds = {feed.draw: feed for feed in verdict.feeds}
     for result in broken[:1]:

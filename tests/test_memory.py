@@ -16,7 +16,14 @@ import onnxruntime
 import pytest
 
 from normonnx import api
-from normonnx.errors import InternalError, MemoryLacksError, UsageError, is_starved, ours
+from normonnx.errors import (
+    InternalError,
+    MemoryLacksError,
+    UsageError,
+    WriteError,
+    is_starved,
+    ours,
+)
 from tests.judge.building import graph_model
 
 Run = Callable[..., tuple[int, str, str]]
@@ -52,7 +59,8 @@ def test_it_is_known_whoever_says_so(error: Exception) -> None:
 
 def test_other_errors_are_what_they_were() -> None:
     assert isinstance(ours(RuntimeError("boom")), InternalError)
-    assert isinstance(ours(OSError(errno.ENOSPC, "no space")), InternalError)
+    assert isinstance(ours(OSError(errno.EIO, "an error")), InternalError)
+    assert isinstance(ours(OSError(errno.ENOSPC, "no space")), WriteError)
     asked = UsageError("what")
     assert ours(asked) is asked
 
@@ -95,10 +103,10 @@ def test_a_result_that_finds_no_memory_is_not_wrong(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", starving)
     result = model.with_name("o.onnx")
-    code, out, _ = run("optimize", model, "-o", result)
+    code, _, err = run("optimize", model, "-o", result)
     assert made[0]
     assert code == 4
-    assert "error[NX-E21]: there is not enough memory: ONNX Runtime: std::bad_alloc" in out
+    assert "error[NX-E21]: there is not enough memory: ONNX Runtime: std::bad_alloc" in err
     assert not result.exists()
 
 

@@ -43,7 +43,7 @@ def test_the_message_says_what_is_wrong_by_how_much_and_where() -> None:
         "  greatest absolute difference: ",
         "  greatest relative difference: ",
         "  worst at [",
-        "The models first part at 'a' (MatMul 'MatMul_0')",
+        "\nThe models first differ at 'a' (MatMul 'MatMul_0')",
         "Inputs: x [",
     ):
         assert part in text

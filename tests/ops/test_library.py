@@ -96,6 +96,7 @@ def test_a_library_for_the_cpu_is_refused_for_cuda(
 
 def test_doctor_misses_the_kernels_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "library_facts", lambda *_: _CPU_ONLY)
+    monkeypatch.setattr(doctor, "_loads", lambda *_: True)
     offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     assert any("NORMONNX_CUDA=on" in remark for remark in doctor.diagnose().remarks)

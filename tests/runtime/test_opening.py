@@ -132,5 +132,6 @@ def test_what_does_not_load(tmp_path: Path) -> None:
         normonnx.session(unknown)
     with pytest.raises(NormonnxError, match="no such file"):
         normonnx.session(tmp_path / "missing.onnx")
+    known = proto("(float[N] x) => (float[N] y) { y = Abs(x) }")
     with pytest.raises(UsageError, match="no library of custom operators"):
-        normonnx.session(unknown, custom_ops=[tmp_path / "missing.so"])
+        normonnx.session(known, custom_ops=[tmp_path / "missing.so"])
